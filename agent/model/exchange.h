@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A request and its response, paired: what a protocol parser gives to the stages after it. Plain
+// values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "agent/model/connection.h"
+
+namespace zerospan::model {
+
+// Why an exchange's span cannot be complete. Bits; a span with any of them carries
+// zerospan.incomplete.
+enum IncompleteReason : uint32_t {
+  kIncompleteNone = 0,
+  kGap = 1U << 0U,                 // records were lost inside the exchange
+  kHeadTruncated = 1U << 1U,       // a message head was longer than what is captured
+  kRequestTimeUnknown = 1U << 2U,  // the request was sent before we watched
+  kBodyEndUnknown =
+      1U << 3U,  // the message's end could not be seen; the time is that of its last known byte
+};
+
+// How an exchange ended.
+enum class Outcome : uint8_t {
+  kComplete = 0,
+  kReset = 1,        // the connection was reset before the response's last byte
+  kClosedEarly = 2,  // the peer of the responding side, or the responding side, closed before the
+                     // response's last byte
+  kNoResponse = 3,   // closed in order with no byte of a response
+};
+
+struct HeaderView {
+  std::string_view name;   // as on the wire; names are compared without regard to case
+  std::string_view value;  // leading and trailing white space removed
+};
+
+// The headers of one message: the raw head in one buffer, and where each field lies in it. Obsolete
+// line folding (RFC 9112 section 5.2) is shown with the fold as it was. Bounded by the capture cap.
+// Move-only by habit, copyable.
+class HeaderBlock {
+ public:
+  // `raw` must be the whole head as captured; fields are added by offsets into it, in wire order.
+  void assign_raw(std::string_view raw) {
+    raw_.assign(raw);
+    fields_.clear();
+  }
+  void add_field(uint32_t name_at, uint32_t name_length, uint32_t value_at, uint32_t value_length) {
+    fields_.push_back({name_at, name_length, value_at, value_length});
+  }
+  void clear() {
+    raw_.clear();
+    fields_.clear();
+  }
+  [[nodiscard]] size_t size() const { return fields_.size(); }
+  [[nodiscard]] HeaderView operator[](size_t index) const {
+    const Field& f = fields_[index];
+    return {std::string_view(raw_).substr(f.name_at, f.name_length),
+            std::string_view(raw_).substr(f.value_at, f.value_length)};
+  }
+  // The first field of that name (ASCII case-insensitive); empty view with data() == nullptr if
+  // there is none.
+  [[nodiscard]] std::string_view find(std::string_view name) const;
+  [[nodiscard]] std::string_view raw() const { return raw_; }
+
+ private:
+  struct Field {
+    uint32_t name_at, name_length, value_at, value_length;
+  };
+  std::string raw_;
+  std::vector<Field> fields_;
+};
+
+// HTTP semantics (RFC 9110) of one exchange over HTTP/1.x (RFC 9112).
+struct HttpExchange {
+  std::string method;  // as on the wire
+  std::string
+      target;  // request-target as on the wire: origin, absolute, authority or asterisk form
+  uint8_t version_major = 1;
+  uint8_t version_minor = 1;
+  uint16_t status = 0;  // 0: no response head was seen
+  HeaderBlock request_headers;
+  HeaderBlock response_headers;
+  uint64_t request_body_size =
+      0;  // body bytes without the head and without chunked framing where known; see *_exact
+  uint64_t response_body_size = 0;
+  bool request_body_size_exact =
+      true;  // false: chunked framing that was not captured is counted in, or bytes were lost
+  bool response_body_size_exact = true;
+  bool upgraded = false;  // 101, or a 2xx answer to CONNECT: the connection is opaque from here on
+};
+
+struct Exchange {
+  uint64_t sequence =
+      0;  // of this exchange on its connection, from 0; with Connection::id it names the exchange
+  Role role = Role::kServer;
+  uint64_t request_start_ns =
+      0;  // CLOCK_MONOTONIC, first byte of the request (client: when it could first leave)
+  uint64_t request_end_ns = 0;     // last byte of the request
+  uint64_t response_start_ns = 0;  // first byte of the response (not of a 1xx one); 0: none
+  uint64_t response_end_ns = 0;    // last byte of the response, or when it was cut
+  uint64_t request_id = 0;         // Chunk::request_id of the chunk with the request's first byte
+  Evidence evidence = Evidence::kNone;
+  uint32_t batch_index =
+      0;  // position among pipelined requests that share request_id on a server connection, from 0
+  uint32_t thread_id = 0;  // the thread that handled the request's first byte
+  Outcome outcome = Outcome::kComplete;
+  uint32_t incomplete = kIncompleteNone;  // IncompleteReason bits
+  std::variant<HttpExchange> payload;
+};
+
+}  // namespace zerospan::model

@@ -1,0 +1,74 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// What a protocol parser is. A parser owns the state of one connection, is pure (no I/O, no clock,
+// no globals), total (any bytes in any split), bounded in memory, and used by one thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "agent/model/connection.h"
+#include "agent/model/exchange.h"
+
+namespace zerospan::protocols {
+
+// A request whose head is known. Given before its Exchange, as early as possible, so that calls
+// which the request's handler makes can be tied to it.
+struct RequestStart {
+  uint64_t sequence = 0;  // the same as the later Exchange's
+  model::Role role = model::Role::kServer;
+  uint64_t request_id = 0;
+  model::Evidence evidence = model::Evidence::kNone;
+  uint32_t batch_index = 0;
+  uint32_t thread_id = 0;
+  uint64_t time_ns = 0;                       // Exchange::request_start_ns
+  const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
+};
+
+// The next stage. For one connection: on_request(s) comes before on_exchange(s), exactly once each,
+// for every sequence number s; several requests may be open at once.
+class ExchangeSink {
+ public:
+  virtual ~ExchangeSink() = default;
+  virtual void on_request(const RequestStart& start) = 0;
+  // The sink may move from `exchange`.
+  virtual void on_exchange(model::Exchange&& exchange) = 0;
+};
+
+// Counters of one protocol, in one worker. Monotonic.
+struct ParserCounters {
+  uint64_t messages = 0;        // requests and responses whose head was parsed
+  uint64_t exchanges = 0;       // given to on_exchange
+  uint64_t unparsed_bytes = 0;  // captured bytes that were part of no message
+  uint64_t resyncs = 0;  // times that a message boundary was found again after a gap or garbage
+  uint64_t gaps = 0;     // holes in a direction's stream
+  uint64_t gap_bytes = 0;
+  uint64_t heads_truncated = 0;
+  uint64_t requests_without_response = 0;
+  uint64_t responses_without_request = 0;
+  uint64_t limits_hit = 0;  // a per-connection bound made the parser give something up
+};
+
+enum class Verdict : uint8_t {
+  kContinue,  // go on feeding
+  kOpaque,  // nothing more to learn from this connection (Upgrade, CONNECT, or not this protocol):
+            // mute it
+};
+
+class ConnectionParser {
+ public:
+  virtual ~ConnectionParser() = default;
+  // Chunks of one direction come in stream order; the two directions may be reordered against each
+  // other as Chunk::departed_ns describes. A jump of `offset` is a gap.
+  virtual Verdict on_chunk(const model::Chunk& chunk, ExchangeSink& sink) = 0;
+  virtual Verdict on_close(const model::Closed& closed, ExchangeSink& sink) = 0;
+  // The connection is forgotten now (agent's exit, table full, idle): give out what is open,
+  // flagged.
+  virtual void finish(uint64_t time_ns, ExchangeSink& sink) = 0;
+  [[nodiscard]] virtual model::Role role() const = 0;  // kUnknown until a message told
+  [[nodiscard]] virtual size_t memory_bytes()
+      const = 0;  // approximate heap use, for the table's bound
+};
+
+}  // namespace zerospan::protocols
