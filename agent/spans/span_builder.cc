@@ -1,0 +1,469 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/spans/span_builder.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "agent/spans/http_target.h"
+#include "agent/spans/text.h"
+
+namespace zerospan::spans {
+
+namespace {
+
+constexpr size_t kMaxHeaderValues = 32;  // of one captured header
+
+// Attribute keys from the configuration must outlive every span, also those that an exporter still
+// holds when the builders are gone. They are few, and the same ones for every builder.
+std::string_view intern(std::string_view key) {
+  static std::mutex mutex;
+  static std::set<std::string, std::less<>> keys;
+  const std::scoped_lock lock(mutex);
+  const auto found = keys.find(key);
+  return found != keys.end() ? *found : *keys.emplace(key).first;
+}
+
+// RFC 9110 section 5.6.2.
+bool is_token_byte(char c) {
+  constexpr std::string_view kPunctuation = "!#$%&'*+-.^_`|~";
+  return is_alpha(c) || is_digit(c) || kPunctuation.find(c) != std::string_view::npos;
+}
+
+void add_int(model::Span& span, std::string_view key, uint64_t value) {
+  span.attributes.emplace_back(key, static_cast<int64_t>(value));
+}
+
+uint64_t first_known_time(const model::Exchange& exchange) {
+  for (uint64_t time : {exchange.request_start_ns, exchange.request_end_ns,
+                        exchange.response_start_ns, exchange.response_end_ns}) {
+    if (time != 0) {
+      return time;
+    }
+  }
+  return 0;
+}
+
+void append_host(std::string& out, std::string_view host, size_t limit) {
+  const bool ipv6 = host.find(':') != std::string_view::npos;
+  if (ipv6) {
+    out.push_back('[');
+  }
+  append_text(out, host, limit);
+  if (ipv6) {
+    out.push_back(']');
+  }
+}
+
+void add_incomplete(uint32_t reasons, model::Span& span) {
+  if (reasons == model::kIncompleteNone) {
+    return;
+  }
+  std::vector<std::string> names;
+  if ((reasons & model::kGap) != 0) {
+    names.emplace_back("gap");
+  }
+  if ((reasons & model::kHeadTruncated) != 0) {
+    names.emplace_back("head_truncated");
+  }
+  if ((reasons & model::kRequestTimeUnknown) != 0) {
+    names.emplace_back("request_time_unknown");
+  }
+  if ((reasons & model::kBodyEndUnknown) != 0) {
+    names.emplace_back("body_end_unknown");
+  }
+  span.attributes.emplace_back("zerospan.incomplete", std::move(names));
+}
+
+}  // namespace
+
+// The request header fields that attributes are made of: the first field of each name.
+struct SpanBuilder::RequestFields {
+  explicit RequestFields(const model::HeaderBlock& headers) {
+    for (size_t i = 0; i < headers.size(); ++i) {
+      const auto [name, value] = headers[i];
+      // Each name that matters has its own length, so that most fields cost one comparison.
+      switch (name.size()) {
+        case 4:
+          keep_first(host, name, "host", value);
+          break;
+        case 9:
+          keep_first(forwarded, name, "forwarded", value);
+          break;
+        case 10:
+          keep_first(user_agent, name, "user-agent", value);
+          break;
+        case 15:
+          keep_first(forwarded_for, name, "x-forwarded-for", value);
+          break;
+        case 16:
+          keep_first(forwarded_host, name, "x-forwarded-host", value);
+          break;
+        case 17:
+          keep_first(forwarded_proto, name, "x-forwarded-proto", value);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  std::string_view host;
+  std::string_view forwarded;
+  std::string_view user_agent;
+  std::string_view forwarded_for;
+  std::string_view forwarded_host;
+  std::string_view forwarded_proto;
+
+ private:
+  static void keep_first(std::string_view& field, std::string_view name, std::string_view wanted,
+                         std::string_view value) {
+    if (field.data() == nullptr && equals_ignoring_case(name, wanted)) {
+      field = value;
+    }
+  }
+};
+
+SpanBuilder::SpanBuilder(SpanBuilderOptions options)
+    : options_(std::move(options)), budget_(options_.max_guessed_routes) {}
+
+Result<SpanBuilder> SpanBuilder::make(SpanBuilderOptions options) {
+  SpanBuilder builder(std::move(options));
+  auto routes = RouteTable::make(builder.options_.route_templates);
+  if (!routes) {
+    return tl::unexpected<Error>(routes.error());
+  }
+  builder.routes_ = std::move(*routes);
+  auto request =
+      compile_headers(builder.options_.captured_request_headers, "http.request.header.");
+  if (!request) {
+    return tl::unexpected<Error>(request.error());
+  }
+  builder.request_headers_ = std::move(*request);
+  auto response =
+      compile_headers(builder.options_.captured_response_headers, "http.response.header.");
+  if (!response) {
+    return tl::unexpected<Error>(response.error());
+  }
+  builder.response_headers_ = std::move(*response);
+  for (const std::string& key : builder.options_.baggage_keys) {
+    builder.baggage_keys_.push_back(intern(key));
+  }
+  return builder;
+}
+
+Result<std::vector<SpanBuilder::CapturedHeader>> SpanBuilder::compile_headers(
+    const std::vector<std::string>& names, std::string_view prefix) {
+  std::vector<CapturedHeader> compiled;
+  for (const std::string& name : names) {
+    if (name.empty() || !std::all_of(name.begin(), name.end(), is_token_byte)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "captured header \"" + name +
+                      "\": this cannot be a header's name (RFC 9110 section 5.1); give the name "
+                      "alone, such as x-request-id");
+    }
+    std::string lower(name);
+    std::transform(lower.begin(), lower.end(), lower.begin(), to_lower);
+    const bool known = std::any_of(compiled.begin(), compiled.end(),
+                                   [&](const CapturedHeader& h) { return h.name == lower; });
+    if (!known) {
+      const std::string_view key = intern(std::string(prefix) + lower);
+      compiled.push_back({std::move(lower), key});
+    }
+  }
+  return compiled;
+}
+
+model::Span SpanBuilder::build(const model::Exchange& exchange,
+                               const model::Connection& connection, SpanIdentity identity,
+                               const ClockAnchor& clock,
+                               std::shared_ptr<const model::Resource> resource,
+                               const model::Baggage& baggage) {
+  model::Span span;
+  span.trace_id = identity.trace_id;
+  span.span_id = identity.span_id;
+  span.parent_span_id = identity.parent_span_id;
+  span.parent_is_remote = identity.parent_is_remote;
+  span.sampled = identity.sampled;
+  span.trace_state = std::move(identity.trace_state);
+  span.kind = exchange.role == model::Role::kClient ? model::SpanKind::kClient
+                                                    : model::SpanKind::kServer;
+  const uint64_t start = first_known_time(exchange);
+  const uint64_t end =
+      exchange.response_end_ns != 0 ? exchange.response_end_ns : exchange.request_end_ns;
+  span.start_unix_ns = clock.to_unix_ns(start);
+  span.end_unix_ns = clock.to_unix_ns(std::max(start, end));
+  span.resource = std::move(resource);
+  constexpr size_t kUsualAttributes = 18;
+  span.attributes.reserve(kUsualAttributes + request_headers_.size() + response_headers_.size());
+
+  build_http(exchange, std::get<model::HttpExchange>(exchange.payload), connection, span);
+
+  add_incomplete(exchange.incomplete, span);
+  for (std::string_view key : baggage_keys_) {
+    const auto entry = std::find_if(baggage.begin(), baggage.end(),
+                                    [&](const auto& candidate) { return candidate.first == key; });
+    if (entry != baggage.end()) {
+      add_text(span, key, entry->second);
+    }
+  }
+  return span;
+}
+
+void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpExchange& http,
+                             const model::Connection& connection, model::Span& span) {
+  const bool server = span.kind == model::SpanKind::kServer;
+  const auto& known = options_.known_methods;
+  const bool known_method = std::find(known.begin(), known.end(), http.method) != known.end();
+  span.name = known_method ? to_text(http.method, options_.max_value_bytes) : "HTTP";
+  if (known_method) {
+    span.attributes.emplace_back("http.request.method", span.name);
+  } else {
+    span.attributes.emplace_back("http.request.method", std::string("_OTHER"));
+    add_text(span, "http.request.method_original", http.method);
+  }
+
+  const RequestFields fields(http.request_headers);
+  if (server) {
+    add_server_attributes(http, connection, fields, span);
+  } else {
+    add_client_attributes(http, connection, fields, span);
+  }
+  if (server || options_.client_url_template) {
+    add_route(http, parse_request_target(http.method, http.target).path, span);
+  }
+
+  if (!connection.peer.address.empty()) {
+    add_text(span, "network.peer.address", connection.peer.address);
+    if (connection.peer.port != 0) {
+      add_int(span, "network.peer.port", connection.peer.port);
+    }
+  }
+  if (connection.transport == model::Transport::kUnix) {
+    span.attributes.emplace_back("network.transport", std::string("unix"));
+  }
+  const std::array<char, 3> version = {static_cast<char>('0' + http.version_major % 10), '.',
+                                       static_cast<char>('0' + http.version_minor % 10)};
+  span.attributes.emplace_back("network.protocol.version",
+                               std::string(version.data(), version.size()));
+
+  if (http.status != 0) {
+    add_int(span, "http.response.status_code", http.status);
+  }
+  // A size that bytes lost in a gap falsify is not told.
+  const bool gap = (exchange.incomplete & model::kGap) != 0;
+  if (http.request_body_size > 0 && (http.request_body_size_exact || !gap)) {
+    add_int(span, "http.request.body.size", http.request_body_size);
+  }
+  if (http.status != 0 && !http.upgraded && (http.response_body_size_exact || !gap)) {
+    add_int(span, "http.response.body.size", http.response_body_size);
+  }
+  add_captured(request_headers_, http.request_headers, span);
+  add_captured(response_headers_, http.response_headers, span);
+  add_outcome(exchange, http, span);
+}
+
+void SpanBuilder::add_server_attributes(const model::HttpExchange& http,
+                                        const model::Connection& connection,
+                                        const RequestFields& fields, model::Span& span) const {
+  const RequestTarget target = parse_request_target(http.method, http.target);
+  const Forwarded forwarded = parse_forwarded(fields.forwarded);
+
+  std::string_view scheme = known_scheme(forwarded.proto);
+  if (scheme.empty()) {
+    scheme = known_scheme(first_list_element(fields.forwarded_proto));
+  }
+  if (scheme.empty()) {
+    scheme = known_scheme(target.scheme);
+  }
+  if (scheme.empty()) {
+    scheme = "http";
+  }
+  add_text(span, "url.scheme", scheme);
+  // RFC 9112 section 3.2.1: an empty path of an absolute URI is "/".
+  add_text(span, "url.path", target.path.empty() && !target.scheme.empty() ? "/" : target.path);
+  if (target.has_query) {
+    std::string query;
+    append_redacted_query(query, target.query, options_.redacted_query_keys,
+                          options_.max_value_bytes);
+    span.attributes.emplace_back("url.query", std::move(query));
+  }
+
+  Authority authority = parse_authority(forwarded.host);
+  for (std::string_view candidate :
+       {first_list_element(fields.forwarded_host), target.authority, fields.host}) {
+    if (authority.host.empty()) {
+      authority = parse_authority(candidate);
+    }
+  }
+  if (!authority.host.empty()) {
+    add_text(span, "server.address", authority.host);
+    // A host without a port means the scheme's default (RFC 9110 section 4.2); on a Unix socket it
+    // means nothing.
+    if (authority.port) {
+      add_int(span, "server.port", *authority.port);
+    } else if (connection.transport == model::Transport::kTcp) {
+      add_int(span, "server.port", default_port(scheme));
+    }
+  } else if (!connection.local.address.empty()) {
+    add_text(span, "server.address", connection.local.address);
+    if (connection.local.port != 0) {
+      add_int(span, "server.port", connection.local.port);
+    }
+  }
+
+  std::string_view client = node_address(forwarded.for_node);
+  if (client.empty()) {
+    client = node_address(first_list_element(fields.forwarded_for));
+  }
+  if (client.empty()) {
+    client = connection.peer.address;
+  }
+  if (!client.empty()) {
+    add_text(span, "client.address", client);
+  }
+  if (!fields.user_agent.empty()) {
+    add_text(span, "user_agent.original", fields.user_agent);
+  }
+}
+
+void SpanBuilder::add_client_attributes(const model::HttpExchange& http,
+                                        const model::Connection& connection,
+                                        const RequestFields& fields, model::Span& span) const {
+  const size_t limit = options_.max_value_bytes;
+  const RequestTarget target = parse_request_target(http.method, http.target);
+  std::string_view scheme = target.scheme.empty() ? "http" : target.scheme;
+  if (const std::string_view known = known_scheme(scheme); !known.empty()) {
+    scheme = known;
+  }
+  Authority authority = parse_authority(target.authority);
+  const bool from_target = !authority.host.empty();
+  if (!from_target) {
+    authority = parse_authority(fields.host);
+  }
+  const bool tcp = connection.transport == model::Transport::kTcp;
+  if (authority.host.empty() && tcp && !connection.peer.address.empty()) {
+    authority.host = connection.peer.address;
+    if (connection.peer.port != 0 && connection.peer.port != default_port(scheme)) {
+      authority.port = connection.peer.port;
+    }
+  }
+
+  // The default that a Unix socket's clients put into Host themselves.
+  const std::string_view url_host = authority.host.empty() ? "localhost" : authority.host;
+  std::string url;
+  url.reserve(scheme.size() + url_host.size() + http.target.size() + 16);
+  append_text(url, scheme, limit);
+  url.append("://");
+  if (const size_t at = target.authority.rfind('@');
+      from_target && at != std::string_view::npos) {
+    const bool password = target.authority.substr(0, at).find(':') != std::string_view::npos;
+    url.append(password ? "REDACTED:REDACTED@" : "REDACTED@");
+  }
+  append_host(url, url_host, limit);
+  if (authority.port) {
+    url.push_back(':');
+    url.append(std::to_string(*authority.port));
+  }
+  append_text(url, target.path, limit);
+  if (target.has_query) {
+    append_text(url, "?", limit);
+    append_redacted_query(url, target.query, options_.redacted_query_keys, limit);
+  }
+  span.attributes.emplace_back("url.full", std::move(url));
+
+  if (!authority.host.empty()) {
+    add_text(span, "server.address", authority.host);
+    if (authority.port) {
+      add_int(span, "server.port", *authority.port);
+    } else if (tcp && default_port(scheme) != 0) {
+      add_int(span, "server.port", default_port(scheme));
+    }
+  } else if (!connection.peer.address.empty()) {
+    add_text(span, "server.address", connection.peer.address);
+  }
+}
+
+void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view path,
+                            model::Span& span) {
+  const std::string_view key =
+      span.kind == model::SpanKind::kServer ? "http.route" : "url.template";
+  if (const std::string_view route = routes_.match(path); !route.empty()) {
+    span.attributes.emplace_back(key, std::string(route));
+    span.name.append(" ").append(route);
+    return;
+  }
+  if (options_.route_heuristic == RouteHeuristic::kOff) {
+    return;
+  }
+  std::string route = guess_route(path);
+  // What the server does not know is not a route of it: scanners would use the budget up.
+  const bool may_learn =
+      http.status != 0 && http.status != 400 && http.status != 404 && http.status != 405;
+  if (route.empty() ||
+      !budget_.admit(span.resource != nullptr ? span.resource->id : 0, route, may_learn)) {
+    return;
+  }
+  if (options_.route_heuristic == RouteHeuristic::kName) {
+    span.name.append(" ").append(route);
+  }
+  span.attributes.emplace_back(key, std::move(route));
+}
+
+void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
+                               const model::HeaderBlock& headers, model::Span& span) const {
+  for (const CapturedHeader& wanted : captured) {
+    std::vector<std::string> values;
+    for (size_t i = 0; i < headers.size() && values.size() < kMaxHeaderValues; ++i) {
+      const auto [name, value] = headers[i];
+      if (equals_ignoring_case(name, wanted.name)) {
+        values.push_back(to_text(value, options_.max_value_bytes));
+      }
+    }
+    if (!values.empty()) {
+      span.attributes.emplace_back(wanted.key, std::move(values));
+    }
+  }
+}
+
+void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
+                              model::Span& span) const {
+  const bool server = span.kind == model::SpanKind::kServer;
+  const bool error_status =
+      http.status != 0 && (server ? http.status >= 500 && http.status < 600
+                                  : http.status >= 400 || http.status < 100);
+  std::string error;
+  if (error_status) {
+    error = std::to_string(http.status);
+  } else if (!http.upgraded) {
+    // After an upgrade the connection's end says nothing about the request that upgraded it.
+    switch (exchange.outcome) {
+      case model::Outcome::kComplete:
+        break;
+      case model::Outcome::kReset:
+        error = "connection_reset";
+        break;
+      case model::Outcome::kClosedEarly:
+        error = "connection_closed";
+        break;
+      case model::Outcome::kNoResponse:
+        error = "no_response";
+        break;
+    }
+  }
+  if (!error.empty()) {
+    span.attributes.emplace_back("error.type", std::move(error));
+    span.status = model::StatusCode::kError;
+  }
+}
+
+void SpanBuilder::add_text(model::Span& span, std::string_view key, std::string_view bytes) const {
+  append_text(std::get<std::string>(span.attributes.emplace_back(key, std::string()).value), bytes,
+              options_.max_value_bytes);
+}
+
+}  // namespace zerospan::spans

@@ -1,0 +1,107 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A paired exchange to an OpenTelemetry span, by the HTTP semantic conventions 1.44.0
+// (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md). The
+// README of this folder lists every attribute and rule.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/core/result.h"
+#include "agent/model/connection.h"
+#include "agent/model/exchange.h"
+#include "agent/model/span.h"
+#include "agent/model/trace_context.h"
+#include "agent/spans/clock.h"
+#include "agent/spans/route.h"
+
+namespace zerospan::spans {
+
+// Who the span is; decided before it is built.
+struct SpanIdentity {
+  model::TraceId trace_id;
+  model::SpanId span_id;
+  model::SpanId parent_span_id;  // invalid: a root
+  bool parent_is_remote = false;
+  bool sampled = true;
+  std::string trace_state;
+};
+
+// What to do with a path that no template matches.
+enum class RouteHeuristic {
+  kOff,        // no route
+  kAttribute,  // a guessed http.route, but not in the span's name
+  kName,       // in the name as well
+};
+
+struct SpanBuilderOptions {
+  std::vector<std::string> route_templates;  // see RouteTable
+  RouteHeuristic route_heuristic = RouteHeuristic::kOff;
+  size_t max_guessed_routes = 100;  // distinct ones per process and worker
+  // Client spans get url.template (and their name) by the same templates and heuristic.
+  bool client_url_template = false;
+  std::vector<std::string> captured_request_headers;  // names in any case
+  std::vector<std::string> captured_response_headers;
+  std::vector<std::string> baggage_keys;  // entries that become attributes of the same name
+  // Full replacements of the convention's lists, as it asks; both compare case-sensitively.
+  std::vector<std::string> redacted_query_keys = {
+      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId",
+      "Signature",       "sig",              "X-Goog-Signature"};
+  std::vector<std::string> known_methods = {"GET",     "HEAD",  "POST",  "PUT",   "DELETE",
+                                            "CONNECT", "TRACE", "PATCH", "QUERY", "OPTIONS"};
+  size_t max_value_bytes = 4096;  // of one string; longer text is cut between characters
+};
+
+// One per worker thread, not thread-safe: it learns guessed routes. Everything else in it is
+// immutable, so the same calls in the same order give the same spans.
+class SpanBuilder {
+ public:
+  // Fails if a route template or a header name is malformed.
+  [[nodiscard]] static Result<SpanBuilder> make(SpanBuilderOptions options);
+
+  // Total: any bytes give a span of valid UTF-8. `baggage` is what arrived with the request.
+  [[nodiscard]] model::Span build(const model::Exchange& exchange,
+                                  const model::Connection& connection, SpanIdentity identity,
+                                  const ClockAnchor& clock,
+                                  std::shared_ptr<const model::Resource> resource,
+                                  const model::Baggage& baggage);
+
+ private:
+  struct CapturedHeader {
+    std::string name;              // lower case
+    std::string_view key;  // of the attribute, interned
+  };
+  struct RequestFields;
+
+  explicit SpanBuilder(SpanBuilderOptions options);
+
+  static Result<std::vector<CapturedHeader>> compile_headers(const std::vector<std::string>& names,
+                                                             std::string_view prefix);
+
+  void build_http(const model::Exchange& exchange, const model::HttpExchange& http,
+                  const model::Connection& connection, model::Span& span);
+  void add_server_attributes(const model::HttpExchange& http, const model::Connection& connection,
+                             const RequestFields& fields, model::Span& span) const;
+  void add_client_attributes(const model::HttpExchange& http, const model::Connection& connection,
+                             const RequestFields& fields, model::Span& span) const;
+  void add_route(const model::HttpExchange& http, std::string_view path, model::Span& span);
+  void add_captured(const std::vector<CapturedHeader>& captured, const model::HeaderBlock& headers,
+                    model::Span& span) const;
+  void add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
+                   model::Span& span) const;
+  void add_text(model::Span& span, std::string_view key, std::string_view bytes) const;
+
+  SpanBuilderOptions options_;
+  RouteTable routes_;
+  RouteBudget budget_;
+  std::vector<CapturedHeader> request_headers_;
+  std::vector<CapturedHeader> response_headers_;
+  std::vector<std::string_view> baggage_keys_;  // interned
+};
+
+}  // namespace zerospan::spans
