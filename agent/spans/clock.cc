@@ -19,8 +19,8 @@ uint64_t read_clock(clockid_t clock) {
 }  // namespace
 
 ClockAnchor measure_clock_anchor() {
-  // A preemption between the readings shows as a long interval; five tries make it unlikely that all
-  // of them were hit.
+  // A preemption between the readings shows as a long interval; five tries make it unlikely that
+  // all of them were hit.
   constexpr int kTries = 5;
   ClockAnchor best;
   uint64_t best_interval = std::numeric_limits<uint64_t>::max();

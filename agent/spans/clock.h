@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Monotonic kernel stamps to wall clock times. Plain values, no state: whoever owns the worker
-// threads measures an anchor about once a second (so a stepped or slewed wall clock is followed) and
-// hands it on. Both ends of one span are converted with the same anchor, so its duration is exactly
-// the monotonic one.
+// threads measures an anchor about once a second (so a stepped or slewed wall clock is followed)
+// and hands it on. Both ends of one span are converted with the same anchor, so its duration is
+// exactly the monotonic one.
 #pragma once
 
 #include <cstdint>

@@ -135,7 +135,8 @@ Forwarded parse_forwarded(std::string_view value) {
   Forwarded out;
   size_t at = 0;
   while (at < value.size()) {
-    // One pair: token "=" ( token | quoted-string ), ended by ';' (next pair) or ',' (next element).
+    // One pair: token "=" ( token | quoted-string ), ended by ';' (next pair) or ',' (next
+    // element).
     const size_t name_end = value.find_first_of("=;,", at);
     if (name_end == std::string_view::npos || value[name_end] == ',') {
       return out;

@@ -29,7 +29,7 @@ struct Authority {
 struct RequestTarget {
   std::string_view scheme;     // absolute form only; as on the wire
   std::string_view authority;  // absolute form, and the authority form of CONNECT
-  std::string_view path;  // empty for the authority and asterisk forms (RFC 9112 section 3.3)
+  std::string_view path;       // empty for the authority and asterisk forms (RFC 9112 section 3.3)
   std::string_view query;
   bool has_query = false;
 };
@@ -57,8 +57,8 @@ struct Forwarded {
 // "unknown" and obfuscated identifiers (RFC 7239 section 6) and for what cannot be an address.
 [[nodiscard]] std::string_view node_address(std::string_view node);
 
-// Appends the query with the values of `keys` (compared byte by byte with the raw parameter name, as
-// the convention asks) replaced by REDACTED, as text (see append_text) within `limit` bytes.
+// Appends the query with the values of `keys` (compared byte by byte with the raw parameter name,
+// as the convention asks) replaced by REDACTED, as text (see append_text) within `limit` bytes.
 void append_redacted_query(std::string& out, std::string_view query,
                            const std::vector<std::string>& keys, size_t limit);
 

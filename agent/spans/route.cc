@@ -104,8 +104,8 @@ uint32_t RouteTable::new_node() {
 Status RouteTable::add(uint32_t index) {
   const std::string& text = templates_[index];
   const auto wrong = [&](std::string_view what) {
-    return fail(ErrorCode::kInvalidArgument, "route template \"" + text + "\": " +
-                                                 std::string(what) +
+    return fail(ErrorCode::kInvalidArgument, "route template \"" + text +
+                                                 "\": " + std::string(what) +
                                                  "; write it as in /users/{id}/files/{path...}");
   };
   if (text.empty() || text.front() != '/') {

@@ -51,8 +51,8 @@ class RouteTable {
 };
 
 // The path with each segment that looks like an identifier replaced: {uuid} (8-4-4-4-12 hexadecimal
-// digits), {id} (numbers, dates and dotted numbers; hexadecimal of at least 8 digits of which one is
-// decimal), {email}, {token} (16 or more letters, digits, '-', '_', '=' that mix as random text
+// digits), {id} (numbers, dates and dotted numbers; hexadecimal of at least 8 digits of which one
+// is decimal), {email}, {token} (16 or more letters, digits, '-', '_', '=' that mix as random text
 // does). Empty if the path cannot be a route: no leading '/', control or non-ASCII bytes, longer
 // than 256 bytes, more than 16 segments.
 [[nodiscard]] std::string guess_route(std::string_view path);

@@ -138,8 +138,7 @@ Result<SpanBuilder> SpanBuilder::make(SpanBuilderOptions options) {
     return tl::unexpected<Error>(routes.error());
   }
   builder.routes_ = std::move(*routes);
-  auto request =
-      compile_headers(builder.options_.captured_request_headers, "http.request.header.");
+  auto request = compile_headers(builder.options_.captured_request_headers, "http.request.header.");
   if (!request) {
     return tl::unexpected<Error>(request.error());
   }
@@ -178,9 +177,8 @@ Result<std::vector<SpanBuilder::CapturedHeader>> SpanBuilder::compile_headers(
   return compiled;
 }
 
-model::Span SpanBuilder::build(const model::Exchange& exchange,
-                               const model::Connection& connection, SpanIdentity identity,
-                               const ClockAnchor& clock,
+model::Span SpanBuilder::build(const model::Exchange& exchange, const model::Connection& connection,
+                               SpanIdentity identity, const ClockAnchor& clock,
                                std::shared_ptr<const model::Resource> resource,
                                const model::Baggage& baggage) {
   model::Span span;
@@ -190,8 +188,8 @@ model::Span SpanBuilder::build(const model::Exchange& exchange,
   span.parent_is_remote = identity.parent_is_remote;
   span.sampled = identity.sampled;
   span.trace_state = std::move(identity.trace_state);
-  span.kind = exchange.role == model::Role::kClient ? model::SpanKind::kClient
-                                                    : model::SpanKind::kServer;
+  span.kind =
+      exchange.role == model::Role::kClient ? model::SpanKind::kClient : model::SpanKind::kServer;
   const uint64_t start = first_known_time(exchange);
   const uint64_t end =
       exchange.response_end_ns != 0 ? exchange.response_end_ns : exchange.request_end_ns;
@@ -359,8 +357,7 @@ void SpanBuilder::add_client_attributes(const model::HttpExchange& http,
   url.reserve(scheme.size() + url_host.size() + http.target.size() + 16);
   append_text(url, scheme, limit);
   url.append("://");
-  if (const size_t at = target.authority.rfind('@');
-      from_target && at != std::string_view::npos) {
+  if (const size_t at = target.authority.rfind('@'); from_target && at != std::string_view::npos) {
     const bool password = target.authority.substr(0, at).find(':') != std::string_view::npos;
     url.append(password ? "REDACTED:REDACTED@" : "REDACTED@");
   }
@@ -433,9 +430,8 @@ void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
 void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
                               model::Span& span) const {
   const bool server = span.kind == model::SpanKind::kServer;
-  const bool error_status =
-      http.status != 0 && (server ? http.status >= 500 && http.status < 600
-                                  : http.status >= 400 || http.status < 100);
+  const bool error_status = http.status != 0 && (server ? http.status >= 500 && http.status < 600
+                                                        : http.status >= 400 || http.status < 100);
   std::string error;
   if (error_status) {
     error = std::to_string(http.status);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A paired exchange to an OpenTelemetry span, by the HTTP semantic conventions 1.44.0
-// (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md). The
-// README of this folder lists every attribute and rule.
+// (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md).
+// The README of this folder lists every attribute and rule.
 #pragma once
 
 #include <cstddef>
@@ -50,8 +50,9 @@ struct SpanBuilderOptions {
   std::vector<std::string> baggage_keys;  // entries that become attributes of the same name
   // Full replacements of the convention's lists, as it asks; both compare case-sensitively.
   std::vector<std::string> redacted_query_keys = {
-      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId",
-      "Signature",       "sig",              "X-Goog-Signature"};
+      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
+      "AWSAccessKeyId",  "Signature",        "sig",
+      "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"GET",     "HEAD",  "POST",  "PUT",   "DELETE",
                                             "CONNECT", "TRACE", "PATCH", "QUERY", "OPTIONS"};
   size_t max_value_bytes = 4096;  // of one string; longer text is cut between characters
@@ -73,7 +74,7 @@ class SpanBuilder {
 
  private:
   struct CapturedHeader {
-    std::string name;              // lower case
+    std::string name;      // lower case
     std::string_view key;  // of the attribute, interned
   };
   struct RequestFields;
