@@ -12,6 +12,11 @@ if(ZEROSPAN_SANITIZE)
   target_link_options(zerospan_flags INTERFACE -fsanitize=${ZEROSPAN_SANITIZE})
 endif()
 
+if(ZEROSPAN_FUZZ)
+  # Coverage feedback from the libraries under test, not only from the target's own file.
+  target_compile_options(zerospan_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # zerospan_library(NAME SOURCES ... DEPENDS ...): one folder, one static library. DEPENDS is the folder's allowed arrows.
 function(zerospan_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
