@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+# A thin front to CMake, ctest and scripts/; every rule is one or two commands that also work by hand.
+CCACHE := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+CTEST = ctest --test-dir build/release --output-on-failure --no-tests=error
+SOURCES = git ls-files '*.cc' '*.h' '*.c'
+ARGS ?= --all
+
+.PHONY: help build run test test-all bench fuzz format check-format clean deps test-deps release
+
+help:
+	@echo 'make build         build/release/zerospan and everything its tests need'
+	@echo 'sudo make run      install the build dependencies, build, and watch every program of this host (ARGS="--port 80")'
+	@echo 'sudo make test     install the test programs and run the tests (a few minutes when built)'
+	@echo 'sudo make test-all the same with every server, and the long runs'
+	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
+	@echo 'make fuzz          each fuzz target for 30 s'
+	@echo 'make format        clang-format-16 on every source; check-format only looks'
+
+deps:
+	@scripts/install-deps.sh
+
+test-deps: deps
+	@scripts/install-test-deps.sh
+
+# What `make run` ships needs no test library.
+run: deps
+	@cmake --preset release $(CCACHE) -DZEROSPAN_TESTS=OFF >/dev/null
+	@cmake --build build/release --target zerospan
+	@build/release/zerospan trace $(ARGS)
+
+release:
+	cmake --preset release $(CCACHE) -DZEROSPAN_TESTS=ON
+	cmake --build build/release
+
+build: test-deps release
+
+test: test-deps release
+	$(CTEST) -LE 'slow'
+
+test-all: test-deps
+	@scripts/install-test-deps.sh --all
+	$(MAKE) release
+	$(CTEST)
+
+bench: test-deps release
+	python3 bench/bench.py
+
+fuzz: test-deps
+	scripts/run-preset.sh fuzz fuzz
+
+format:
+	$(SOURCES) | xargs clang-format-16 -i
+
+check-format:
+	$(SOURCES) | xargs clang-format-16 --dry-run --Werror
+
+clean:
+	rm -rf build

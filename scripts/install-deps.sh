@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Installs what building zerospan needs on Debian 12. Quick when everything is there.
+set -euo pipefail
+. "$(dirname "$0")/apt.sh"
+
+apt_install make cmake ninja-build ccache pkg-config g++ clang-19 llvm-19 bpftool \
+  libbpf-dev libelf-dev libdw-dev zlib1g-dev \
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libcurl4-openssl-dev \
+  libspdlog-dev libfmt-dev libexpected-dev prometheus-cpp-dev libcli11-dev libyaml-cpp-dev \
+  nlohmann-json3-dev libxxhash-dev libre2-dev

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+# run-preset.sh PRESET LABEL: configures a CMake preset, builds only the targets behind its tests of
+# that label (a test that needs a build is named like its target), and runs them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1
+label=$2
+
+launcher=()
+if command -v ccache >/dev/null 2>&1; then
+  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+cmake --preset "$preset" "${launcher[@]}" >"build/$preset.configure.log" 2>&1 || {
+  cat "build/$preset.configure.log" >&2
+  exit 1
+}
+mapfile -t targets < <(ctest --test-dir "build/$preset" -N -L "$label" | sed -n 's/^ *Test *#[0-9]*: //p')
+if [ ${#targets[@]} -eq 0 ]; then
+  echo "$0: preset $preset has no test with the label $label" >&2
+  exit 1
+fi
+cmake --build "build/$preset" --target "${targets[@]}"
+ctest --test-dir "build/$preset" -L "$label" --output-on-failure -j "$(nproc)" --no-tests=error
