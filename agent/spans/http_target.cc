@@ -4,6 +4,7 @@
 #include "agent/spans/http_target.h"
 
 #include <algorithm>
+#include <array>
 
 #include "agent/spans/text.h"
 
@@ -23,18 +24,23 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-// RFC 3986's unreserved, sub-delims and '%', and bytes of raw UTF-8, which some clients send.
-bool is_host_byte(char c) {
-  constexpr std::string_view kPunctuation = "-._~%!$&'()*+,;=";
-  return is_alpha(c) || is_digit(c) || kPunctuation.find(c) != std::string_view::npos ||
-         static_cast<uint8_t>(c) >= 0x80;
+using ByteSet = std::array<bool, 256>;
+
+constexpr ByteSet make_byte_set(std::string_view punctuation, bool raw_utf8) {
+  ByteSet set{};
+  for (size_t i = 0; i < set.size(); ++i) {
+    const auto c = static_cast<char>(i);
+    set[i] = i >= 0x80
+                 ? raw_utf8
+                 : is_alpha(c) || is_digit(c) || punctuation.find(c) != std::string_view::npos;
+  }
+  return set;
 }
 
-bool is_ipv6_byte(char c) {
-  // A zone identifier (RFC 6874) makes letters, digits, '%', '-', '.', '_' and '~' possible.
-  return is_alpha(c) || is_digit(c) || c == ':' || c == '.' || c == '%' || c == '-' || c == '_' ||
-         c == '~';
-}
+// RFC 3986's unreserved, sub-delims and '%', and bytes of raw UTF-8, which some clients send.
+constexpr ByteSet kHostBytes = make_byte_set("-._~%!$&'()*+,;=", true);
+// A zone identifier (RFC 6874) makes letters, '%' and the unreserved ones possible.
+constexpr ByteSet kIpv6Bytes = make_byte_set(":.%-_~", false);
 
 std::optional<uint16_t> parse_port(std::string_view digits) {
   if (digits.empty() || digits.size() > 5 || !std::all_of(digits.begin(), digits.end(), is_digit)) {
@@ -51,8 +57,10 @@ std::optional<uint16_t> parse_port(std::string_view digits) {
 }
 
 Authority valid_or_nothing(std::string_view host, std::string_view port, bool ipv6) {
+  const ByteSet& allowed = ipv6 ? kIpv6Bytes : kHostBytes;
   if (host.empty() || host.size() > kMaxHostLength ||
-      !std::all_of(host.begin(), host.end(), ipv6 ? is_ipv6_byte : is_host_byte)) {
+      !std::all_of(host.begin(), host.end(),
+                   [&](char c) { return allowed[static_cast<uint8_t>(c)]; })) {
     return {};
   }
   return {host, parse_port(port)};

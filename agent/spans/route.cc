@@ -51,6 +51,10 @@ bool is_email(std::string_view s) {
 
 // The placeholder for an id-like segment, empty for a segment that is kept.
 std::string_view placeholder(std::string_view s) {
+  // Every kind has a digit ("%40" has), or is an e-mail address.
+  if (std::none_of(s.begin(), s.end(), [](char c) { return is_digit(c) || c == '@'; })) {
+    return {};
+  }
   size_t digits = 0;
   size_t upper = 0;
   size_t lower = 0;

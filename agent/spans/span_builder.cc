@@ -9,7 +9,6 @@
 #include <set>
 #include <utility>
 
-#include "agent/spans/http_target.h"
 #include "agent/spans/text.h"
 
 namespace zerospan::spans {
@@ -225,14 +224,15 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
     add_text(span, "http.request.method_original", http.method);
   }
 
+  const RequestTarget target = parse_request_target(http.method, http.target);
   const RequestFields fields(http.request_headers);
   if (server) {
-    add_server_attributes(http, connection, fields, span);
+    add_server_attributes(target, fields, connection, span);
   } else {
-    add_client_attributes(http, connection, fields, span);
+    add_client_attributes(target, fields, connection, span);
   }
   if (server || options_.client_url_template) {
-    add_route(http, parse_request_target(http.method, http.target).path, span);
+    add_route(http, target.path, span);
   }
 
   if (!connection.peer.address.empty()) {
@@ -265,10 +265,9 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   add_outcome(exchange, http, span);
 }
 
-void SpanBuilder::add_server_attributes(const model::HttpExchange& http,
+void SpanBuilder::add_server_attributes(const RequestTarget& target, const RequestFields& fields,
                                         const model::Connection& connection,
-                                        const RequestFields& fields, model::Span& span) const {
-  const RequestTarget target = parse_request_target(http.method, http.target);
+                                        model::Span& span) const {
   const Forwarded forwarded = parse_forwarded(fields.forwarded);
 
   std::string_view scheme = known_scheme(forwarded.proto);
@@ -329,11 +328,10 @@ void SpanBuilder::add_server_attributes(const model::HttpExchange& http,
   }
 }
 
-void SpanBuilder::add_client_attributes(const model::HttpExchange& http,
+void SpanBuilder::add_client_attributes(const RequestTarget& target, const RequestFields& fields,
                                         const model::Connection& connection,
-                                        const RequestFields& fields, model::Span& span) const {
+                                        model::Span& span) const {
   const size_t limit = options_.max_value_bytes;
-  const RequestTarget target = parse_request_target(http.method, http.target);
   std::string_view scheme = target.scheme.empty() ? "http" : target.scheme;
   if (const std::string_view known = known_scheme(scheme); !known.empty()) {
     scheme = known;
@@ -354,7 +352,7 @@ void SpanBuilder::add_client_attributes(const model::HttpExchange& http,
   // The default that a Unix socket's clients put into Host themselves.
   const std::string_view url_host = authority.host.empty() ? "localhost" : authority.host;
   std::string url;
-  url.reserve(scheme.size() + url_host.size() + http.target.size() + 16);
+  url.reserve(scheme.size() + url_host.size() + target.path.size() + target.query.size() + 16);
   append_text(url, scheme, limit);
   url.append("://");
   if (const size_t at = target.authority.rfind('@'); from_target && at != std::string_view::npos) {

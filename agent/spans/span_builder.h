@@ -18,6 +18,7 @@
 #include "agent/model/span.h"
 #include "agent/model/trace_context.h"
 #include "agent/spans/clock.h"
+#include "agent/spans/http_target.h"
 #include "agent/spans/route.h"
 
 namespace zerospan::spans {
@@ -86,10 +87,10 @@ class SpanBuilder {
 
   void build_http(const model::Exchange& exchange, const model::HttpExchange& http,
                   const model::Connection& connection, model::Span& span);
-  void add_server_attributes(const model::HttpExchange& http, const model::Connection& connection,
-                             const RequestFields& fields, model::Span& span) const;
-  void add_client_attributes(const model::HttpExchange& http, const model::Connection& connection,
-                             const RequestFields& fields, model::Span& span) const;
+  void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
+                             const model::Connection& connection, model::Span& span) const;
+  void add_client_attributes(const RequestTarget& target, const RequestFields& fields,
+                             const model::Connection& connection, model::Span& span) const;
   void add_route(const model::HttpExchange& http, std::string_view path, model::Span& span);
   void add_captured(const std::vector<CapturedHeader>& captured, const model::HeaderBlock& headers,
                     model::Span& span) const;

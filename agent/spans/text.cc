@@ -3,8 +3,8 @@
 
 #include "agent/spans/text.h"
 
-#include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace zerospan::spans {
 
@@ -14,6 +14,26 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 bool is_plain(char c) {
   return (c >= 0x20 && c < 0x7f) || c == '\t';
+}
+
+// How many bytes at the start are printable ASCII; eight at a time, since that is nearly all text.
+size_t plain_prefix(std::string_view bytes) {
+  constexpr uint64_t kEach = 0x0101010101010101U;
+  size_t at = 0;
+  while (at + sizeof(uint64_t) <= bytes.size()) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, sizeof(word));
+    const uint64_t below_space = (word - kEach * 0x20) & ~word;
+    const uint64_t is_del = ((word ^ kEach * 0x7f) - kEach) & ~(word ^ kEach * 0x7f);
+    if (((word | below_space | is_del) & kEach * 0x80) != 0) {
+      break;
+    }
+    at += sizeof(word);
+  }
+  while (at < bytes.size() && is_plain(bytes[at])) {
+    ++at;
+  }
+  return at;
 }
 
 bool in_range(char c, uint8_t low, uint8_t high) {
@@ -61,8 +81,7 @@ size_t utf8_sequence_length(std::string_view bytes) {
 void append_text(std::string& out, std::string_view bytes, size_t limit) {
   const size_t room = limit > out.size() ? limit - out.size() : 0;
   const std::string_view fitting = bytes.substr(0, room);
-  const auto first_special = std::find_if_not(fitting.begin(), fitting.end(), is_plain);
-  size_t at = static_cast<size_t>(first_special - fitting.begin());
+  size_t at = plain_prefix(fitting);
   out.append(fitting.substr(0, at));
   while (at < bytes.size()) {
     const std::string_view rest = bytes.substr(at);
