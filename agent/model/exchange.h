@@ -50,6 +50,7 @@ class HeaderBlock {
     raw_.assign(raw);
     fields_.clear();
   }
+  void reserve_fields(size_t count) { fields_.reserve(count); }
   void add_field(uint32_t name_at, uint32_t name_length, uint32_t value_at, uint32_t value_length) {
     fields_.push_back({name_at, name_length, value_at, value_length});
   }

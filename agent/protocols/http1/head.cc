@@ -1,0 +1,338 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/protocols/http1/head.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+namespace zerospan::protocols::http1 {
+namespace {
+
+constexpr size_t kMaxPlausibleMethod = 32;
+constexpr uint32_t kMaxReservedFields = 64;
+constexpr std::string_view kVersionPrefix = "HTTP/1.";
+
+// RFC 9110 section 5.6.2.
+constexpr std::array<bool, 256> make_token_table() {
+  std::array<bool, 256> table{};
+  for (int c = '0'; c <= '9'; ++c) {
+    table[static_cast<size_t>(c)] = true;
+  }
+  for (int c = 'a'; c <= 'z'; ++c) {
+    table[static_cast<size_t>(c)] = true;
+    table[static_cast<size_t>(c - 'a' + 'A')] = true;
+  }
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~")) {
+    table[static_cast<unsigned char>(c)] = true;
+  }
+  return table;
+}
+constexpr std::array<bool, 256> kToken = make_token_table();
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return kToken[static_cast<unsigned char>(c)]; });
+}
+
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+constexpr bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) {
+    text.remove_prefix(1);
+  }
+  while (!text.empty() && is_space(text.back())) {
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+size_t find_byte(std::string_view bytes, size_t from, char wanted) {
+  const void* found = std::memchr(bytes.data() + from, wanted, bytes.size() - from);
+  return found == nullptr ? std::string_view::npos
+                          : static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
+}
+
+// "HTTP/1.d" and nothing else.
+std::optional<uint8_t> parse_version(std::string_view text) {
+  if (text.size() != kVersionPrefix.size() + 1 || !text.starts_with(kVersionPrefix) ||
+      !is_digit(text.back())) {
+    return std::nullopt;
+  }
+  return static_cast<uint8_t>(text.back() - '0');
+}
+
+// A list, because a value may be repeated inside one field line too (RFC 9112 section 6.3 rule 5).
+void note_content_length(std::string_view value, Framing& framing) {
+  while (true) {
+    const size_t comma = value.find(',');
+    const std::string_view element = trim(value.substr(0, comma));
+    // 18 digits keep the sum with any stream offset inside 64 bits.
+    if (element.empty() || element.size() > 18 ||
+        !std::all_of(element.begin(), element.end(), is_digit)) {
+      framing.content_length_valid = false;
+    } else {
+      uint64_t number = 0;
+      for (const char c : element) {
+        number = number * 10 + static_cast<uint64_t>(c - '0');
+      }
+      if (framing.has_content_length && framing.content_length != number) {
+        framing.content_length_valid = false;
+      }
+      framing.content_length = number;
+    }
+    framing.has_content_length = true;
+    if (comma == std::string_view::npos) {
+      return;
+    }
+    value.remove_prefix(comma + 1);
+  }
+}
+
+void note_transfer_encoding(std::string_view value, Framing& framing) {
+  framing.has_transfer_encoding = true;
+  while (!value.empty() && (value.back() == ',' || is_space(value.back()))) {
+    value.remove_suffix(1);
+  }
+  const size_t comma = value.rfind(',');
+  const std::string_view last = comma == std::string_view::npos ? value : value.substr(comma + 1);
+  framing.chunked_is_last = equals_ignoring_case(trim(last), "chunked");
+}
+
+void note_field(std::string_view name, std::string_view value, Framing& framing) {
+  constexpr std::string_view kContentLength = "content-length";
+  constexpr std::string_view kTransferEncoding = "transfer-encoding";
+  if (name.size() == kContentLength.size() && equals_ignoring_case(name, kContentLength)) {
+    note_content_length(value, framing);
+  } else if (name.size() == kTransferEncoding.size() &&
+             equals_ignoring_case(name, kTransferEncoding)) {
+    note_transfer_encoding(value, framing);
+  }
+}
+
+// Origin, absolute, authority or asterisk form, without white space.
+bool is_plausible_target(std::string_view method, std::string_view target) {
+  if (std::any_of(target.begin(), target.end(),
+                  [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; })) {
+    return false;
+  }
+  return target.front() == '/' || target == "*" ||
+         target.find(method == "CONNECT" ? ":" : "://") != std::string_view::npos;
+}
+
+}  // namespace
+
+std::optional<RequestLine> parse_request_line(std::string_view line) {
+  const size_t method_end = line.find(' ');
+  if (method_end == std::string_view::npos) {
+    return std::nullopt;
+  }
+  line = trim(line);
+  const size_t version_at = line.rfind(' ');
+  if (version_at == std::string_view::npos || version_at <= method_end) {
+    return std::nullopt;
+  }
+  const auto version = parse_version(line.substr(version_at + 1));
+  RequestLine result;
+  result.method = line.substr(0, method_end);
+  result.target = trim(line.substr(method_end, version_at - method_end));
+  if (!version || !is_token(result.method) || result.target.empty()) {
+    return std::nullopt;
+  }
+  result.version_minor = *version;
+  return result;
+}
+
+std::optional<StatusLine> parse_status_line(std::string_view line) {
+  // "HTTP/1.d SSS", then the end or a space and the reason.
+  constexpr size_t kStatusAt = kVersionPrefix.size() + 2;
+  if (line.size() < kStatusAt + 3 || line[kStatusAt - 1] != ' ') {
+    return std::nullopt;
+  }
+  const auto version = parse_version(line.substr(0, kStatusAt - 1));
+  const std::string_view digits = line.substr(kStatusAt, 3);
+  if (!version || digits[0] == '0' || !std::all_of(digits.begin(), digits.end(), is_digit) ||
+      (line.size() > kStatusAt + 3 && !is_space(line[kStatusAt + 3]))) {
+    return std::nullopt;
+  }
+  return StatusLine{
+      static_cast<uint16_t>((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0')),
+      *version};
+}
+
+std::optional<RequestLine> parse_cut_request_line(std::string_view bytes) {
+  const size_t method_end = bytes.find(' ');
+  if (method_end == std::string_view::npos || !is_plausible_method(bytes.substr(0, method_end))) {
+    return std::nullopt;
+  }
+  RequestLine result;
+  result.method = bytes.substr(0, method_end);
+  result.target = trim(bytes.substr(method_end));
+  return result;
+}
+
+std::optional<std::string_view> first_line(std::string_view bytes) {
+  const size_t end = bytes.empty() ? std::string_view::npos : find_byte(bytes, 0, '\n');
+  if (end == std::string_view::npos) {
+    return std::nullopt;
+  }
+  return bytes.substr(0, end > 0 && bytes[end - 1] == '\r' ? end - 1 : end);
+}
+
+bool is_plausible_method(std::string_view method) {
+  return !method.empty() && method.size() <= kMaxPlausibleMethod && method.front() >= 'A' &&
+         method.front() <= 'Z' && std::all_of(method.begin(), method.end(), [](char c) {
+           return (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
+         });
+}
+
+bool starts_with_request_line(std::string_view bytes) {
+  // Most chunks that are asked about are bodies: let the first byte refuse them.
+  if (bytes.empty() || bytes.front() < 'A' || bytes.front() > 'Z') {
+    return false;
+  }
+  const size_t method_end = bytes.substr(0, kMaxPlausibleMethod + 1).find(' ');
+  if (method_end == std::string_view::npos || !is_plausible_method(bytes.substr(0, method_end))) {
+    return false;
+  }
+  const auto line = first_line(bytes);
+  if (!line) {
+    return false;
+  }
+  const auto request = parse_request_line(*line);
+  return request && is_plausible_target(request->method, request->target);
+}
+
+bool starts_with_status_line(std::string_view bytes) {
+  if (!bytes.starts_with(kVersionPrefix)) {
+    return false;
+  }
+  const auto line = first_line(bytes);
+  return line && parse_status_line(*line);
+}
+
+bool find_head_end(std::string_view bytes, HeadScan& scan) {
+  const char* const data = bytes.data();
+  const size_t size = bytes.size();
+  size_t at = scan.at;
+  // A line feed ends the head if the line that it ends is empty; both line ends are accepted (RFC
+  // 9112 section 2.2).
+  const auto ends_head = [data](size_t line_feed) {
+    return line_feed > 0 &&
+           (data[line_feed - 1] == '\n' ||
+            (line_feed > 1 && data[line_feed - 1] == '\r' && data[line_feed - 2] == '\n'));
+  };
+#ifdef __SSE2__
+  const __m128i line_feeds = _mm_set1_epi8('\n');
+  while (size - at >= 16) {
+    __m128i block;
+    std::memcpy(&block, data + at, sizeof(block));
+    auto found = static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, line_feeds)));
+    while (found != 0) {
+      const size_t line_feed = at + static_cast<size_t>(std::countr_zero(found));
+      ++scan.lines;
+      if (ends_head(line_feed)) {
+        scan.at = line_feed + 1;
+        return true;
+      }
+      found &= found - 1;
+    }
+    at += 16;
+  }
+#endif
+  for (; at < size; ++at) {
+    if (data[at] == '\n') {
+      ++scan.lines;
+      if (ends_head(at)) {
+        scan.at = at + 1;
+        return true;
+      }
+    }
+  }
+  scan.at = size;
+  return false;
+}
+
+Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlock& block) {
+  Framing framing;
+  block.assign_raw(head);
+  block.reserve_fields(std::min(line_hint, kMaxReservedFields));
+  size_t at = find_byte(head, 0, '\n');
+  at = at == std::string_view::npos ? head.size() : at + 1;
+
+  size_t name_at = 0;
+  size_t name_end = 0;  // 0: no field is open
+  size_t value_at = 0;
+  size_t value_end = 0;
+  const auto close_field = [&] {
+    if (name_end != 0) {
+      block.add_field(static_cast<uint32_t>(name_at), static_cast<uint32_t>(name_end - name_at),
+                      static_cast<uint32_t>(value_at), static_cast<uint32_t>(value_end - value_at));
+      note_field(head.substr(name_at, name_end - name_at),
+                 head.substr(value_at, value_end - value_at), framing);
+      name_end = 0;
+    }
+  };
+  while (at < head.size()) {
+    const size_t line_feed = find_byte(head, at, '\n');
+    if (line_feed == std::string_view::npos) {
+      break;
+    }
+    size_t line_end = line_feed;
+    while (line_end > at && is_space(head[line_end - 1])) {
+      --line_end;
+    }
+    const bool folded = head[at] == ' ' || head[at] == '\t';
+    if (folded) {
+      // Obsolete folding (RFC 9112 section 5.2) continues the value of the line before.
+      if (name_end != 0 && line_end > at) {
+        if (value_end == value_at) {
+          value_at = at;
+          while (is_space(head[value_at])) {
+            ++value_at;
+          }
+        }
+        value_end = line_end;
+      }
+    } else {
+      close_field();
+      const std::string_view line = head.substr(at, line_end - at);
+      const size_t colon = line.find(':');
+      if (colon != std::string_view::npos && colon > 0) {
+        name_at = at;
+        name_end = at + colon;
+        // Forbidden, but a receiver that lets it pass reads the field so.
+        while (name_end > name_at && is_space(head[name_end - 1])) {
+          --name_end;
+        }
+        value_at = at + colon + 1;
+        while (value_at < line_end && is_space(head[value_at])) {
+          ++value_at;
+        }
+        value_end = line_end;
+      }
+    }
+    at = line_feed + 1;
+  }
+  close_field();
+  return framing;
+}
+
+}  // namespace zerospan::protocols::http1
