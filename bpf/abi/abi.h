@@ -1,0 +1,156 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * What the kernel side and the agent share: the records in the ring buffers, the values of maps that both write, and the
+ * settings in read-only data. Fixed-width fields, natural alignment, named padding, no pointers. tests/structure compares
+ * the layout in the built objects' BTF with the C++ compiler's.
+ *
+ * Change rule: enumerators are append-only with explicit numbers. Any other change raises ZS_ABI_VERSION, which the agent
+ * checks when it loads an object and when it replays a recording.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define ZS_ABI_VERSION 1
+
+/* Bounds that size buffers at build time; the settings below stay within them. */
+#define ZS_HEAD_BYTES_MAX 8192
+#define ZS_TAIL_BYTES_MAX 256
+#define ZS_UNIX_PATH_BYTES 108 /* sizeof(sockaddr_un.sun_path), unix(7) */
+#define ZS_RINGS_MAX 64
+
+enum zs_record_type {
+  ZS_RECORD_CONNECTION = 1, /* before the first data record of a connection */
+  ZS_RECORD_DATA = 2,
+  ZS_RECORD_CLOSE = 3,
+  ZS_RECORD_PROCESS = 4, /* in the process ring only */
+};
+
+enum zs_direction {
+  ZS_RECEIVE = 0,
+  ZS_SEND = 1,
+};
+
+enum zs_role {
+  ZS_ROLE_UNKNOWN = 0,
+  ZS_ROLE_SERVER = 1,
+  ZS_ROLE_CLIENT = 2,
+};
+
+/* How the request that an operation was made for is known; the same numbers as model::Evidence. */
+enum zs_evidence {
+  ZS_EVIDENCE_NONE = 0,
+  ZS_EVIDENCE_THREAD = 1,
+  ZS_EVIDENCE_TICK = 2,
+  ZS_EVIDENCE_TICK_RESPONSE = 3,
+  ZS_EVIDENCE_TICK_SAME_CONNECTION = 4,
+  ZS_EVIDENCE_CREATING_THREAD = 5,
+  ZS_EVIDENCE_AMBIGUOUS = 6,
+};
+
+enum zs_close_kind {
+  ZS_CLOSE_SEND = 0,
+  ZS_CLOSE_RECEIVE = 1,
+  ZS_CLOSE_ALL = 2,
+  ZS_CLOSE_RESET = 3,
+};
+
+enum zs_process_event {
+  ZS_PROCESS_FORK = 1, /* tgid is the child's; only of a process that has an entry in the map of processes */
+  ZS_PROCESS_EXEC = 2,
+  ZS_PROCESS_EXIT = 3, /* the last thread is gone; only of a process that has an entry */
+  ZS_PROCESS_LISTEN = 4, /* a TCP socket of tgid listens on port */
+};
+
+struct zs_record_header {
+  __u32 length; /* of the whole record, this header included */
+  __u16 type;   /* enum zs_record_type */
+  __u16 reserved;
+};
+
+struct zs_connection_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns; /* CLOCK_MONOTONIC, as all times here */
+  __u32 tgid;
+  __u16 family;     /* AF_INET, AF_INET6 or AF_UNIX */
+  __u8 role;        /* enum zs_role */
+  __u8 seen_from_start;
+  __u16 local_port; /* host byte order */
+  __u16 peer_port;
+  __u32 reserved;
+  __u64 socket; /* its key in the map of connections, to mute it; zero in recordings */
+  __u8 local_address[16]; /* network byte order; IPv4 in the first four bytes */
+  __u8 peer_address[16];
+  __u8 unix_path[ZS_UNIX_PATH_BYTES]; /* of the server's socket; zero-terminated unless full; empty if unnamed */
+  __u32 reserved2;
+};
+
+struct zs_data_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u64 departed_ns; /* sends: when the first byte could have left; else time_ns */
+  __u64 offset;      /* of the first byte in this direction's stream */
+  __u64 request_id;
+  __u32 thread_id;
+  __u32 byte_count; /* bytes that the operation moved; of them head_bytes and then tail_bytes follow this struct */
+  __u32 head_bytes;
+  __u32 tail_bytes;
+  __u8 direction; /* enum zs_direction */
+  __u8 evidence;  /* enum zs_evidence */
+  __u8 reserved[6];
+};
+
+struct zs_close_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u8 kind; /* enum zs_close_kind */
+  __u8 reserved[7];
+};
+
+struct zs_process_record {
+  struct zs_record_header header;
+  __u64 time_ns;
+  __u32 tgid;
+  __u32 parent_tgid; /* fork only */
+  __u16 port;        /* listen only */
+  __u8 event;        /* enum zs_process_event */
+  __u8 reserved[5];
+};
+
+/* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture. */
+enum zs_process_flags {
+  ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
+  ZS_PROCESS_NO_CONTEXT = 2, /* a thread says nothing about the request that it serves (goroutines) */
+  ZS_PROCESS_EVENT_LOOP = 4, /* set by the kernel side: it read a request from a socket in an epoll set */
+};
+
+struct zs_process {
+  __u32 flags; /* enum zs_process_flags */
+  __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree shares one */
+};
+
+/* Argument of the program that mutes a connection. */
+struct zs_mute {
+  __u64 socket;
+  __u64 connection_id; /* must still be that socket's */
+};
+
+/* One memory-mapped value that both sides write. */
+struct zs_control {
+  __u32 ticks_wanted;   /* kernel: an event loop makes outgoing calls; attach the tick program */
+  __u32 ticks_attached; /* agent: it is attached, so tick evidence may be trusted */
+  __u32 idle[ZS_RINGS_MAX]; /* agent: the consumer of this ring sleeps until it is woken */
+};
+
+/* Loss reasons and counters, each the index of a per-CPU counter. */
+enum zs_counter {
+#define ZS_COUNTER(id, name, help) ZS_COUNTER_##id,
+#include "bpf/abi/counters.def"
+#undef ZS_COUNTER
+  ZS_COUNTER_COUNT,
+};

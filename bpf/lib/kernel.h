@@ -1,0 +1,149 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * The kernel types that the probes touch, as CO-RE flavours: only the fields that are read, relocated by libbpf to the
+ * running kernel's layout. Field names are those of include/linux/ in kernel 6.x; what was renamed or came later is
+ * guarded by bpf_core_field_exists where it is read.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct in6_addr {
+  union {
+    __u8 u6_addr8[16];
+  } in6_u;
+};
+
+struct sock_common {
+  __be32 skc_daddr;
+  __be32 skc_rcv_saddr;
+  __be16 skc_dport;
+  __u16 skc_num;
+  unsigned short skc_family;
+  volatile unsigned char skc_state;
+  struct in6_addr skc_v6_daddr;
+  struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct inode {
+  unsigned short i_mode;
+  unsigned long i_ino;
+};
+
+struct file {
+  struct inode *f_inode;
+  unsigned int f_flags;
+  void *private_data;
+  void *f_ep; /* include/linux/fs.h: non-null while the file is in an epoll set (5.11+) */
+};
+
+struct socket {
+  struct file *file;
+  struct sock *sk;
+};
+
+struct sock {
+  struct sock_common __sk_common;
+  __u8 sk_shutdown;
+  __u16 sk_type;
+  struct socket *sk_socket;
+  int sk_err;
+};
+
+struct tcp_sock {
+  __u64 tcp_wstamp_ns; /* include/linux/tcp.h: departure time of the last sent packet, CLOCK_MONOTONIC */
+};
+
+struct sockaddr_un {
+  unsigned short sun_family;
+  char sun_path[108];
+};
+
+struct unix_address {
+  int len;
+  struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+  struct sock sk;
+  struct unix_address *addr;
+  struct sock *peer;
+};
+
+struct fdtable {
+  unsigned int max_fds;
+  struct file **fd;
+};
+
+struct files_struct {
+  struct fdtable *fdt;
+};
+
+typedef struct {
+  int counter;
+} zs_atomic_t;
+
+struct signal_struct {
+  zs_atomic_t live;
+};
+
+struct thread_info {
+  __u32 status;
+};
+
+struct task_struct {
+  struct thread_info thread_info;
+  unsigned int flags;
+  int pid;
+  int tgid;
+  struct task_struct *real_parent;
+  struct files_struct *files;
+  struct signal_struct *signal;
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+  unsigned long r10;
+  unsigned long dx;
+  unsigned long si;
+  unsigned long di;
+  unsigned long orig_ax;
+};
+#endif
+
+#pragma clang attribute pop
+
+/* include/linux/socket.h, include/net/tcp_states.h, include/linux/sched.h, include/uapi/asm-generic/fcntl.h */
+#define ZS_AF_UNIX 1
+#define ZS_AF_INET 2
+#define ZS_AF_INET6 10
+#define ZS_SOCK_STREAM 1
+#define ZS_MSG_PEEK 2
+#define ZS_RCV_SHUTDOWN 1
+#define ZS_O_NONBLOCK 04000
+#define ZS_S_IFMT 0170000
+#define ZS_S_IFSOCK 0140000
+#define ZS_PF_IO_WORKER 0x00000010
+#define ZS_PF_KTHREAD 0x00200000
+#define ZS_EAGAIN 11
+
+enum zs_tcp_state {
+  ZS_TCP_ESTABLISHED = 1,
+  ZS_TCP_SYN_SENT = 2,
+  ZS_TCP_SYN_RECV = 3,
+  ZS_TCP_FIN_WAIT1 = 4,
+  ZS_TCP_CLOSE = 7,
+  ZS_TCP_CLOSE_WAIT = 8,
+  ZS_TCP_LAST_ACK = 9,
+  ZS_TCP_LISTEN = 10,
+};

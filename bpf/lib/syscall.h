@@ -1,0 +1,55 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * System call numbers and register names of the processor that the probes are built for. x86-64:
+ * arch/x86/entry/syscalls/syscall_64.tbl; the fourth argument is in r10 (arch/x86/entry/entry_64.S).
+ */
+#pragma once
+
+#include "bpf/lib/kernel.h"
+
+#if defined(__TARGET_ARCH_x86)
+
+#define ZS_NR_READ 0
+#define ZS_NR_WRITE 1
+#define ZS_NR_POLL 7
+#define ZS_NR_READV 19
+#define ZS_NR_WRITEV 20
+#define ZS_NR_SELECT 23
+#define ZS_NR_SENDFILE 40
+#define ZS_NR_SENDTO 44
+#define ZS_NR_RECVFROM 45
+#define ZS_NR_SENDMSG 46
+#define ZS_NR_RECVMSG 47
+#define ZS_NR_EPOLL_WAIT 232
+#define ZS_NR_PSELECT6 270
+#define ZS_NR_PPOLL 271
+#define ZS_NR_EPOLL_PWAIT 281
+#define ZS_NR_EPOLL_PWAIT2 441
+
+#define ZS_TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: the task is in a 32-bit system call */
+
+struct zs_syscall {
+  __s64 number;
+  __u64 argument0;
+  __u64 argument1;
+  __u64 argument2;
+  __u64 argument3;
+};
+
+static __always_inline void zs_syscall__from_regs(struct zs_syscall *call, const struct pt_regs *regs) {
+  call->number = (__s64)BPF_CORE_READ(regs, orig_ax);
+  call->argument0 = BPF_CORE_READ(regs, di);
+  call->argument1 = BPF_CORE_READ(regs, si);
+  call->argument2 = BPF_CORE_READ(regs, dx);
+  call->argument3 = BPF_CORE_READ(regs, r10);
+}
+
+static __always_inline bool zs_syscall__is_compat(const struct task_struct *task) {
+  return BPF_CORE_READ(task, thread_info.status) & ZS_TS_COMPAT;
+}
+
+#else
+#error "no system call table for this processor"
+#endif

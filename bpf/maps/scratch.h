@@ -1,0 +1,56 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+#include "bpf/abi/abi.h"
+#include "bpf/lib/gate_http1.h"
+#include "bpf/lib/kernel.h"
+
+struct zs_iovec {
+  __u64 base;
+  __u64 length;
+};
+
+/* Where an operation's bytes are: one buffer (count == 0), or an array of them in the program's memory. */
+struct zs_buffers {
+  struct zs_iovec single;
+  __u64 iov;
+  __u64 count;
+};
+
+/* What the copy loop is to do, as positions in the operation's bytes, and where it stands. */
+struct zs_copy_position {
+  __u64 end;         /* of the operation */
+  __u64 head_end;
+  __u64 tail_start;
+  __u64 position;    /* of the current buffer */
+  __u64 filled;      /* bytes in the scratch area */
+  __u64 head_filled; /* of them from the operation's head */
+};
+
+/*
+ * Room to look at one operation and to build its data record, which is larger than the BPF stack. The bytes area is twice
+ * the maximum so that the verifier can bound an offset and a length apart. State of loops lives here and not on the stack:
+ * the verifier does not track values in maps, so the states after each turn are equal to it.
+ *
+ * Tracepoint programs run without preemption, and only those in process context use this: one slot per CPU is enough, and
+ * one per direction guards against a nested send.
+ */
+#define ZS_SCRATCH_BYTES (2 * (ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX))
+
+struct zs_scratch {
+  struct zs_buffers buffers;
+  struct zs_copy_position copy;
+  __u8 first[ZS_GATE_BYTES];
+  struct zs_data_record record;
+  __u8 bytes[ZS_SCRATCH_BYTES];
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 2);
+  __type(key, __u32); /* enum zs_direction */
+  __type(value, struct zs_scratch);
+} scratch SEC(".maps");
+
+static __always_inline struct zs_scratch *scratch__get(__u32 slot) { return bpf_map_lookup_elem(&scratch, &slot); }

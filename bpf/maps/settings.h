@@ -1,0 +1,16 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+#include "bpf/abi/abi.h"
+#include "bpf/lib/kernel.h"
+
+/*
+ * Settings, written by the agent between open and load. The verifier then knows them as constants.
+ */
+const volatile __u32 zs_abi_version = ZS_ABI_VERSION;
+const volatile __u32 zs_head_bytes = 4096; /* per message, at most ZS_HEAD_BYTES_MAX */
+const volatile __u32 zs_tail_bytes = 128;  /* per operation, at most ZS_TAIL_BYTES_MAX */
+const volatile __u32 zs_ring_bytes = 4U << 20U;
+const volatile __u32 zs_agent_tgid = 0; /* never traced, whatever the map of processes says */
+const volatile bool zs_tentative = false; /* capture a new program until the agent has decided about it */

@@ -1,0 +1,173 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * Copies the interesting bytes of one socket operation out of the program's memory: the first head_want bytes, and the
+ * last bytes, whatever buffers they lie in.
+ */
+#include "bpf/lib/gate_http1.h"
+#include "bpf/lib/syscall.h"
+#include "bpf/maps/counters.h"
+#include "bpf/maps/scratch.h"
+#include "bpf/maps/settings.h"
+
+#define ZS_BUFFERS_MAX 16 /* iovec entries that are followed; servers that gather use two to eight */
+
+/* The front of struct user_msghdr (include/linux/socket.h) on a 64-bit kernel. */
+struct zs_user_msghdr {
+  __u64 name;
+  __u64 name_length;
+  __u64 iov;
+  __u64 iov_count;
+};
+
+/* False: the bytes of this system call cannot be found, only their number is known. */
+static __always_inline bool buffers__find(struct zs_buffers *buffers, const struct zs_syscall *call) {
+  buffers->count = 0;
+  buffers->iov = 0;
+  switch (call->number) {
+    case ZS_NR_READ:
+    case ZS_NR_WRITE:
+    case ZS_NR_SENDTO:
+    case ZS_NR_RECVFROM:
+      buffers->single.base = call->argument1;
+      buffers->single.length = call->argument2;
+      return true;
+    case ZS_NR_READV:
+    case ZS_NR_WRITEV:
+      buffers->iov = call->argument1;
+      buffers->count = call->argument2;
+      break;
+    case ZS_NR_SENDMSG:
+    case ZS_NR_RECVMSG: {
+      struct zs_user_msghdr message;
+      if (bpf_probe_read_user(&message, sizeof(message), (const void *)call->argument1)) {
+        return false;
+      }
+      buffers->iov = message.iov;
+      buffers->count = message.iov_count;
+      break;
+    }
+    default:
+      return false;
+  }
+  return buffers->count > 0;
+}
+
+static __always_inline bool buffers__at(const struct zs_buffers *buffers, __u32 index, struct zs_iovec *buffer) {
+  if (buffers->count == 0) {
+    *buffer = buffers->single;
+    return true;
+  }
+  return bpf_probe_read_user(buffer, sizeof(*buffer), (const void *)(buffers->iov + index * sizeof(*buffer))) == 0;
+}
+
+/*
+ * What the operation's first bytes look like, from the first buffer that is not empty. Here and below a global function
+ * with scalar arguments only: the verifier proves it once, apart from its callers (kernel 5.6+).
+ */
+__noinline int buffers__gate(__u32 slot, __u32 byte_count) {
+  struct zs_scratch *out = scratch__get(slot);
+  if (!out) {
+    return ZS_GATE_NO;
+  }
+  struct zs_iovec buffer;
+  if (!buffers__at(&out->buffers, 0, &buffer)) {
+    return ZS_GATE_NO;
+  }
+  if (buffer.length == 0 && out->buffers.count > 1 && !buffers__at(&out->buffers, 1, &buffer)) {
+    return ZS_GATE_NO;
+  }
+  __u64 count = buffer.length < byte_count ? buffer.length : byte_count;
+  if (count > ZS_GATE_BYTES) {
+    count = ZS_GATE_BYTES;
+  }
+  if (bpf_probe_read_user(out->first, count, (const void *)buffer.base)) {
+    return ZS_GATE_NO;
+  }
+  return zs_gate_http1(out->first, count);
+}
+
+/* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */
+static __always_inline bool capture__append(struct zs_scratch *out, __u64 address, __u64 count, __u64 limit) {
+  __u64 filled = out->copy.filled;
+  if (count > limit) {
+    count = limit;
+  }
+  if (filled > ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX) {
+    return false;
+  }
+  if (bpf_probe_read_user(&out->bytes[filled], count, (const void *)address)) {
+    return false;
+  }
+  out->copy.filled = filled + count;
+  return true;
+}
+
+/* One buffer's share of the head and of the tail. */
+static __always_inline bool capture__copy_buffer(struct zs_scratch *out, __u32 index) {
+  struct zs_iovec buffer;
+  if (!buffers__at(&out->buffers, index, &buffer)) {
+    return false;
+  }
+  const __u64 position = out->copy.position;
+  __u64 length = buffer.length;
+  if (length > out->copy.end - position) {
+    length = out->copy.end - position;
+  }
+  out->copy.position = position + length;
+  if (position < out->copy.head_end) {
+    const __u64 left = out->copy.head_end - position;
+    if (!capture__append(out, buffer.base, left < length ? left : length, ZS_HEAD_BYTES_MAX)) {
+      return false;
+    }
+    out->copy.head_filled = out->copy.filled;
+  }
+  const __u64 tail_start = out->copy.tail_start;
+  if (position + length > tail_start) {
+    const __u64 from = tail_start > position ? tail_start - position : 0;
+    return capture__append(out, buffer.base + from, length - from, ZS_TAIL_BYTES_MAX);
+  }
+  return true;
+}
+
+/*
+ * Fills bytes[], head_bytes and tail_bytes of the scratch record. On failure both lengths are 0 and a counter tells why.
+ */
+__noinline int capture__copy(__u32 slot, __u32 byte_count, __u32 head_want) {
+  struct zs_scratch *out = scratch__get(slot);
+  if (!out) {
+    return 0;
+  }
+  const __u64 tail_want = zs_tail_bytes < ZS_TAIL_BYTES_MAX ? zs_tail_bytes : ZS_TAIL_BYTES_MAX;
+  __u64 tail_start = byte_count > tail_want ? byte_count - tail_want : 0;
+  if (tail_start < head_want) {
+    tail_start = head_want;
+  }
+  out->record.head_bytes = 0;
+  out->record.tail_bytes = 0;
+  out->copy.end = byte_count;
+  out->copy.head_end = head_want;
+  out->copy.tail_start = tail_start;
+  out->copy.position = 0;
+  out->copy.filled = 0;
+  out->copy.head_filled = 0;
+  for (__u32 i = 0; i < ZS_BUFFERS_MAX; ++i) {
+    if (out->copy.position >= out->copy.end || (i > 0 && i >= out->buffers.count)) {
+      break;
+    }
+    if (!capture__copy_buffer(out, i)) {
+      counters__add(ZS_COUNTER_LOST_USER_MEMORY);
+      return 0;
+    }
+  }
+  out->record.head_bytes = out->copy.head_filled;
+  if (out->copy.position < out->copy.end) {
+    /* Buffers are left over: what was copied for the tail is not the operation's end. */
+    counters__add(ZS_COUNTER_LOST_TOO_MANY_BUFFERS);
+  } else {
+    out->record.tail_bytes = out->copy.filled - out->copy.head_filled;
+  }
+  return 0;
+}

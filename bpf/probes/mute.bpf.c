@@ -1,0 +1,20 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * Run by the agent when it found that a connection has nothing more to tell. In the kernel, and not by an update from user
+ * space, so that the check of the id and the write cannot be torn apart by a socket that takes the address over. Needs 5.14.
+ */
+#include "bpf/maps/connections.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("syscall")
+int mute__connection(struct zs_mute *request) {
+  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &request->socket);
+  if (!connection || connection->id != request->connection_id) {
+    return 0;
+  }
+  connection->state = ZS_CONNECTION_MUTED;
+  return 1;
+}

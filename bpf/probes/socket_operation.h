@@ -1,0 +1,373 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * One socket operation of a selected process, whichever hook saw it: which connection, which request, which bytes.
+ * Every attach kind calls socket_operation__handle; nothing here knows the hook.
+ */
+#include "bpf/maps/connections.h"
+#include "bpf/maps/processes.h"
+#include "bpf/maps/rings.h"
+#include "bpf/maps/threads.h"
+#include "bpf/probes/capture.h"
+
+#define ZS_SNIFFS_NEW 2  /* operations until a connection that we saw from its start is nobody's */
+#define ZS_SNIFFS_OLD 16 /* the same for one that was open before us and may be in the middle of a message */
+#define ZS_NO_DIRECTION 2
+
+static __always_inline struct zs_process *processes__find(__u32 tgid) {
+  return tgid == zs_agent_tgid ? NULL : bpf_map_lookup_elem(&processes, &tgid);
+}
+
+/* Unique: no CPU sees two connections in one nanosecond, and 48 bits of them last three days of uptime at a time. */
+static __always_inline __u64 connection__new_id(void) {
+  return ((__u64)bpf_get_smp_processor_id() << 48U | (bpf_ktime_get_ns() & 0xffffffffffffULL)) + 1;
+}
+
+static __always_inline __u64 request__new_id(void) {
+  const __u64 id = (__u64)bpf_get_prandom_u32() << 32U | bpf_get_prandom_u32();
+  return id ? id : 1;
+}
+
+static __always_inline __u64 socket__inode(const struct sock *sk) {
+  return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/*
+ * How the program waits for this socket: a descriptor in an epoll set belongs to an event loop; a non-blocking one that is
+ * in none may belong to a loop over poll or select.
+ */
+static __always_inline enum zs_loop socket__loop(const struct sock *sk) {
+  struct file *file = BPF_CORE_READ(sk, sk_socket, file);
+  if (!file) {
+    return ZS_LOOP_NONE;
+  }
+  if (bpf_core_field_exists(file->f_ep) && BPF_CORE_READ(file, f_ep)) {
+    return ZS_LOOP_EPOLL;
+  }
+  return BPF_CORE_READ(file, f_flags) & ZS_O_NONBLOCK ? ZS_LOOP_POLL : ZS_LOOP_NONE;
+}
+
+static __always_inline bool socket__is_stream(const struct sock *sk, __u16 family) {
+  return (family == ZS_AF_INET || family == ZS_AF_INET6 || family == ZS_AF_UNIX) &&
+         BPF_CORE_READ(sk, sk_type) == ZS_SOCK_STREAM;
+}
+
+/* The path that the server's socket is bound to; an accepted socket has its listener's address. */
+static __always_inline void socket__unix_path(const struct sock *sk, __u8 *path) {
+  const struct unix_sock *unix_sk = (const struct unix_sock *)sk;
+  struct unix_address *address = BPF_CORE_READ(unix_sk, addr);
+  if (!address) {
+    const struct unix_sock *peer = (const struct unix_sock *)BPF_CORE_READ(unix_sk, peer);
+    address = peer ? BPF_CORE_READ(peer, addr) : NULL;
+  }
+  if (address) {
+    bpf_core_read(path, ZS_UNIX_PATH_BYTES, &address->name[0].sun_path);
+  }
+}
+
+static __always_inline bool connection__announce(const struct sock *sk, struct zs_connection *connection, __u32 tgid,
+                                                 __u64 now) {
+  struct zs_connection_record record = {};
+  record.header.length = sizeof(record);
+  record.header.type = ZS_RECORD_CONNECTION;
+  record.connection_id = connection->id;
+  record.time_ns = now;
+  record.tgid = tgid;
+  record.socket = (__u64)sk;
+  record.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+  record.role = connection->role;
+  record.seen_from_start = connection->seen_from_start;
+  if (record.family == ZS_AF_INET) {
+    __be32 address = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+    __builtin_memcpy(record.local_address, &address, sizeof(address));
+    address = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    __builtin_memcpy(record.peer_address, &address, sizeof(address));
+  } else if (record.family == ZS_AF_INET6) {
+    bpf_core_read(record.local_address, sizeof(record.local_address), &sk->__sk_common.skc_v6_rcv_saddr);
+    bpf_core_read(record.peer_address, sizeof(record.peer_address), &sk->__sk_common.skc_v6_daddr);
+  } else {
+    socket__unix_path(sk, record.unix_path);
+  }
+  if (record.family != ZS_AF_UNIX) {
+    record.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+    record.peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+  }
+  return rings__output(connection->ring, &record, sizeof(record));
+}
+
+static __always_inline void connection__emit_close(struct zs_connection *connection, enum zs_close_kind kind) {
+  struct zs_close_record record = {};
+  if (!connection->announced || connection->state != ZS_CONNECTION_KNOWN) {
+    return;
+  }
+  record.header.length = sizeof(record);
+  record.header.type = ZS_RECORD_CLOSE;
+  record.connection_id = connection->id;
+  record.time_ns = bpf_ktime_get_ns();
+  record.kind = kind;
+  rings__output(connection->ring, &record, sizeof(record));
+}
+
+/* Adds the connection of a socket; NULL and a counter if the map is full. */
+static __always_inline struct zs_connection *connection__create(const struct sock *sk, const struct zs_process *process,
+                                                                __u16 family, bool seen_from_start) {
+  const __u64 key = (__u64)sk;
+  struct zs_connection fresh = {};
+  fresh.id = connection__new_id();
+  fresh.ring = process->ring;
+  fresh.last_direction = ZS_NO_DIRECTION;
+  fresh.seen_from_start = seen_from_start;
+  fresh.sniffs_left = seen_from_start ? ZS_SNIFFS_NEW : ZS_SNIFFS_OLD;
+  if (family == ZS_AF_UNIX) {
+    fresh.inode = socket__inode(sk);
+  }
+  if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
+    counters__add(ZS_COUNTER_LOST_CONNECTIONS_FULL);
+    return NULL;
+  }
+  return bpf_map_lookup_elem(&connections, &key);
+}
+
+static __always_inline struct zs_connection *connection__find(const struct sock *sk, const struct zs_process *process,
+                                                              __u16 family) {
+  const __u64 key = (__u64)sk;
+  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &key);
+  if (connection && family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
+    /* Unix sockets have no close event: this address is another socket by now. */
+    connection__emit_close(connection, ZS_CLOSE_ALL);
+    connection = NULL;
+  }
+  return connection;
+}
+
+/* Remembers what this thread serves from now on. */
+static __always_inline void thread__serve(__u32 tid, __u64 request_id, const struct zs_connection *connection,
+                                          enum zs_evidence evidence, enum zs_loop loop) {
+  struct zs_thread value = {};
+  value.request_id = request_id;
+  value.connection_id = connection->id;
+  value.evidence = evidence;
+  value.loop = loop;
+  if (bpf_map_update_elem(&threads, &tid, &value, BPF_ANY)) {
+    counters__add(ZS_COUNTER_LOST_THREADS_FULL);
+  }
+}
+
+/* A read of a connection: it decides what the reading thread serves. */
+static __always_inline void context__on_receive(const struct sock *sk, struct zs_process *process,
+                                                struct zs_connection *connection, __u32 tid, enum zs_gate gate) {
+  if (connection->role == ZS_ROLE_SERVER &&
+      (connection->request_id == 0 || (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
+       (gate == ZS_GATE_PARTIAL && connection->last_direction == ZS_SEND))) {
+    connection->request_id = request__new_id();
+  }
+  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    return;
+  }
+  enum zs_loop loop = connection->loop;
+  if (loop != ZS_LOOP_EPOLL) {
+    loop = socket__loop(sk);
+    connection->loop = loop;
+  }
+  if (connection->role == ZS_ROLE_SERVER) {
+    if (loop != ZS_LOOP_NONE && !(process->flags & ZS_PROCESS_EVENT_LOOP)) {
+      process->flags |= ZS_PROCESS_EVENT_LOOP;
+    }
+    thread__serve(tid, connection->request_id, connection,
+                  loop == ZS_LOOP_NONE ? ZS_EVIDENCE_THREAD : ZS_EVIDENCE_TICK, loop);
+  } else if (loop != ZS_LOOP_NONE) {
+    /*
+     * An event loop goes on with whoever waited for this response. In a blocking thread the response changes nothing,
+     * and a blocking client's non-blocking socket (a timeout set) must not disturb what the thread serves.
+     */
+    struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+    if (loop == ZS_LOOP_EPOLL || !thread || thread->loop != ZS_LOOP_NONE) {
+      if (thread && thread->loop == ZS_LOOP_NONE && thread->evidence == ZS_EVIDENCE_THREAD) {
+        return;
+      }
+      thread__serve(tid, connection->request_id, connection,
+                    connection->request_id ? ZS_EVIDENCE_TICK_RESPONSE : ZS_EVIDENCE_NONE, loop);
+    }
+  }
+}
+
+/* A write on a client connection: which request is it for? */
+static __always_inline void context__on_client_send(struct zs_process *process, struct zs_connection *connection,
+                                                    __u32 tid, bool first_send, struct zs_data_record *record) {
+  record->request_id = 0;
+  record->evidence = ZS_EVIDENCE_NONE;
+  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    return;
+  }
+  struct zs_control *shared = control__get();
+  const bool ticks = shared && shared->ticks_attached;
+  const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  __u8 loop = ZS_LOOP_NONE;
+  if (thread) {
+    record->request_id = thread->request_id;
+    record->evidence = thread->evidence;
+    loop = thread->loop;
+    if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE && thread->connection_id == connection->id) {
+      record->evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
+    }
+  }
+  if (first_send && (process->flags & ZS_PROCESS_EVENT_LOOP) && record->evidence != ZS_EVIDENCE_THREAD) {
+    /* An event loop writes when the connection is ready, in any turn: what counts is who asked for it. */
+    if (connection->connect_seen) {
+      record->request_id = connection->origin_request_id;
+      record->evidence = connection->origin_evidence;
+      return;
+    }
+    if (record->request_id) {
+      record->evidence = ZS_EVIDENCE_AMBIGUOUS;
+    }
+  }
+  if (loop != ZS_LOOP_NONE && !ticks) {
+    record->evidence = record->request_id ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_NONE;
+    if (shared) {
+      shared->ticks_wanted = 1;
+    }
+  }
+}
+
+static __always_inline void connection__sniff(struct zs_connection *connection, enum zs_direction direction,
+                                              enum zs_gate gate) {
+  if (gate == ZS_GATE_NO) {
+    if (connection->sniffs_left > 0) {
+      connection->sniffs_left -= 1;
+    }
+    if (connection->sniffs_left == 0) {
+      connection->state = ZS_CONNECTION_MUTED;
+      counters__add(ZS_COUNTER_CONNECTIONS_MUTED);
+    }
+    return;
+  }
+  connection->state = ZS_CONNECTION_KNOWN;
+  if (connection->role == ZS_ROLE_UNKNOWN) {
+    const bool request = gate != ZS_GATE_RESPONSE;
+    connection->role = (direction == ZS_RECEIVE) == request ? ZS_ROLE_SERVER : ZS_ROLE_CLIENT;
+  }
+  counters__add(ZS_COUNTER_CONNECTIONS_KNOWN);
+}
+
+/*
+ * `result` is what the operation returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call
+ * that the thread is in; NULL if its arguments cannot be had.
+ */
+static __always_inline int socket_operation__handle(const struct sock *sk, enum zs_direction direction, int result,
+                                                    const struct zs_syscall *call) {
+  const __u64 pid_tgid = bpf_get_current_pid_tgid();
+  const __u32 tgid = pid_tgid >> 32U;
+  const __u32 tid = (__u32)pid_tgid;
+  struct zs_process *process = processes__find(tgid);
+  if (!process || result == -ZS_EAGAIN) {
+    return 0;
+  }
+  const __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+  struct zs_connection *connection = connection__find(sk, process, family);
+  if (!connection) {
+    if (result <= 0 || !socket__is_stream(sk, family)) {
+      return 0;
+    }
+    connection = connection__create(sk, process, family, false);
+    if (!connection) {
+      return 0;
+    }
+  }
+  counters__add(ZS_COUNTER_OPERATIONS_SEEN);
+  if (connection->state == ZS_CONNECTION_MUTED) {
+    counters__add(ZS_COUNTER_OPERATIONS_MUTED);
+    return 0;
+  }
+  if (result <= 0) {
+    if (direction == ZS_RECEIVE && result == 0) {
+      if (!connection->receive_closed && (BPF_CORE_READ(sk, sk_shutdown) & ZS_RCV_SHUTDOWN)) {
+        connection->receive_closed = 1;
+        connection__emit_close(connection, ZS_CLOSE_RECEIVE);
+      }
+    } else if (family == ZS_AF_UNIX && result < 0) {
+      connection__emit_close(connection, ZS_CLOSE_RESET);
+    }
+    return 0;
+  }
+
+  const __u32 slot = direction;
+  struct zs_scratch *out = scratch__get(slot);
+  if (!out) {
+    return 0;
+  }
+  const bool readable = call && buffers__find(&out->buffers, call);
+  const __u32 byte_count = result;
+  const enum zs_gate gate = readable ? buffers__gate(slot, byte_count) : ZS_GATE_NO;
+  const __u8 dir = direction == ZS_SEND;
+  if (connection->state == ZS_CONNECTION_SNIFFING) {
+    connection__sniff(connection, direction, gate);
+    if (connection->state != ZS_CONNECTION_KNOWN) {
+      return 0;
+    }
+  }
+  const __u64 now = bpf_ktime_get_ns();
+  if (!connection->announced) {
+    connection->announced = connection__announce(sk, connection, tgid, now);
+    if (!connection->announced) {
+      return 0;
+    }
+  }
+
+  struct zs_data_record *record = &out->record;
+  __builtin_memset(record, 0, sizeof(*record));
+  record->header.type = ZS_RECORD_DATA;
+  record->connection_id = connection->id;
+  record->time_ns = now;
+  record->departed_ns = now;
+  record->thread_id = tid;
+  record->byte_count = byte_count;
+  record->direction = direction;
+  record->offset = __sync_fetch_and_add(&connection->offset[dir], byte_count);
+
+  if (direction == ZS_RECEIVE) {
+    context__on_receive(sk, process, connection, tid, gate);
+    if (connection->role == ZS_ROLE_SERVER) {
+      record->request_id = connection->request_id;
+    }
+  } else {
+    if (connection->role == ZS_ROLE_CLIENT) {
+      if (family != ZS_AF_UNIX) {
+        const __u64 departed = BPF_CORE_READ((const struct tcp_sock *)sk, tcp_wstamp_ns);
+        if (departed > connection->last_send_ns && departed < now) {
+          record->departed_ns = departed;
+        }
+      }
+      const bool request_start = gate == ZS_GATE_REQUEST || connection->last_direction != ZS_SEND;
+      if (request_start) {
+        context__on_client_send(process, connection, tid, record->offset == 0, record);
+        connection->request_id = record->request_id;
+      }
+    }
+    connection->last_send_ns = now;
+  }
+
+  if (connection->last_direction != direction || gate == ZS_GATE_REQUEST || gate == ZS_GATE_RESPONSE) {
+    connection->head_budget[dir] = zs_head_bytes;
+  }
+  connection->last_direction = direction;
+  if (readable) {
+    __u32 head_want = connection->head_budget[dir];
+    if (head_want > byte_count) {
+      head_want = byte_count;
+    }
+    connection->head_budget[dir] -= head_want;
+    capture__copy(slot, byte_count, head_want);
+  } else {
+    counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
+  }
+  const __u64 length = sizeof(*record) + record->head_bytes + record->tail_bytes;
+  if (length > sizeof(*record) + ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX) {
+    return 0;
+  }
+  record->header.length = length;
+  rings__output(connection->ring, record, length);
+  return 0;
+}
