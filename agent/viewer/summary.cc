@@ -99,8 +99,10 @@ std::string Summary::render(const Terminal& terminal,
   for (const auto& entry : operations_) {
     sorted.push_back(&entry);
   }
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
-    return a->second.durations.count() > b->second.durations.count();
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+    const uint64_t a_count = a->second.durations.count();
+    const uint64_t b_count = b->second.durations.count();
+    return a_count != b_count ? a_count > b_count : a->first < b->first;
   });
 
   std::vector<Row> rows;

@@ -185,8 +185,9 @@ void TreeView::print(const Trace& trace) {
   for (size_t i = 0; i < rows.size(); ++i) {
     by_start[i] = i;
   }
-  std::stable_sort(by_start.begin(), by_start.end(),
-                   [&](size_t a, size_t b) { return rows[a].start < rows[b].start; });
+  std::sort(by_start.begin(), by_start.end(), [&](size_t a, size_t b) {
+    return std::pair(rows[a].start, a) < std::pair(rows[b].start, b);
+  });
   std::vector<std::vector<size_t>> children(rows.size());
   std::vector<size_t> roots;
   for (size_t i : by_start) {
