@@ -19,7 +19,7 @@ constexpr size_t kMaxTextBytes = 1024;  // of a span's name, path or service, be
 constexpr size_t kTimeColumns = 12;
 constexpr size_t kStatusColumns = 3;
 constexpr size_t kDurationColumns = 8;
-constexpr size_t kMaxIndentColumns = 16;  // deeper spans all stand here
+constexpr size_t kMinServiceColumns = 4;
 
 std::string bounded_escape(std::string_view text, bool unicode) {
   return escape(text.substr(0, kMaxTextBytes), unicode);
@@ -79,6 +79,9 @@ TreeView::TreeView(TreeViewOptions options, Sink sink) : options_(options), sink
   layout_.bar = std::clamp<size_t>((std::max<size_t>(columns, 64) - 40) / 3, 8, 60);
   const size_t taken = fixed + layout_.tree + layout_.bar;
   layout_.operation = columns > taken + 10 ? columns - taken : 10;
+  // Deep trees may take half of the operation's room, beside branch, glyph and service; deeper
+  // spans all stand at that depth.
+  layout_.max_indent = layout_.tree + layout_.operation / 2 - 4 - kMinServiceColumns;
 }
 
 TreeView::Row TreeView::make_row(const model::Span& span) const {
@@ -215,7 +218,7 @@ void TreeView::print(const Trace& trace) {
         continue;
       }
       const bool last = i + 1 == children[index].size();
-      const bool deep = display_width(indent) >= kMaxIndentColumns;
+      const bool deep = display_width(indent) + 2 > layout_.max_indent;
       const std::string branch = unicode ? (last ? "└─" : "├─") : (last ? "`-" : "|-");
       const std::string trunk = last ? "  " : (unicode ? "│ " : "| ");
       self(self, child, indent + branch, deep ? indent : indent + trunk, false);
@@ -262,16 +265,14 @@ void TreeView::print_row(const Row& row, std::string_view indent, bool is_root, 
   out += paint(terminal, Colour::kDim, time) + ' ';
 
   const size_t indent_columns = display_width(indent);
-  const size_t service_columns =
-      layout_.tree > indent_columns + 2 + 4 ? layout_.tree - indent_columns - 2 : 4;
+  const size_t beside = indent_columns + 2;  // the glyph and its space
+  const size_t service_columns = std::max(layout_.tree, beside + kMinServiceColumns) - beside;
   out += paint(terminal, Colour::kDim, indent);
   out += paint(terminal, kind_colour(row.kind), glyph(row.kind, unicode)) + ' ';
   out += paint(terminal, Colour::kBold, fit(row.service, service_columns, unicode)) + ' ';
 
-  // A deep tree takes its room from the operation, so that the columns after it stay aligned.
-  const size_t used = indent_columns + 2 + service_columns;
-  size_t room = layout_.operation;
-  room -= std::min(room - 1, used > layout_.tree ? used - layout_.tree : 0);
+  // What a deep tree takes too much is the operation's, so that the columns after it stay aligned.
+  const size_t room = layout_.operation - (beside + service_columns - layout_.tree);
   const size_t operation_share = std::min(display_width(row.operation), room / 2);
   const std::string remark = elide_middle(row.remark, room - operation_share - 1, unicode);
   const size_t remark_columns = display_width(remark);

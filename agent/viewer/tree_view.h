@@ -62,7 +62,7 @@ class TreeView {
     uint64_t last_ns = 0;
   };
   struct Layout {
-    size_t tree, operation, bar;
+    size_t tree, operation, bar, max_indent;  // in cells
   };
   struct Scale {
     uint64_t start, end;
