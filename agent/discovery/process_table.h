@@ -1,0 +1,166 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// All processes of the host, and which of them are traced.
+//
+// Owned and called by the watcher's thread, which feeds it the kernel's events in order and applies
+// the actions that it returns. Workers read through view(). Counters may be read by any thread.
+//
+// Events may be late, doubled or lost: every call reads /proc for the truth, a pid that was reused
+// is known by its start time, and scan_running() may be called again at any time to make up for
+// lost events. A process is judged when it is first seen, at exec and when it starts to listen; a
+// change of user between those is not noticed.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/core/result.h"
+#include "agent/discovery/process_info.h"
+#include "agent/discovery/process_view.h"
+#include "agent/discovery/procfs.h"
+#include "agent/discovery/resource.h"
+#include "agent/discovery/selector.h"
+
+namespace zerospan::discovery {
+
+struct Action {
+  enum class Kind : uint8_t { kSelect, kDeselect };
+  Kind kind = Kind::kSelect;
+  uint32_t pid = 0;
+  // With kSelect; what was true when the process was looked at. A program makes its epoll instance
+  // after it was started, so false says nothing about one that was just executed.
+  bool is_go = false;
+  bool uses_epoll = false;
+
+  bool operator==(const Action&) const = default;
+};
+using Actions = std::vector<Action>;
+
+struct ProcessTableOptions {
+  SelectorOptions selection;
+  ResourceOptions resource;
+  std::string passwd_path = "/etc/passwd";                    // of the host
+  std::chrono::nanoseconds grace = std::chrono::seconds(30);  // how long ended processes are kept
+  size_t max_ended = 4096;                                    // the oldest go first
+  size_t max_selected = 16'384;  // processes beyond are not traced, and counted
+};
+
+struct ProcessTableCounters {
+  uint64_t known = 0;     // live processes
+  uint64_t selected = 0;  // of them
+  uint64_t forks = 0;
+  uint64_t execs = 0;
+  uint64_t exits = 0;
+  uint64_t listens = 0;
+  uint64_t vanished = 0;       // ended before they could be read
+  uint64_t unreadable = 0;     // environments or descriptors that we may not read
+  uint64_t over_limit = 0;     // not traced because of max_selected
+  uint64_t malformed_elf = 0;  // executables that are no ELF files as we know them
+  uint64_t malformed_resource_attributes = 0;
+};
+
+// Names of users from a passwd(5) file. Read again when it has changed.
+class UserNames {
+ public:
+  explicit UserNames(std::string path) : path_(std::move(path)) {}
+  [[nodiscard]] std::string name(uint32_t uid);
+
+ private:
+  void load();
+  std::string path_;
+  std::unordered_map<uint32_t, std::string> names_;
+  std::tuple<int64_t, int64_t, uint64_t> version_;  // mtime and inode of what was read
+};
+
+class ProcessTable {
+ public:
+  using Clock = std::function<uint64_t()>;  // nanoseconds, monotonic
+
+  ProcessTable(ProcessTableOptions options, ProcFs procfs, Clock clock);
+
+  // At start, once the events are attached; and after lost events. Actions for what changed.
+  [[nodiscard]] Actions scan_running();
+  // A process (not a thread) was made.
+  [[nodiscard]] Actions on_fork(uint32_t parent_pid, uint32_t child_pid);
+  [[nodiscard]] Actions on_exec(uint32_t pid);
+  // The last thread of a process ended.
+  [[nodiscard]] Actions on_exit(uint32_t pid);
+  // A socket of a process entered LISTEN.
+  [[nodiscard]] Actions on_listen(uint32_t pid, uint16_t port);
+
+  [[nodiscard]] std::shared_ptr<const ProcessView> view() const { return view_; }
+  [[nodiscard]] ProcessTableCounters counters() const;
+
+  struct Inspection {
+    ProcessInfo info;
+    Decision decision;
+  };
+  // Everything about one process, selected or not, for `zerospan check --pid`. Changes nothing.
+  [[nodiscard]] Result<Inspection> inspect(uint32_t pid);
+
+ private:
+  struct Entry {
+    uint64_t start_time = 0;
+    bool below_included = false;
+    bool below_excluded = false;
+    std::vector<uint16_t> ports;              // kept only where a rule asks for ports
+    std::shared_ptr<const ProcessInfo> info;  // selected processes only
+  };
+  // Listen tables of one pass, by network namespace.
+  using Namespaces = std::map<std::string, ListenTable>;
+  struct Facts;
+
+  [[nodiscard]] Result<Facts> gather(uint32_t pid, ProcStat stat, const Entry& entry,
+                                     Namespaces& namespaces, bool everything);
+  void complete(Facts& facts, const Entry& entry, Namespaces& namespaces, bool everything);
+  void load_ports(Facts& facts, const Entry& entry, Namespaces& namespaces);
+  void judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& namespaces, bool always_act,
+             Actions& actions);
+  void inherit_lineage(uint32_t pid, const Entry* parent, Entry& entry) const;
+  void select(uint32_t pid, Entry entry, std::shared_ptr<const ProcessInfo> info, bool always_act,
+              Actions& actions);
+  void forget(uint32_t pid, Actions& actions);
+  void expire();
+  void publish();
+  [[nodiscard]] bool is_go(uint32_t pid);
+  [[nodiscard]] std::string package_name(uint32_t pid, std::string_view script) const;
+
+  ProcessTableOptions options_;
+  Selector selector_;
+  ResourceBuilder resources_;
+  ProcFs procfs_;
+  Clock clock_;
+  UserNames users_;
+  std::unordered_map<uint32_t, Entry> entries_;
+
+  struct Ended {
+    uint64_t until_ns;
+    std::shared_ptr<const ProcessInfo> info;
+  };
+  std::deque<Ended> ended_;
+  ProcessSnapshot current_;
+  bool changed_ = false;
+  std::shared_ptr<ProcessView> view_ = std::make_shared<ProcessView>();
+
+  // Whether a file is a Go program, by device, inode and modification time.
+  using FileId = std::tuple<uint64_t, uint64_t, int64_t, int64_t>;
+  std::map<FileId, bool> go_files_;
+
+  struct AtomicCounters {
+    std::atomic<uint64_t> known{0}, selected{0}, forks{0}, execs{0}, exits{0}, listens{0},
+        vanished{0}, unreadable{0}, over_limit{0}, malformed_elf{0};
+  };
+  AtomicCounters counters_;
+};
+
+}  // namespace zerospan::discovery
