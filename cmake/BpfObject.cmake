@@ -27,7 +27,7 @@ function(bpf_object name source)
     DEPFILE ${object}.d
     COMMENT "BPF ${name}.bpf.o" VERBATIM)
   add_custom_command(OUTPUT ${skeleton}
-    COMMAND sh -c "${ZEROSPAN_BPFTOOL} gen skeleton ${object} name ${name} > ${skeleton}"
+    COMMAND sh -c "${ZEROSPAN_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}"
     DEPENDS ${object}
     COMMENT "BPF ${name}.skel.h" VERBATIM)
   add_custom_target(${name}_skel_build DEPENDS ${skeleton})

@@ -1,0 +1,507 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/kernel/capture.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <optional>
+
+#include "agent/core/unique_fd.h"
+#include "agent/kernel/skeleton.h"
+#include "bpf/abi/abi.h"
+#include "mute.skel.h"
+#include "process.skel.h"
+#include "sock_length.skel.h"
+#include "sock_state.skel.h"
+#include "syscall_exit.skel.h"
+#include "tick.skel.h"
+
+namespace zerospan::kernel {
+
+namespace {
+
+// How long a busy worker lets records gather before it looks again: short against what a person notices, long against the
+// cost of a look.
+constexpr int kGatherMilliseconds = 4;
+
+// libbpf explains failures only through this callback. The last lines become part of the error that the operator reads.
+thread_local std::string libbpf_messages;
+
+int collect_libbpf_message(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) {
+    return 0;
+  }
+  std::array<char, 512> line{};
+  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
+  if (libbpf_messages.size() < 4096) {
+    libbpf_messages += line.data();
+  }
+  return length;
+}
+
+std::string take_libbpf_messages() {
+  std::string messages = std::move(libbpf_messages);
+  libbpf_messages.clear();
+  while (!messages.empty() && messages.back() == '\n') {
+    messages.pop_back();
+  }
+  return messages;
+}
+
+Error bpf_error(int error_number, const std::string& what) {
+  Error error = error_from_errno(error_number, what);
+  const std::string messages = take_libbpf_messages();
+  if (error.code == ErrorCode::kPermission) {
+    error.message += "; run as root, or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
+  }
+  if (!messages.empty()) {
+    error.message += " (" + messages + ")";
+  }
+  return error;
+}
+
+// Maps by name that several objects use; the first object that has one creates it.
+class SharedMaps {
+ public:
+  // Before load: the object takes over the maps that exist.
+  Status adopt(bpf_object* object) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      const auto known = by_name_.find(bpf_map__name(map));
+      if (known != by_name_.end()) {
+        if (const int error = bpf_map__reuse_fd(map, known->second); error != 0) {
+          return tl::unexpected(bpf_error(-error, std::string("sharing the BPF map ") + bpf_map__name(map)));
+        }
+      }
+    }
+    return {};
+  }
+  // After load: its new maps are there for the next. The object must outlive this.
+  void offer(const bpf_object* object) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      if (!bpf_map__is_internal(map)) {
+        by_name_.emplace(bpf_map__name(map), bpf_map__fd(map));
+      }
+    }
+  }
+  [[nodiscard]] int fd(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? -1 : found->second;
+  }
+
+ private:
+  std::map<std::string, int> by_name_;
+};
+
+struct RingBufferDeleter {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+// One ring buffer and the call-back that is current while it is read.
+struct Ring {
+  UniqueFd map;
+  std::unique_ptr<ring_buffer, RingBufferDeleter> reader;
+  const Capture::RecordHandler* handler = nullptr;
+  bool busy = false;
+};
+
+int on_record(void* context, void* data, size_t size) {
+  const auto* ring = static_cast<Ring*>(context);
+  (*ring->handler)({static_cast<const std::byte*>(data), size});
+  return 0;
+}
+
+int on_process_record(void* context, void* data, size_t size) {
+  zs_process_record record;
+  if (size < sizeof(record)) {
+    return 0;
+  }
+  std::memcpy(&record, data, sizeof(record));
+  const auto* handler = static_cast<const Capture::ProcessEventHandler*>(context);
+  (*handler)({static_cast<ProcessEvent::Kind>(record.event), record.tgid, record.parent_tgid, record.port});
+  return 0;
+}
+
+bool preallocation_needed() {
+  // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier refuses it before. The
+  // ability cannot be probed apart from loading, so the release decides.
+  std::array<char, 128> text{};
+  const UniqueFd file(::open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC));
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (!file.valid() || ::read(file.get(), text.data(), text.size() - 1) <= 0 ||
+      std::sscanf(text.data(), "%u.%u", &major, &minor) != 2) {
+    return true;
+  }
+  return major < 6 || (major == 6 && minor < 1);
+}
+
+}  // namespace
+
+struct Capture::Impl {
+  CaptureOptions options;
+  CaptureKind kind = CaptureKind::kAuto;
+  SharedMaps maps;
+  SkeletonPtr<sock_length_bpf> length;
+  SkeletonPtr<syscall_exit_bpf> syscalls;
+  SkeletonPtr<sock_state_bpf> states;
+  SkeletonPtr<process_bpf> processes;
+  SkeletonPtr<tick_bpf> ticks;
+  SkeletonPtr<mute_bpf> muter;
+  std::vector<Ring> rings;
+  std::unique_ptr<ring_buffer, RingBufferDeleter> process_reader;
+  ProcessEventHandler process_handler;
+  zs_control* control = nullptr;
+  std::atomic<uint32_t> next_ring{0};
+  std::atomic<bool> ticks_attached{false};
+  bool ticks_failed = false;
+
+  ~Impl() {
+    if (control != nullptr) {
+      ::munmap(control, static_cast<size_t>(::getpagesize()));
+    }
+  }
+
+  // Opens, sizes, loads and attaches one object; the shared maps are made by the first.
+  template <typename Skeleton>
+  Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attach = true) {
+    take_libbpf_messages();
+    SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+    if (!skeleton) {
+      return tl::unexpected(bpf_error(errno, std::string("opening the BPF object ") + name));
+    }
+    if constexpr (requires { skeleton->rodata->zs_agent_tgid; }) {
+      if (skeleton->rodata->zs_abi_version != ZS_ABI_VERSION) {
+        return fail(ErrorCode::kInternal, std::string("BPF object ") + name + " has another ABI version than the agent");
+      }
+      skeleton->rodata->zs_head_bytes = options.head_bytes;
+      skeleton->rodata->zs_tail_bytes = options.tail_bytes;
+      skeleton->rodata->zs_ring_bytes = options.ring_bytes;
+      skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
+      skeleton->rodata->zs_tentative = options.capture_new_programs;
+    }
+    size_maps(skeleton->obj);
+    if (Status adopted = maps.adopt(skeleton->obj); !adopted) {
+      return adopted;
+    }
+    if (const int error = Skeleton::load(skeleton.get()); error != 0) {
+      return tl::unexpected(bpf_error(-error, std::string("loading the BPF object ") + name));
+    }
+    maps.offer(skeleton->obj);
+    if (attach) {
+      if (const int error = Skeleton::attach(skeleton.get()); error != 0) {
+        return tl::unexpected(bpf_error(-error, std::string("attaching the BPF object ") + name));
+      }
+    }
+    slot = std::move(skeleton);
+    return {};
+  }
+
+  void size_maps(bpf_object* object) const {
+    const bool preallocate = preallocation_needed();
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+      const std::string_view name = bpf_map__name(map);
+      if (name == "connections") {
+        bpf_map__set_max_entries(map, options.max_connections);
+      } else if (name == "processes") {
+        bpf_map__set_max_entries(map, options.max_processes);
+      }
+      if (preallocate && bpf_map__type(map) == BPF_MAP_TYPE_HASH) {
+        bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
+      }
+    }
+  }
+
+  Status make_rings() {
+    const int outer = maps.fd("rings");
+    rings.resize(options.rings);
+    for (uint32_t i = 0; i < options.rings; ++i) {
+      Ring& ring = rings[i];
+      ring.map.reset(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "zs_ring", 0, 0, options.ring_bytes, nullptr));
+      if (!ring.map.valid()) {
+        return tl::unexpected(bpf_error(errno, "making a ring buffer of " + std::to_string(options.ring_bytes) +
+                                                   " bytes (it must be a power of two)"));
+      }
+      const int inner = ring.map.get();
+      if (bpf_map_update_elem(outer, &i, &inner, BPF_ANY) != 0) {
+        return tl::unexpected(bpf_error(errno, "adding a ring buffer"));
+      }
+      ring.reader.reset(ring_buffer__new(inner, on_record, &ring, nullptr));
+      if (!ring.reader) {
+        return tl::unexpected(bpf_error(errno, "reading a ring buffer"));
+      }
+    }
+    process_reader.reset(ring_buffer__new(maps.fd("process_ring"), on_process_record, &process_handler, nullptr));
+    if (!process_reader) {
+      return tl::unexpected(bpf_error(errno, "reading the ring buffer of process events"));
+    }
+    void* mapped = ::mmap(nullptr, static_cast<size_t>(::getpagesize()), PROT_READ | PROT_WRITE, MAP_SHARED,
+                          maps.fd("control"), 0);
+    if (mapped == MAP_FAILED) {
+      return tl::unexpected(bpf_error(errno, "mapping the control values"));
+    }
+    control = static_cast<zs_control*>(mapped);
+    return {};
+  }
+
+  Status start_capture() {
+    // The maps are made by the object that is loaded first; the socket hooks come last, when the rings are there.
+    if (Status status = start(states, "sock_state", false); !status) {
+      return status;
+    }
+    if (Status status = start(processes, "process", false); !status) {
+      return status;
+    }
+    if (Status status = make_rings(); !status) {
+      return status;
+    }
+    if (Status status = start(muter, "mute", false); !status) {
+      return status;
+    }
+    Status first = fail(ErrorCode::kUnsupported, "not tried");
+    if (options.kind != CaptureKind::kSyscall) {
+      first = start(length, "sock_length");
+      if (first) {
+        kind = CaptureKind::kTracepoint;
+      } else if (options.kind == CaptureKind::kTracepoint) {
+        return first;
+      }
+    }
+    if (kind == CaptureKind::kAuto) {
+      if (Status status = start(syscalls, "syscall_exit"); !status) {
+        return tl::unexpected(
+            first.error().code == ErrorCode::kPermission ? first.error() : status.error());
+      }
+      kind = CaptureKind::kSyscall;
+    }
+    if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
+      return tl::unexpected(bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
+    }
+    if (const int error = process_bpf::attach(processes.get()); error != 0) {
+      return tl::unexpected(bpf_error(-error, "attaching to the tracepoints of process creation"));
+    }
+    return {};
+  }
+};
+
+Capture::Capture(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Capture::~Capture() = default;
+
+Result<std::unique_ptr<Capture>> Capture::make(const CaptureOptions& options) {
+  if (options.head_bytes > ZS_HEAD_BYTES_MAX || options.tail_bytes > ZS_TAIL_BYTES_MAX || options.rings == 0 ||
+      options.rings > ZS_RINGS_MAX) {
+    return fail(ErrorCode::kInvalidArgument,
+                "capture options: at most " + std::to_string(ZS_HEAD_BYTES_MAX) + " head bytes, " +
+                    std::to_string(ZS_TAIL_BYTES_MAX) + " tail bytes and 1 to " + std::to_string(ZS_RINGS_MAX) + " workers");
+  }
+  libbpf_set_print(collect_libbpf_message);
+  libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  if (Status status = impl->start_capture(); !status) {
+    return tl::unexpected(status.error());
+  }
+  return std::unique_ptr<Capture>(new Capture(std::move(impl)));
+}
+
+CaptureKind Capture::kind() const { return impl_->kind; }
+
+Status Capture::select(uint32_t pid, ProcessTraits traits) {
+  const int map = impl_->maps.fd("processes");
+  zs_process value{};
+  if (bpf_map_lookup_elem(map, &pid, &value) != 0 || (value.flags & ZS_PROCESS_TENTATIVE) != 0) {
+    // A tentative entry's connections, if any, stay in the ring that they have.
+    value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
+  }
+  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT);
+  if (traits.no_thread_context) {
+    value.flags |= ZS_PROCESS_NO_CONTEXT;
+  }
+  if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
+    return tl::unexpected(error_from_errno(
+        errno, "process " + std::to_string(pid) + " cannot be traced: the map of processes holds " +
+                   std::to_string(impl_->options.max_processes) + " at most"));
+  }
+  return {};
+}
+
+Status Capture::deselect(uint32_t pid) {
+  if (bpf_map_delete_elem(impl_->maps.fd("processes"), &pid) != 0 && errno != ENOENT) {
+    return tl::unexpected(error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
+  }
+  return {};
+}
+
+Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& handler) {
+  Ring& ring = impl_->rings.at(index);
+  ring.handler = &handler;
+  volatile __u32* idle = &impl_->control->idle[index];
+  int count = ring_buffer__consume(ring.reader.get());
+  if (count == 0) {
+    if (ring.busy) {
+      // Records came just now: more will gather without a wake-up, so look again soon.
+      ring.busy = false;
+      timeout_ms = std::min(timeout_ms, kGatherMilliseconds);
+      ring_buffer__poll(ring.reader.get(), 0);
+      ::usleep(static_cast<useconds_t>(timeout_ms) * 1000);
+      count = ring_buffer__consume(ring.reader.get());
+    } else {
+      // From here on the first record wakes us. One that came in between is found by the look after the flag.
+      *idle = 1;
+      __sync_synchronize();
+      count = ring_buffer__consume(ring.reader.get());
+      if (count == 0) {
+        count = ring_buffer__poll(ring.reader.get(), timeout_ms);
+      }
+      *idle = 0;
+    }
+  }
+  if (count < 0 && count != -EINTR) {
+    return tl::unexpected(error_from_errno(-count, "reading the ring buffer"));
+  }
+  if (count > 0) {
+    ring.busy = true;
+    return static_cast<size_t>(count);
+  }
+  return size_t{0};
+}
+
+void Capture::mute(uint64_t socket, uint64_t connection_id) {
+  zs_mute request{socket, connection_id};
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof(request));
+  // A failure leaves the connection recorded: costly, not wrong.
+  bpf_prog_test_run_opts(bpf_program__fd(impl_->muter->progs.mute__connection), &run);
+}
+
+Result<size_t> Capture::poll_processes(int timeout_ms, const ProcessEventHandler& handler) {
+  impl_->process_handler = handler;
+  const int count = ring_buffer__poll(impl_->process_reader.get(), timeout_ms);
+  if (count < 0 && count != -EINTR) {
+    return tl::unexpected(error_from_errno(-count, "reading process events"));
+  }
+  return static_cast<size_t>(std::max(count, 0));
+}
+
+Result<bool> Capture::attach_ticks_if_wanted() {
+  if (!impl_->options.event_loop_ticks || impl_->ticks_attached || impl_->ticks_failed ||
+      *static_cast<volatile __u32*>(&impl_->control->ticks_wanted) == 0) {
+    return false;
+  }
+  if (Status status = impl_->start(impl_->ticks, "tick"); !status) {
+    impl_->ticks_failed = true;
+    return tl::unexpected(status.error());
+  }
+  impl_->ticks_attached = true;
+  *static_cast<volatile __u32*>(&impl_->control->ticks_attached) = 1;
+  return true;
+}
+
+bool Capture::ticks_attached() const { return impl_->ticks_attached; }
+
+std::map<std::string_view, uint64_t> Capture::counters() const {
+  static constexpr std::array<std::string_view, ZS_COUNTER_COUNT> kNames = {
+#define ZS_COUNTER(id, name, help) name,
+#include "bpf/abi/counters.def"
+#undef ZS_COUNTER
+  };
+  std::map<std::string_view, uint64_t> result;
+  const int cpus = libbpf_num_possible_cpus();
+  std::vector<uint64_t> per_cpu(static_cast<size_t>(std::max(cpus, 1)));
+  for (uint32_t i = 0; i < kNames.size(); ++i) {
+    uint64_t sum = 0;
+    if (bpf_map_lookup_elem(impl_->maps.fd("counters"), &i, per_cpu.data()) == 0) {
+      for (const uint64_t value : per_cpu) {
+        sum += value;
+      }
+    }
+    result.emplace(kNames[i], sum);
+  }
+  return result;
+}
+
+std::vector<ProgramStatistics> Capture::programs() const {
+  std::vector<ProgramStatistics> result;
+  const auto add = [&result](const bpf_object* object) {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+      bpf_prog_info info{};
+      __u32 size = sizeof(info);
+      if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
+        result.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns, info.recursion_misses});
+      }
+    }
+  };
+  add(impl_->states->obj);
+  add(impl_->processes->obj);
+  if (impl_->length) {
+    add(impl_->length->obj);
+  }
+  if (impl_->syscalls) {
+    add(impl_->syscalls->obj);
+  }
+  if (impl_->ticks_attached) {
+    add(impl_->ticks->obj);
+  }
+  return result;
+}
+
+size_t Capture::process_count() const {
+  const int map = impl_->maps.fd("processes");
+  size_t count = 0;
+  uint32_t key = 0;
+  for (int error = bpf_map_get_next_key(map, nullptr, &key); error == 0 && count < impl_->options.max_processes;
+       error = bpf_map_get_next_key(map, &key, &key)) {
+    ++count;
+  }
+  return count;
+}
+
+namespace {
+
+template <typename Skeleton>
+Capability try_object(const char* name, const char* lost) {
+  take_libbpf_messages();
+  const SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+  int error = skeleton ? Skeleton::load(skeleton.get()) : -errno;
+  if (error == 0) {
+    error = Skeleton::attach(skeleton.get());
+  }
+  return {name, error == 0, error == 0 ? "" : bpf_error(-error, lost).message};
+}
+
+}  // namespace
+
+std::vector<Capability> probe_capabilities() {
+  libbpf_set_print(collect_libbpf_message);
+  std::vector<Capability> result;
+  result.push_back({"kernel BTF (/sys/kernel/btf/vmlinux)", ::access("/sys/kernel/btf/vmlinux", R_OK) == 0,
+                    "nothing can be captured without it; use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
+  if (result.back().available) {
+    result.back().detail.clear();
+  }
+  result.push_back(try_object<sock_length_bpf>("socket tracepoints (capture kind tracepoint, kernel 6.3+)",
+                                               "without them capture kind syscall is used, which costs every system call"));
+  result.push_back(try_object<syscall_exit_bpf>("system call tracepoint (capture kind syscall)",
+                                                "without it kernels before 6.3 cannot be traced"));
+  result.push_back(try_object<sock_state_bpf>("TCP state tracepoint", "without it the ends of connections are not seen"));
+  result.push_back(try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
+  result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
+                                        "without them outgoing calls of event loops stay roots"));
+  return result;
+}
+
+}  // namespace zerospan::kernel

@@ -1,0 +1,109 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The kernel side, loaded and attached: the only user of libbpf. A Capture is born attached and detaches everything when
+// destroyed; the kernel does the same when the process ends in any other way, because nothing is pinned.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/core/result.h"
+
+namespace zerospan::kernel {
+
+enum class CaptureKind : uint8_t {
+  kAuto,        // the first of the others that this kernel allows
+  kTracepoint,  // sock_send_length and sock_recv_length, kernel 6.3+
+  kSyscall,     // the end of every system call: costs all programs of the host
+};
+
+struct CaptureOptions {
+  CaptureKind kind = CaptureKind::kAuto;
+  uint32_t head_bytes = 4096;      // per message, at most 8192
+  uint32_t tail_bytes = 128;       // per operation, at most 256
+  uint32_t ring_bytes = 4U << 20U;  // of each ring; a power of two, at least one page
+  uint32_t rings = 1;              // one for each worker, at most 64
+  uint32_t max_connections = 65536;
+  uint32_t max_processes = 8192;
+  bool capture_new_programs = false;  // before on_exec decides about them: needed for selections that a new program may match
+  bool event_loop_ticks = true;    // attach the hook on system calls when a selected event loop calls out
+};
+
+struct ProcessEvent {
+  enum class Kind : uint8_t { kFork = 1, kExec = 2, kExit = 3, kListen = 4 };
+  Kind kind = Kind::kFork;
+  uint32_t pid = 0;
+  uint32_t parent_pid = 0;  // fork
+  uint16_t port = 0;        // listen
+};
+
+// Flags of Capture::select.
+struct ProcessTraits {
+  bool no_thread_context = false;  // threads say nothing about the request served (goroutines)
+};
+
+struct ProgramStatistics {
+  std::string name;
+  uint64_t run_count = 0;
+  uint64_t run_time_ns = 0;         // only counted while BPF statistics are on
+  uint64_t recursion_misses = 0;    // events that the kernel skipped
+};
+
+class Capture {
+ public:
+  static Result<std::unique_ptr<Capture>> make(const CaptureOptions& options);
+  ~Capture();
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  [[nodiscard]] CaptureKind kind() const;  // the one in use; never kAuto
+
+  // Any thread. select() may be repeated to change traits; the ring of a process that has one stays.
+  Status select(uint32_t pid, ProcessTraits traits);
+  Status deselect(uint32_t pid);
+
+  // The worker of `ring`. Hands out what is there; if there is nothing, waits for at most `timeout_ms`, and is woken by
+  // the first record. Returns the number of records. The bytes are valid during the call.
+  using RecordHandler = std::function<void(std::span<const std::byte>)>;
+  Result<size_t> poll_ring(uint32_t ring, int timeout_ms, const RecordHandler& handler);
+
+  // Any thread. The connection's operations are not recorded any more.
+  void mute(uint64_t socket, uint64_t connection_id);
+
+  // The watcher thread. Waits for at most timeout_ms. Returns the number of events handled.
+  using ProcessEventHandler = std::function<void(const ProcessEvent&)>;
+  Result<size_t> poll_processes(int timeout_ms, const ProcessEventHandler& handler);
+
+  // The watcher thread, now and then: attaches the hook for event loops' turns once one needs it. True when it was
+  // attached by this call.
+  Result<bool> attach_ticks_if_wanted();
+  [[nodiscard]] bool ticks_attached() const;
+
+  // Any thread. Counters of the kernel side by name (bpf/abi/counters.def), summed over CPUs.
+  [[nodiscard]] std::map<std::string_view, uint64_t> counters() const;
+  [[nodiscard]] std::vector<ProgramStatistics> programs() const;
+  [[nodiscard]] size_t process_count() const;
+
+ private:
+  struct Impl;
+  explicit Capture(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// What this kernel and this process's privileges allow, found by trying. For `zerospan check`.
+struct Capability {
+  std::string name;
+  bool available = false;
+  std::string detail;  // what is lost without it, and what to grant or change
+};
+[[nodiscard]] std::vector<Capability> probe_capabilities();
+
+}  // namespace zerospan::kernel
