@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Builds the OpenTelemetry Collector of manifest.yaml from its Go modules, once per version, into
+# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}/otelcol-VERSION/otelcol, and prints that path. Cold it takes five minutes or
+# more on two cores; several callers at once wait for the first.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}
+version=$(sed -n 's|.*receiver/otlpreceiver v\([0-9.]*\)}.*|\1|p' "$here/manifest.yaml")
+target=$cache/otelcol-$version
+
+mkdir -p "$cache"
+exec 9> "$cache/otelcol-$version.lock"
+flock 9
+if [ -x "$target/otelcol" ]; then
+  echo "$target/otelcol"
+  exit 0
+fi
+command -v go > /dev/null || {
+  echo "build_collector.sh: the collector is built with Go, and no 'go' is in PATH; install Go 1.25 or later" >&2
+  exit 1
+}
+
+work=$(mktemp -d "$cache/otelcol-build.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+{
+  GOBIN=$work/bin go install "go.opentelemetry.io/collector/cmd/builder@v$version"
+  # The builder only generates the sources: its own tidy fails on test-only modules that proxies need not serve.
+  cp "$here/manifest.yaml" "$work/manifest.yaml"
+  (cd "$work" && ./bin/builder --config manifest.yaml --skip-compilation) || [ -f "$work/build/go.mod" ]
+  cd "$work/build"
+  go mod tidy -e
+  go build -p 2 -trimpath -ldflags='-s -w' -o otelcol .
+} >&2
+mkdir -p "$target"
+mv "$work/build/otelcol" "$target/otelcol"
+echo "$target/otelcol"
