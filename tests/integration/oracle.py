@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Spans against what the programs themselves logged."""
+
+import collections
+import statistics
+
+from harness import SERVER
+
+# How far two clocks readings of one moment may lie apart when the machine is busy: a thread can be
+# off the CPU between its system call and its look at the clock. Held by every request; nine in ten
+# must agree to the resolution of the log.
+HARD, MOST = 0.25, 0.002
+
+
+def check_servers(case, logged, spans, sent, clock):
+    """Every logged request has exactly one server span, and no span is without a logged request."""
+    by_id = collections.defaultdict(list)
+    for span in spans:
+        if span.kind == SERVER:
+            by_id[span.id].append(span)
+    sent = {request.id: request for request in sent}
+    problems, starts, ends = [], [], []
+    for line in logged:
+        found = by_id.pop(line.id, [])
+        if len(found) != 1:
+            problems.append(f"{len(found)} spans for {line}")
+            continue
+        span, request = found[0], sent[line.id]
+        if (span.method, span.target, span.code) != (line.method, line.target, line.status):
+            problems.append(f"logged {line}, span {span.method} {span.target} {span.code}")
+        size = span.attributes.get("http.response.body.size")
+        # A chunked body's framing is counted in where its bytes were not captured: 7 bytes for each
+        # 1,000 as the test programs cut it.
+        most = line.bytes + (line.bytes // 500 + 2) * 16 if "chunked=1" in line.target else line.bytes
+        if size is None or not line.bytes <= size <= most:
+            problems.append(f"body size {size} for {line}")
+        body = len(request.body)
+        if body and not body <= span.attributes.get("http.request.body.size", 0) <= body + \
+                (len(request.payload()) - body):
+            problems.append(f"request body size {span.attributes.get('http.request.body.size')} for {request.head(0)}")
+        if span.attributes.get("zerospan.incomplete"):
+            problems.append(f"incomplete {span.attributes['zerospan.incomplete']} for {line}")
+        # The span contains the server's own time, and lies within the client's.
+        starts.append(span.start - line.start - clock)
+        ends.append(line.end - span.end - clock)
+        if starts[-1] > HARD or ends[-1] > HARD:
+            problems.append(f"span {span.start:.6f} to {span.end:.6f} does not contain {line}")
+        if span.start < request.sent_at - MOST or span.end > request.done_at + HARD:
+            problems.append(f"span {span.start:.6f} to {span.end:.6f} outside of the client's "
+                            f"{request.sent_at:.6f} to {request.done_at:.6f}")
+    for left in by_id.values():
+        problems.append(f"span without a logged request: {left[0]}")
+    case.assertEqual([], problems[:5], f"{len(problems)} problems in {len(logged)} requests")
+    for name, excess in (("start", starts), ("end", ends)):
+        ninth = statistics.quantiles(excess, n=10)[-1]
+        case.assertLess(ninth, MOST, f"nine in ten spans' {name} must lie outside the server's own time")
+
+
+class Score:
+    """Of N requests with unique ids: how many client spans have the right parent, none, a wrong one."""
+
+    def __init__(self, spans, ids):
+        servers = {span.span_id: span for span in spans if span.kind == SERVER}
+        self.right = self.orphan = self.wrong = self.duplicate = 0
+        self.examples = []
+        seen = collections.Counter()
+        for span in spans:
+            if span.kind == SERVER or span.id not in ids:
+                continue
+            seen[span.id] += 1
+            parent = servers.get(span.parent_id)
+            if not span.parent_id:
+                self.orphan += 1
+            elif parent and parent.id == span.id and parent.trace_id == span.trace_id:
+                self.right += 1
+            else:
+                self.wrong += 1
+                self.examples.append((span.id, parent.id if parent else span.parent_id))
+        self.missing = len(set(ids) - set(seen))
+        self.duplicate = sum(count - 1 for count in seen.values())
+
+    def __str__(self):
+        return (f"right {self.right}, orphan {self.orphan}, wrong {self.wrong}, missing {self.missing}, "
+                f"twice {self.duplicate}")

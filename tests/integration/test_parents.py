@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parent of a client span is the server span that made the call, or nothing: never another's.
+
+Each proxy passes the unique id of a request on to its back end, so the id in the URL of both spans
+says which belong together. Every test prints its score."""
+
+import unittest
+
+import harness
+import oracle
+import servers
+import traffic
+from harness import CLIENT, SERVER
+
+
+class Parents(harness.Case):
+    def score(self, name, proxy, path, count=200, workers=200, least=0.0, twice=False):
+        agent = self.agent("--pid", str(proxy.pid))
+        targets = [traffic.with_id(f"{path}?delay={10 + 37 * i % 90}") for i in range(count)]
+        traffic.concurrent_gets(proxy.port, targets, workers)
+        spans = agent.interrupt()
+        ids = {harness.id_of(target) for target in targets}
+        score = oracle.Score(spans, ids)
+        print(f"\nscore {name}: {score} of {count}", flush=True)
+        self.assertEqual({}, agent.lost())
+        self.assertEqual(ids, {s.id for s in spans if s.kind == SERVER})
+        self.assertEqual(0, score.wrong, score.examples[:5])
+        self.assertEqual(0, score.missing)
+        self.assertEqual(count if twice else 0, score.duplicate)
+        self.assertGreaterEqual(score.right, least * count)
+
+    def backend(self):
+        return servers.go(self).port
+
+    def test_python_threads(self):
+        self.score("Python threads", servers.python(self, backend=self.backend()), "/p", least=1.0)
+
+    def test_python_threads_kept_connections(self):
+        self.score("Python threads, 8 kept connections", servers.python(self, backend=self.backend()), "/p",
+                   count=400, workers=8, least=1.0)
+
+    def test_python_two_calls(self):
+        self.score("Python threads, two calls each", servers.python(self, backend=self.backend()), "/twice",
+                   count=100, workers=50, least=2.0, twice=True)
+
+    def test_python_created_thread(self):
+        self.score("Python, a thread made by the handler", servers.python(self, backend=self.backend()), "/thread",
+                   least=0.9)
+
+    def test_nginx_pooled(self):
+        self.score("nginx, pooled upstream", servers.nginx(self, backend=self.backend()), "/proxy", least=0.9)
+
+    def test_nginx_connection_per_call(self):
+        self.score("nginx, a connection per call", servers.nginx(self, backend=self.backend()), "/forward",
+                   least=0.9)
+
+    def test_nginx_two_workers(self):
+        self.score("nginx, two workers", servers.nginx(self, backend=self.backend(), workers=2), "/proxy",
+                   count=400, least=0.9)
+
+    def test_node_http(self):
+        self.score("Node http agent", servers.node(self, backend=self.backend()), "/http", least=0.6)
+
+    def test_node_fetch(self):
+        self.score("Node fetch", servers.node(self, backend=self.backend()), "/fetch", least=0.6)
+
+    def test_aiohttp(self):
+        self.score("Python aiohttp", servers.aiohttp(self, backend=self.backend()), "/p", least=0.6)
+
+    def test_java_pool(self):
+        """HttpClient sends on threads of its own: what cannot be proven stays a root."""
+        self.score("Java HttpClient", servers.java(self, backend=self.backend()), "/p")
+
+    def test_go_stays_root(self):
+        """Goroutines change threads, so a thread proves nothing: all are roots."""
+        self.score("Go", servers.go(self, backend=self.backend()), "/p")
+
+    def test_one_trace_through_nginx_and_python(self):
+        """A forwarded traceparent ties both servers' spans to the caller's trace, and nginx's own
+        call to the server span it was made for."""
+        python = servers.python(self)
+        nginx = servers.nginx(self, backend=python.port)
+        agent = self.agent("--pid", f"{nginx.pid},{python.pid}")
+        trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+        with traffic.Connection(nginx.port) as connection:
+            connection.send(traffic.Request("GET", traffic.with_id("/proxy?size=10"),
+                                            headers={"traceparent": f"00-{trace}-{caller}-01"}))
+        spans = agent.interrupt()
+        self.assertEqual(3, len(spans), spans)
+        self.assertEqual({trace}, {span.trace_id for span in spans})
+        front = next(s for s in spans if s.kind == SERVER and s.resource["process.pid"] != python.pid)
+        call = next(s for s in spans if s.kind == CLIENT)
+        back = next(s for s in spans if s.kind == SERVER and s.resource["process.pid"] == python.pid)
+        self.assertEqual(caller, front.parent_id)
+        self.assertEqual(front.span_id, call.parent_id)
+        # nginx forwards the header as it came: the wire says that the caller is the parent.
+        self.assertEqual(caller, back.parent_id)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

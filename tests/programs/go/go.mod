@@ -1,0 +1,3 @@
+module zerospan.test/httpprog
+
+go 1.19
