@@ -103,10 +103,10 @@ void Connection::decide_role(const Operation& op, std::string_view bytes, bool f
   Stream& s = stream(op.direction);
   Detection detection = Detection::kNo;
   if (s.state == State::kLost) {
-    detection = !first                            ? Detection::kNo
-                : starts_with_request_line(bytes) ? Detection::kRequest
-                : starts_with_status_line(bytes)  ? Detection::kResponse
-                                                  : Detection::kNo;
+    detection = !first                             ? Detection::kNo
+                : resumes_with_request_line(bytes) ? Detection::kRequest
+                : starts_with_status_line(bytes)   ? Detection::kResponse
+                                                   : Detection::kNo;
     if (detection == Detection::kNo) {
       unparsed(bytes.size());
       return;
@@ -174,7 +174,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
         taken = feed_body(op, bytes, first, sink);
         break;
       case State::kTunnel:
-        if (pairing_.outstanding() != 0) {
+        if (pairing_.outstanding() != 0 || !is_request(op.direction)) {
           s.tunnel_bytes = true;
           unparsed(bytes.size());
           return;
@@ -184,9 +184,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
       case State::kLost:
         if (!first || !starts_message(op.direction, bytes)) {
           unparsed(bytes.size());
-          if (!is_request(op.direction)) {
-            pairing_.note_lost_response_bytes(op.time_ns);
-          }
+          pass_over(op, sink);
           return;
         }
         ++counters_->resyncs;
@@ -199,7 +197,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
 }
 
 bool Connection::starts_message(model::Direction direction, std::string_view bytes) const {
-  return is_request(direction) ? starts_with_request_line(bytes) : starts_with_status_line(bytes);
+  return is_request(direction) ? resumes_with_request_line(bytes) : starts_with_status_line(bytes);
 }
 
 size_t Connection::feed_head(const Operation& op, std::string_view bytes, ExchangeSink& sink) {
@@ -220,6 +218,9 @@ size_t Connection::feed_head(const Operation& op, std::string_view bytes, Exchan
         // Nothing that was understood yet: it never was HTTP.
         opaque_ = !message_seen_;
         lose_framing(op, Loss::kPossible, sink);
+        return taken;
+      }
+      if (opaque_) {
         return taken;
       }
       s.state = State::kFields;
@@ -269,8 +270,8 @@ void Connection::skip(const Operation& op, uint64_t count, bool gap, ExchangeSin
   if (role_ == model::Role::kUnknown) {
     unparsed(s.head.size());
     s.head.clear();
-    s.early_loss = std::max(s.early_loss, s.state == State::kLost ? Loss::kPossible
-                                                                  : Loss::kCertain);
+    s.early_loss =
+        std::max(s.early_loss, s.state == State::kLost ? Loss::kPossible : Loss::kCertain);
     s.state = State::kLost;
     return;
   }
@@ -310,8 +311,8 @@ void Connection::skip(const Operation& op, uint64_t count, bool gap, ExchangeSin
     case State::kLost:
       if (gap) {
         lose_framing(op, Loss::kPossible, sink);
-      } else if (!is_request(op.direction)) {
-        pairing_.note_lost_response_bytes(op.time_ns);
+      } else {
+        pass_over(op, sink);
       }
       break;
     case State::kTunnel:
@@ -356,6 +357,11 @@ void Connection::begin_request(const Operation& op, const RequestLine& line, Exc
   origin.request_id = first.request_id;
   origin.thread_id = first.thread_id;
   origin.evidence = first.evidence;
+  if (response.state == State::kTunnel && !pairing_.held_is_for(origin.start_ns)) {
+    // The other side has changed the protocol before this, so this only looks like a request.
+    go_opaque(op.time_ns, sink);
+    return;
+  }
   const Pairing::Held held = pairing_.begin_request(line, origin, sink);
   const bool reading =
       (response.state == State::kFields && !response.interim) || response.state == State::kBody;
@@ -556,6 +562,9 @@ void Connection::cut_head(const Operation& op, std::string_view head, uint32_t r
     lose_framing(op, Loss::kCertain, sink);
     return;
   }
+  if (opaque_) {
+    return;
+  }
   message_seen_ = true;
   ++counters_->messages;
   if (!request && s.interim) {
@@ -634,6 +643,15 @@ void Connection::lose_framing(const Operation& op, Loss loss, ExchangeSink& sink
     pairing_.lose_requests(loss);
   } else {
     pairing_.lose_responses(op.time_ns, sink);
+  }
+}
+
+// Bytes in no message. A start line that was cut by the end of an operation would look so too,
+// hence what may begin is counted as missed.
+void Connection::pass_over(const Operation& op, ExchangeSink& sink) {
+  lose_framing(op, Loss::kPossible, sink);
+  if (!is_request(op.direction)) {
+    pairing_.note_lost_response_bytes(op.time_ns);
   }
 }
 

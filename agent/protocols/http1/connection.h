@@ -64,9 +64,9 @@ class Connection final : public ConnectionParser {
   struct Stream {
     State state = State::kBoundary;
     bool offset_known = false;
-    bool tunnel_bytes = false;  // some came in kTunnel
-    bool interim = false;       // the response being read is a 1xx one
-    uint16_t status = 0;        // of the response being read
+    bool tunnel_bytes = false;      // some came in kTunnel
+    bool interim = false;           // the response being read is a 1xx one
+    uint16_t status = 0;            // of the response being read
     Loss early_loss = Loss::kNone;  // before the role was known
     uint64_t next_offset = 0;
     Operation first;   // the operation with the message's first byte
@@ -117,6 +117,7 @@ class Connection final : public ConnectionParser {
   void lose_body(const Operation& op, bool gap, ExchangeSink& sink);
   // The next message's beginning is unknown from here on.
   void lose_framing(const Operation& op, Loss loss, ExchangeSink& sink);
+  void pass_over(const Operation& op, ExchangeSink& sink);
   // Marks what is being read in this direction.
   void flag(model::Direction direction, uint32_t incomplete);
 

@@ -20,6 +20,53 @@ constexpr size_t kMaxPlausibleMethod = 32;
 constexpr uint32_t kMaxReservedFields = 64;
 constexpr std::string_view kVersionPrefix = "HTTP/1.";
 
+// IANA's HTTP Method Registry, and what caches and UPnP use.
+constexpr std::array kKnownMethods = std::to_array<std::string_view>({"GET",
+                                                                      "POST",
+                                                                      "PUT",
+                                                                      "DELETE",
+                                                                      "HEAD",
+                                                                      "OPTIONS",
+                                                                      "PATCH",
+                                                                      "CONNECT",
+                                                                      "TRACE",
+                                                                      "QUERY",
+                                                                      "ACL",
+                                                                      "BIND",
+                                                                      "CHECKIN",
+                                                                      "CHECKOUT",
+                                                                      "COPY",
+                                                                      "LABEL",
+                                                                      "LINK",
+                                                                      "LOCK",
+                                                                      "MERGE",
+                                                                      "MKACTIVITY",
+                                                                      "MKCALENDAR",
+                                                                      "MKCOL",
+                                                                      "MKREDIRECTREF",
+                                                                      "MKWORKSPACE",
+                                                                      "MOVE",
+                                                                      "ORDERPATCH",
+                                                                      "PROPFIND",
+                                                                      "PROPPATCH",
+                                                                      "REBIND",
+                                                                      "REPORT",
+                                                                      "SEARCH",
+                                                                      "UNBIND",
+                                                                      "UNCHECKOUT",
+                                                                      "UNLINK",
+                                                                      "UNLOCK",
+                                                                      "UPDATE",
+                                                                      "UPDATEREDIRECTREF",
+                                                                      "VERSION-CONTROL",
+                                                                      "BASELINE-CONTROL",
+                                                                      "PURGE",
+                                                                      "BAN",
+                                                                      "NOTIFY",
+                                                                      "SUBSCRIBE",
+                                                                      "UNSUBSCRIBE",
+                                                                      "M-SEARCH"});
+
 // RFC 9110 section 5.6.2.
 constexpr std::array<bool, 256> make_token_table() {
   std::array<bool, 256> table{};
@@ -184,7 +231,8 @@ std::optional<RequestLine> parse_cut_request_line(std::string_view bytes) {
   }
   RequestLine result;
   result.method = bytes.substr(0, method_end);
-  result.target = trim(bytes.substr(method_end));
+  result.target = bytes.substr(method_end + 1);
+  result.target = result.target.substr(0, result.target.find_first_of(" \r\n"));
   return result;
 }
 
@@ -218,6 +266,12 @@ bool starts_with_request_line(std::string_view bytes) {
   }
   const auto request = parse_request_line(*line);
   return request && is_plausible_target(request->method, request->target);
+}
+
+bool resumes_with_request_line(std::string_view bytes) {
+  return starts_with_request_line(bytes) &&
+         std::find(kKnownMethods.begin(), kKnownMethods.end(), bytes.substr(0, bytes.find(' '))) !=
+             kKnownMethods.end();
 }
 
 bool starts_with_status_line(std::string_view bytes) {

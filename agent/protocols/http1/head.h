@@ -38,6 +38,9 @@ struct StatusLine {
 // Where the next message begins is only guessed: `bytes` must start with a whole start line, the
 // method must be in upper case, and the target must be of a form that RFC 9112 section 3.2 knows.
 [[nodiscard]] bool starts_with_request_line(std::string_view bytes);
+// The same in the midst of a connection, where the end of a cut method must not pass for one: only
+// methods that are registered or in wide use.
+[[nodiscard]] bool resumes_with_request_line(std::string_view bytes);
 [[nodiscard]] bool starts_with_status_line(std::string_view bytes);
 
 // An extension method as programs name them: upper case, digits, '-' and '_', at most 32 bytes.

@@ -93,8 +93,7 @@ bool Pairing::may_pair(const RequestOrigin& origin) {
     if (broken_) {
       sure = sure && response_loss_seen_;
     } else if (request_loss_ == Loss::kCertain) {
-      sure = sure && (unmatched_response_ || response_loss_seen_) &&
-             !(has_held_ && origin.start_ns <= held_seen_ns_);
+      sure = sure && (unmatched_response_ || response_loss_seen_) && !held_is_for(origin.start_ns);
     }
     broken_ = !sure;
     request_loss_ = Loss::kNone;
@@ -117,7 +116,7 @@ Pairing::Held Pairing::begin_request(const RequestLine& line, const RequestOrigi
   }
   give_up_lost(sink);
   bool pair = may_pair(origin);
-  const bool adopt = pair && has_held_ && count_ == 0 && origin.start_ns <= held_seen_ns_;
+  const bool adopt = pair && count_ == 0 && held_is_for(origin.start_ns);
   Held held = Held::kNone;
   if (has_held_) {
     held = adopt ? Held::kAdopted : Held::kDropped;

@@ -66,6 +66,10 @@ class Pairing {
     kDropped,  // it was nobody's; if it was still open, its bytes have no meaning any more
   };
   Held begin_request(const RequestLine& line, const RequestOrigin& origin, ExchangeSink& sink);
+  // Whether a response waits that may be the one to a request of that time.
+  [[nodiscard]] bool held_is_for(uint64_t start_ns) const {
+    return has_held_ && start_ns <= held_seen_ns_;
+  }
   // The request that is being read; null if there is none, or it was given up already.
   [[nodiscard]] Pending* current_request();
   void announce_request(ExchangeSink& sink);  // its head is known

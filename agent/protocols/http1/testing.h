@@ -84,6 +84,9 @@ struct NamedConversation {
   std::string name;
   Conversation says;
   bool reset = false;  // else closed in order
+  // The requester sends on before it has read all answers, and not in batches. If that cannot be
+  // seen before several operations are lost, it is past the parser's guarantee (README.md).
+  bool interleaved = false;
 };
 [[nodiscard]] const std::vector<NamedConversation>& conversations();
 
