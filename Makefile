@@ -45,7 +45,7 @@ test-all: test-deps
 	$(CTEST)
 
 bench: test-deps release
-	python3 bench/bench.py
+	/usr/bin/python3 bench/bench.py
 
 fuzz: test-deps
 	scripts/run-preset.sh fuzz fuzz
