@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                                    ? std::string_view()
                                                    : line.substr(colon + 1));
   }
-  const zerospan::model::HeaderBlock block = header_block(fields);
+  const zerospan::model::HeaderBlock block = zerospan::propagation::header_block(fields);
   for (const auto& known : zerospan::propagation::format_names()) {
     const Propagators propagators({.formats = {known.format}});
     if (const auto context = propagators.extract(block)) {
