@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/app/pipeline.h"
+
+#include <utility>
+
+namespace zerospan::app {
+
+Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options, ResourceLookup lookup) {
+  Result<spans::SpanBuilder> builder = spans::SpanBuilder::make(options.spans);
+  if (!builder) {
+    return tl::unexpected(builder.error());
+  }
+  Result<sampling::Sampler> sampler = sampling::Sampler::make(options.sampler);
+  if (!sampler) {
+    return tl::unexpected(sampler.error());
+  }
+  return std::unique_ptr<Pipeline>(
+      new Pipeline(options, std::move(lookup), std::move(*builder), std::move(*sampler)));
+}
+
+Pipeline::Pipeline(const PipelineOptions& options, ResourceLookup lookup, spans::SpanBuilder builder,
+                   sampling::Sampler sampler)
+    : options_(options),
+      lookup_(std::move(lookup)),
+      builder_(std::move(builder)),
+      correlator_(options.correlator, propagation::Propagators(options.propagators), std::move(sampler)),
+      table_(options.table, *this) {}
+
+void Pipeline::on_record(std::span<const std::byte> record) {
+  ++counters_.records_decoded;
+  if (const uint64_t time_ns = kernel::record_time_ns(record); time_ns != 0) {
+    last_record_ns_ = time_ns;
+  }
+  if (kernel::decode_record(record, *this) != kernel::DecodeStatus::kOk) {
+    ++counters_.records_malformed;
+  }
+}
+
+void Pipeline::on_connection(const model::Connection& connection, uint64_t socket) {
+  table_.on_connection(connection, socket);
+}
+
+void Pipeline::on_chunk(uint64_t connection_id, const model::Chunk& chunk) {
+  ++counters_.chunks;
+  table_.on_chunk(connection_id, chunk);
+}
+
+void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
+  table_.on_close(connection_id, closed);
+}
+
+void Pipeline::on_request(const model::Connection& connection, const protocols::RequestStart& start) {
+  correlator_.on_request(connection, start);
+}
+
+void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&& exchange) {
+  ++counters_.exchanges;
+  if (exchange.incomplete != model::kIncompleteNone) {
+    ++counters_.exchanges_incomplete;
+  }
+  std::optional<parents::Identity> identity = correlator_.on_exchange(connection, exchange);
+  if (!identity) {
+    return;
+  }
+  std::shared_ptr<const model::Resource> resource = lookup_(connection.pid);
+  const bool known = resource != nullptr;
+  const model::Baggage baggage = std::move(identity->baggage);
+  model::Span span = builder_.build(exchange, connection,
+                                    spans::SpanIdentity{identity->trace_id, identity->span_id, identity->parent_span_id,
+                                                        identity->parent_is_remote, identity->sampled,
+                                                        std::move(identity->trace_state)},
+                                    clock_, std::move(resource), baggage);
+  ++counters_.spans_made;
+  if (known) {
+    spans_.push_back(std::move(span));
+  } else if (waiting_.size() < options_.max_waiting_spans) {
+    waiting_.push_back({std::move(span), connection.pid, last_record_ns_});
+  } else {
+    ++counters_.spans_dropped_waiting_full;
+  }
+}
+
+void Pipeline::release_waiting(uint64_t now_ns) {
+  // In arrival order, so that a span never overtakes an older one of its process.
+  std::deque<Waiting> still_waiting;
+  for (Waiting& waiting : waiting_) {
+    if (std::shared_ptr<const model::Resource> resource = lookup_(waiting.pid)) {
+      waiting.span.resource = std::move(resource);
+      spans_.push_back(std::move(waiting.span));
+    } else if (now_ns > waiting.since_ns + options_.max_wait_ns) {
+      ++counters_.spans_dropped_not_selected;
+    } else {
+      still_waiting.push_back(std::move(waiting));
+    }
+  }
+  waiting_ = std::move(still_waiting);
+}
+
+std::vector<model::Span> Pipeline::take_spans(uint64_t now_ns) {
+  if (!waiting_.empty()) {
+    release_waiting(now_ns);
+  }
+  return std::exchange(spans_, {});
+}
+
+void Pipeline::finish(uint64_t time_ns) {
+  table_.finish(time_ns);
+  release_waiting(UINT64_MAX);
+}
+
+PipelineCounters Pipeline::counters() const {
+  PipelineCounters counters = counters_;
+  counters.table = table_.counters();
+  counters.parents = correlator_.counters();
+  counters.parsers = table_.parser_counters();
+  counters.connections = table_.size();
+  return counters;
+}
+
+}  // namespace zerospan::app

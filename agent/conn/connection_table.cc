@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/conn/connection_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace zerospan::conn {
+
+namespace {
+
+// How many operations a connection that was open before us may begin with bytes that no protocol accepts: it may be in the
+// middle of a message.
+constexpr uint8_t kRefusalsWhenJoined = 16;
+
+}  // namespace
+
+struct ConnectionTable::Entry final : protocols::ExchangeSink {
+  Entry(const model::Connection& of, uint64_t socket_key, TrafficSink& next)
+      : connection(of), socket(socket_key), sink(next), last_ns(of.time_ns) {}
+
+  void on_request(const protocols::RequestStart& start) override { sink.on_request(connection, start); }
+  void on_exchange(model::Exchange&& exchange) override { sink.on_exchange(connection, std::move(exchange)); }
+
+  model::Connection connection;
+  uint64_t socket;
+  TrafficSink& sink;
+  uint64_t last_ns;
+  std::unique_ptr<protocols::ConnectionParser> parser;  // null until recognised
+  bool opaque = false;
+  uint8_t refusals = 0;
+};
+
+ConnectionTable::ConnectionTable(TableOptions options, TrafficSink& sink)
+    : options_(options), sink_(sink), parser_counters_(options.protocols.size()) {}
+
+ConnectionTable::~ConnectionTable() = default;
+
+void ConnectionTable::on_connection(const model::Connection& connection, uint64_t socket) {
+  if (entries_.size() >= options_.max_connections) {
+    evict_quietest();
+  }
+  auto entry = std::make_unique<Entry>(connection, socket, sink_);
+  const auto [place, added] = entries_.try_emplace(connection.id, std::move(entry));
+  counters_.opened += added ? 1 : 0;
+}
+
+void ConnectionTable::on_chunk(uint64_t connection_id, const model::Chunk& chunk) {
+  const auto found = entries_.find(connection_id);
+  if (found == entries_.end()) {
+    ++counters_.unknown_records;
+    return;
+  }
+  Entry& entry = *found->second;
+  entry.last_ns = chunk.time_ns;
+  if (!entry.opaque) {
+    feed(entry, chunk);
+  }
+}
+
+void ConnectionTable::feed(Entry& entry, const model::Chunk& chunk) {
+  if (!entry.parser) {
+    for (size_t i = 0; i < options_.protocols.size() && !entry.parser; ++i) {
+      const protocols::Protocol& protocol = options_.protocols[i];
+      if (protocol.detect(chunk.direction, chunk.head)) {
+        entry.parser = protocol.make(entry.connection, &parser_counters_[i]);
+      }
+    }
+    if (!entry.parser) {
+      if (entry.connection.seen_from_start || ++entry.refusals > kRefusalsWhenJoined) {
+        ++counters_.unrecognised;
+        make_opaque(entry);
+      }
+      return;
+    }
+  }
+  const protocols::Verdict verdict = entry.parser->on_chunk(chunk, entry);
+  entry.connection.role = entry.parser->role();
+  if (verdict == protocols::Verdict::kOpaque) {
+    make_opaque(entry);
+  }
+}
+
+void ConnectionTable::on_close(uint64_t connection_id, const model::Closed& closed) {
+  const auto found = entries_.find(connection_id);
+  if (found == entries_.end()) {
+    ++counters_.unknown_records;
+    return;
+  }
+  Entry& entry = *found->second;
+  if (entry.parser && !entry.opaque) {
+    if (entry.parser->on_close(closed, entry) == protocols::Verdict::kOpaque) {
+      make_opaque(entry);
+    }
+  }
+  if (closed.kind == model::CloseKind::kClosed || closed.kind == model::CloseKind::kReset) {
+    entries_.erase(found);
+    ++counters_.closed;
+  }
+}
+
+void ConnectionTable::make_opaque(Entry& entry) {
+  entry.opaque = true;
+  entry.parser.reset();
+  ++counters_.opaque;
+  mutes_.push_back({entry.socket, entry.connection.id});
+}
+
+void ConnectionTable::evict_quietest() {
+  const auto quietest = std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
+    return a.second->last_ns < b.second->last_ns;
+  });
+  Entry& entry = *quietest->second;
+  if (entry.parser) {
+    entry.parser->finish(entry.last_ns, entry);
+  }
+  mutes_.push_back({entry.socket, entry.connection.id});
+  entries_.erase(quietest);
+  ++counters_.evicted;
+}
+
+void ConnectionTable::finish(uint64_t time_ns) {
+  // In the order of their ids, so that a replay gives out the same spans in the same order.
+  std::vector<Entry*> order;
+  order.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) {
+    order.push_back(entry.get());
+  }
+  std::sort(order.begin(), order.end(),
+            [](const Entry* a, const Entry* b) { return a->connection.id < b->connection.id; });
+  for (Entry* entry : order) {
+    if (entry->parser) {
+      entry->parser->finish(time_ns, *entry);
+    }
+  }
+  entries_.clear();
+}
+
+std::vector<Mute> ConnectionTable::take_mutes() { return std::exchange(mutes_, {}); }
+
+}  // namespace zerospan::conn

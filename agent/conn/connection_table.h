@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The connections of one shard: keeps a parser for each, feeds it in order, and tells which connections need no more
+// capturing. Owned and called by one worker thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/model/connection.h"
+#include "agent/protocols/parser.h"
+#include "agent/protocols/registry.h"
+
+namespace zerospan::conn {
+
+// The next stage: what protocols::ExchangeSink gets, with the connection that it came on. The references are valid during
+// the call.
+class TrafficSink {
+ public:
+  virtual ~TrafficSink() = default;
+  virtual void on_request(const model::Connection& connection, const protocols::RequestStart& start) = 0;
+  virtual void on_exchange(const model::Connection& connection, model::Exchange&& exchange) = 0;
+};
+
+struct TableOptions {
+  std::span<const protocols::Protocol> protocols = protocols::all_protocols();
+  size_t max_connections = 65536;  // beyond, the one that was quiet the longest is given up
+};
+
+struct TableCounters {
+  uint64_t opened = 0;
+  uint64_t closed = 0;
+  uint64_t evicted = 0;           // given up because the table was full; what was open on them was given out, flagged
+  uint64_t unknown_records = 0;   // chunks and closes of connections that are not in the table
+  uint64_t opaque = 0;            // found to have nothing (more) to tell
+  uint64_t unrecognised = 0;      // of them: no protocol accepted the first bytes
+};
+
+// A connection that the kernel side may stop recording.
+struct Mute {
+  uint64_t socket = 0;
+  uint64_t connection_id = 0;
+};
+
+class ConnectionTable {
+ public:
+  ConnectionTable(TableOptions options, TrafficSink& sink);
+  ~ConnectionTable();
+
+  void on_connection(const model::Connection& connection, uint64_t socket);
+  void on_chunk(uint64_t connection_id, const model::Chunk& chunk);
+  void on_close(uint64_t connection_id, const model::Closed& closed);
+  // The agent ends: gives out what is open on all connections, flagged.
+  void finish(uint64_t time_ns);
+
+  // Connections found opaque since the last call.
+  [[nodiscard]] std::vector<Mute> take_mutes();
+
+  [[nodiscard]] const TableCounters& counters() const { return counters_; }
+  // By the index of the protocol in TableOptions::protocols.
+  [[nodiscard]] const std::vector<protocols::ParserCounters>& parser_counters() const { return parser_counters_; }
+  [[nodiscard]] size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry;
+
+  void feed(Entry& entry, const model::Chunk& chunk);
+  void make_opaque(Entry& entry);
+  void evict_quietest();
+
+  TableOptions options_;
+  TrafficSink& sink_;
+  std::unordered_map<uint64_t, std::unique_ptr<Entry>> entries_;
+  std::vector<Mute> mutes_;
+  TableCounters counters_;
+  std::vector<protocols::ParserCounters> parser_counters_;
+};
+
+}  // namespace zerospan::conn

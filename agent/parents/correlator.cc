@@ -1,0 +1,235 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/parents/correlator.h"
+
+#include <utility>
+
+#include "agent/core/mix.h"
+
+namespace zerospan::parents {
+
+namespace {
+
+// Told apart from each other when mixed with the same numbers.
+constexpr uint64_t kSpanIdSalt = 0x7370616e;
+constexpr uint64_t kTraceIdSalt = 0x74726163;
+
+uint64_t non_zero(uint64_t value) { return value == 0 ? 1 : value; }
+
+}  // namespace
+
+size_t Correlator::ExchangeKeyHash::operator()(const ExchangeKey& key) const {
+  return mix64(key.connection_id, key.sequence);
+}
+
+Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators, sampling::Sampler sampler)
+    : options_(options), propagators_(std::move(propagators)), sampler_(std::move(sampler)) {}
+
+void Correlator::on_request(const model::Connection& connection, const protocols::RequestStart& start) {
+  if (start.role == model::Role::kServer) {
+    start_server(connection, start);
+  } else {
+    start_client(connection, start);
+  }
+}
+
+model::TraceId Correlator::new_trace_id(uint64_t a, uint64_t b) const {
+  const uint64_t high = mix64(mix64(options_.seed, a), b);
+  const uint64_t low = non_zero(mix64(high, kTraceIdSalt));
+  model::TraceId id;
+  for (size_t i = 0; i < 8; ++i) {
+    id.bytes[i] = static_cast<uint8_t>(high >> (56U - 8U * i));
+    id.bytes[i + 8] = static_cast<uint8_t>(low >> (56U - 8U * i));
+  }
+  return id;
+}
+
+Identity Correlator::remote_child(model::RemoteContext&& remote) const {
+  Identity identity;
+  identity.trace_id = remote.trace_id;
+  identity.parent_span_id = remote.span_id;
+  identity.parent_is_remote = true;
+  identity.trace_state = std::move(remote.trace_state);
+  identity.sampled = sampler_.sample(identity.trace_id, remote.sampled);
+  return identity;
+}
+
+void Correlator::start_server(const model::Connection& connection, const protocols::RequestStart& start) {
+  Identity identity;
+  std::optional<model::RemoteContext> remote;
+  if (start.http != nullptr) {
+    remote = propagators_.extract(start.http->request_headers);
+    identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+  }
+  if (remote) {
+    model::Baggage baggage = std::move(identity.baggage);
+    identity = remote_child(std::move(*remote));
+    identity.baggage = std::move(baggage);
+    ++counters_.remote_parents;
+  } else {
+    identity.trace_id = new_trace_id(connection.id, start.sequence);
+    identity.sampled = sampler_.sample(identity.trace_id, std::nullopt);
+  }
+  // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's id itself. Requests
+  // that were read together share it; the first of them has it.
+  const bool owns_id = start.request_id != 0 && start.batch_index == 0 && !requests_.contains(start.request_id);
+  identity.span_id = model::SpanId::from_u64(
+      owns_id ? start.request_id
+              : non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
+
+  ConnectionState& on_connection = connections_[connection.id];
+  const bool overlapped = on_connection.open > 0 || !owns_id;
+  if (overlapped) {
+    for (const uint64_t id : {on_connection.last_request_id, start.request_id}) {
+      if (const auto other = requests_.find(id); other != requests_.end()) {
+        other->second.overlapped = true;
+      }
+    }
+  }
+  ++on_connection.open;
+  ++open_by_pid_[connection.pid];
+  if (owns_id) {
+    on_connection.last_request_id = start.request_id;
+    requests_.emplace(start.request_id, Request{.trace_id = identity.trace_id,
+                                                .span_id = identity.span_id,
+                                                .sampled = identity.sampled,
+                                                .overlapped = overlapped,
+                                                .pid = connection.pid,
+                                                .trace_state = identity.trace_state});
+  }
+  open_.insert_or_assign({connection.id, start.sequence},
+                         OpenExchange{std::move(identity), owns_id ? start.request_id : 0});
+}
+
+bool Correlator::alone(const Request& request) const {
+  const auto count = open_by_pid_.find(request.pid);
+  return request.open && count != open_by_pid_.end() && count->second == 1;
+}
+
+const Correlator::Request* Correlator::find_parent(const model::Connection& connection,
+                                                   const protocols::RequestStart& start) {
+  using model::Evidence;
+  if (start.evidence == Evidence::kNone || start.request_id == 0) {
+    ++counters_.roots_without_evidence;
+    return nullptr;
+  }
+  const auto found = requests_.find(start.request_id);
+  if (found == requests_.end()) {
+    ++counters_.roots_request_unknown;
+    return nullptr;
+  }
+  const Request& request = found->second;
+  if (!request.open && request.end_ns <= start.time_ns) {
+    ++counters_.roots_request_over;
+    return nullptr;
+  }
+  // A child process (CGI) may call for the request that its parent process reads; nothing else crosses processes.
+  const bool same_process = request.pid == connection.pid || start.evidence == Evidence::kCreatingThread;
+  bool certain = same_process && !request.overlapped;
+  switch (start.evidence) {
+    case Evidence::kThread:
+    case Evidence::kTick:
+    case Evidence::kTickResponse:
+      break;
+    case Evidence::kTickSameConnection:  // a pool may hand the freed connection to whoever queued for it
+    case Evidence::kCreatingThread:      // a pool's thread goes on to serve others
+      certain = certain && alone(request);
+      break;
+    case Evidence::kNone:
+    case Evidence::kAmbiguous:
+      certain = false;
+      break;
+  }
+  if (!certain) {
+    ++counters_.roots_ambiguous;
+    return nullptr;
+  }
+  switch (start.evidence) {
+    case Evidence::kThread:
+      ++counters_.parents_by_thread;
+      break;
+    case Evidence::kCreatingThread:
+      ++counters_.parents_by_creating_thread;
+      break;
+    default:
+      ++counters_.parents_by_tick;
+      break;
+  }
+  return &request;
+}
+
+void Correlator::start_client(const model::Connection& connection, const protocols::RequestStart& start) {
+  Identity identity;
+  std::optional<model::RemoteContext> sent;
+  if (start.http != nullptr) {
+    sent = propagators_.extract(start.http->request_headers);
+    identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+  }
+  const Request* parent = find_parent(connection, start);
+  if (parent != nullptr && sent && sent->trace_id != parent->trace_id) {
+    // The program itself says which trace this call belongs to.
+    ++counters_.evidence_contradicted;
+    parent = nullptr;
+  }
+  if (parent != nullptr) {
+    identity.trace_id = parent->trace_id;
+    identity.parent_span_id = parent->span_id;
+    identity.sampled = parent->sampled;
+    identity.trace_state = parent->trace_state;
+  } else if (sent) {
+    model::Baggage baggage = std::move(identity.baggage);
+    identity = remote_child(std::move(*sent));
+    identity.baggage = std::move(baggage);
+    ++counters_.parents_by_header;
+  } else {
+    identity.trace_id = new_trace_id(connection.id, start.sequence);
+    identity.sampled = sampler_.sample(identity.trace_id, std::nullopt);
+  }
+  identity.span_id = model::SpanId::from_u64(
+      non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
+  open_.insert_or_assign({connection.id, start.sequence}, OpenExchange{std::move(identity), 0});
+}
+
+std::optional<Identity> Correlator::on_exchange(const model::Connection& connection, const model::Exchange& exchange) {
+  const auto found = open_.find({connection.id, exchange.sequence});
+  if (found == open_.end()) {
+    return std::nullopt;
+  }
+  OpenExchange open = std::move(found->second);
+  open_.erase(found);
+  if (exchange.role == model::Role::kServer) {
+    end_request(connection, exchange, open.request_id);
+  }
+  if (!open.identity.sampled) {
+    ++counters_.not_sampled;
+    return std::nullopt;
+  }
+  return std::move(open.identity);
+}
+
+void Correlator::end_request(const model::Connection& connection, const model::Exchange& exchange, uint64_t request_id) {
+  if (const auto state = connections_.find(connection.id); state != connections_.end() && --state->second.open == 0) {
+    connections_.erase(state);
+  }
+  if (const auto count = open_by_pid_.find(connection.pid); count != open_by_pid_.end() && --count->second == 0) {
+    open_by_pid_.erase(count);
+  }
+  const auto request = requests_.find(request_id);
+  if (request_id == 0 || request == requests_.end()) {
+    return;
+  }
+  request->second.open = false;
+  request->second.end_ns = exchange.response_end_ns;
+  ended_.push_back(request_id);
+  forget_old();
+}
+
+void Correlator::forget_old() {
+  while (ended_.size() > options_.max_requests) {
+    requests_.erase(ended_.front());
+    ended_.pop_front();
+  }
+}
+
+}  // namespace zerospan::parents

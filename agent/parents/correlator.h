@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Decides for every exchange which trace and which parent its span has, and whether it is kept: from what the kernel knew
+// about the thread, and from the context that came on the wire. The rule above all: a wrong parent is worse than none. Where
+// the evidence allows more than one request, the span becomes a root and a counter goes up.
+//
+// One per worker thread, not thread-safe. All exchanges of a process tree come to the same worker, in the order in which
+// they happened. Ids are derived from the records and from a seed, so a replay gives the same.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "agent/model/connection.h"
+#include "agent/model/exchange.h"
+#include "agent/model/trace_context.h"
+#include "agent/propagation/propagators.h"
+#include "agent/protocols/parser.h"
+#include "agent/sampling/sampler.h"
+
+namespace zerospan::parents {
+
+struct Identity {
+  model::TraceId trace_id;
+  model::SpanId span_id;
+  model::SpanId parent_span_id;
+  bool parent_is_remote = false;
+  bool sampled = true;
+  std::string trace_state;
+  model::Baggage baggage;
+};
+
+struct CorrelatorOptions {
+  uint64_t seed = 0;            // of the ids that are made here; random per run, stored in recordings
+  size_t max_requests = 16384;  // ended requests that are remembered for late evidence
+};
+
+// Why a client span is a root, or how it found its parent.
+struct CorrelatorCounters {
+  uint64_t parents_by_thread = 0;
+  uint64_t parents_by_tick = 0;
+  uint64_t parents_by_creating_thread = 0;
+  uint64_t parents_by_header = 0;      // the program sent a context of its own
+  uint64_t remote_parents = 0;         // server spans that continue a caller's trace
+  uint64_t roots_without_evidence = 0;
+  uint64_t roots_ambiguous = 0;        // more than one request could have made the call
+  uint64_t roots_request_over = 0;     // the request had been answered by then
+  uint64_t roots_request_unknown = 0;  // the request's records were lost, or it was forgotten
+  uint64_t evidence_contradicted = 0;  // the header that was sent names another trace than the kernel's evidence
+  uint64_t not_sampled = 0;            // exchanges
+};
+
+class Correlator {
+ public:
+  Correlator(CorrelatorOptions options, propagation::Propagators propagators, sampling::Sampler sampler);
+
+  void on_request(const model::Connection& connection, const protocols::RequestStart& start);
+  // The identity of a kept exchange's span; nullopt if the sampler dropped its trace.
+  [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection, const model::Exchange& exchange);
+
+  [[nodiscard]] const CorrelatorCounters& counters() const { return counters_; }
+
+ private:
+  // A request that a traced server reads or has answered; the possible parent of calls.
+  struct Request {
+    model::TraceId trace_id;
+    model::SpanId span_id;
+    bool sampled = true;
+    bool open = true;
+    // Requests that were in progress on one connection at once cannot be told apart by the thread that serves them.
+    bool overlapped = false;
+    uint64_t end_ns = 0;
+    uint32_t pid = 0;
+    std::string trace_state;
+  };
+  struct ExchangeKey {
+    uint64_t connection_id;
+    uint64_t sequence;
+    bool operator==(const ExchangeKey&) const = default;
+  };
+  struct ExchangeKeyHash {
+    size_t operator()(const ExchangeKey& key) const;
+  };
+  struct OpenExchange {
+    Identity identity;
+    uint64_t request_id = 0;  // server exchanges that can be parents
+  };
+  struct ConnectionState {
+    uint32_t open = 0;             // server requests in progress
+    uint64_t last_request_id = 0;  // of the latest of them
+  };
+
+  void start_server(const model::Connection& connection, const protocols::RequestStart& start);
+  void start_client(const model::Connection& connection, const protocols::RequestStart& start);
+  [[nodiscard]] const Request* find_parent(const model::Connection& connection, const protocols::RequestStart& start);
+  [[nodiscard]] bool alone(const Request& request) const;
+  [[nodiscard]] model::TraceId new_trace_id(uint64_t a, uint64_t b) const;
+  [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
+  void end_request(const model::Connection& connection, const model::Exchange& exchange, uint64_t request_id);
+  void forget_old();
+
+  CorrelatorOptions options_;
+  propagation::Propagators propagators_;
+  sampling::Sampler sampler_;
+  std::unordered_map<uint64_t, Request> requests_;  // by the kernel's request id
+  std::deque<uint64_t> ended_;                      // request ids, the oldest first
+  std::unordered_map<ExchangeKey, OpenExchange, ExchangeKeyHash> open_;
+  std::unordered_map<uint64_t, ConnectionState> connections_;  // those with requests in progress
+  std::unordered_map<uint32_t, uint32_t> open_by_pid_;         // server requests in progress
+  CorrelatorCounters counters_;
+};
+
+}  // namespace zerospan::parents

@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/protocols/registry.h"
+
+#include "agent/protocols/http1/connection.h"
+#include "agent/protocols/http1/detect.h"
+
+namespace zerospan::protocols {
+
+namespace {
+
+namespace http1_entry {
+bool detect(model::Direction direction, std::string_view first_bytes) {
+  return http1::detect(direction, first_bytes) != http1::Detection::kNo;
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection, ParserCounters* counters) {
+  return std::make_unique<http1::Connection>(connection, http1::Options{}, counters);
+}
+}  // namespace http1_entry
+
+constexpr auto kProtocols = std::to_array<Protocol>({
+#define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},
+#include "bpf/abi/protocols.def"
+#undef ZS_PROTOCOL
+});
+
+}  // namespace
+
+std::span<const Protocol> all_protocols() { return kProtocols; }
+
+}  // namespace zerospan::protocols
