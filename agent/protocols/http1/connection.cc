@@ -200,6 +200,10 @@ bool Connection::starts_message(model::Direction direction, std::string_view byt
   return is_request(direction) ? resumes_with_request_line(bytes) : starts_with_status_line(bytes);
 }
 
+bool Connection::may_begin(model::Direction direction, std::string_view bytes) const {
+  return is_request(direction) ? may_become_request_line(bytes) : may_become_status_line(bytes);
+}
+
 size_t Connection::feed_head(const Operation& op, std::string_view bytes, ExchangeSink& sink) {
   Stream& s = stream(op.direction);
   const size_t had = s.head.size();
@@ -211,18 +215,19 @@ size_t Connection::feed_head(const Operation& op, std::string_view bytes, Exchan
   }
   if (s.state == State::kStartLine) {
     const size_t line_feed = head.find('\n', had);
-    if (line_feed != std::string_view::npos) {
-      if (!begin_message(op, *first_line(head), sink)) {
-        unparsed(head.size());
-        s.head.clear();
-        // Nothing that was understood yet: it never was HTTP.
-        opaque_ = !message_seen_;
-        lose_framing(op, Loss::kPossible, sink);
-        return taken;
-      }
-      if (opaque_) {
-        return taken;
-      }
+    const bool whole = line_feed != std::string_view::npos;
+    if (whole ? !begin_message(op, *first_line(head), sink) : !may_begin(op.direction, head)) {
+      unparsed(head.size());
+      s.head.clear();
+      // Nothing that was understood yet: it never was HTTP.
+      opaque_ = !message_seen_;
+      lose_framing(op, Loss::kPossible, sink);
+      return taken;
+    }
+    if (opaque_) {
+      return taken;
+    }
+    if (whole) {
       s.state = State::kFields;
     }
   }

@@ -96,6 +96,9 @@ class Connection final : public ConnectionParser {
   // `bytes` begin an operation. Do they begin a message of that direction?
   [[nodiscard]] bool starts_message(model::Direction direction, std::string_view bytes) const;
 
+  // `bytes` are the beginning of a start line that is not whole yet, if they are one at all.
+  [[nodiscard]] bool may_begin(model::Direction direction, std::string_view bytes) const;
+
   // Each returns how many of the bytes it took.
   size_t feed_head(const Operation& op, std::string_view bytes, ExchangeSink& sink);
   size_t feed_body(const Operation& op, std::string_view bytes, bool first, ExchangeSink& sink);

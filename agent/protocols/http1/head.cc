@@ -236,6 +236,14 @@ std::optional<RequestLine> parse_cut_request_line(std::string_view bytes) {
   return result;
 }
 
+bool may_become_request_line(std::string_view bytes) {
+  return is_token(bytes.substr(0, bytes.find(' ')));
+}
+
+bool may_become_status_line(std::string_view bytes) {
+  return bytes.starts_with(kVersionPrefix.substr(0, bytes.size()));
+}
+
 std::optional<std::string_view> first_line(std::string_view bytes) {
   const size_t end = bytes.empty() ? std::string_view::npos : find_byte(bytes, 0, '\n');
   if (end == std::string_view::npos) {

@@ -35,6 +35,10 @@ struct StatusLine {
 // what there is of it.
 [[nodiscard]] std::optional<RequestLine> parse_cut_request_line(std::string_view bytes);
 
+// Whether `bytes`, which hold no line end, can still become a start line.
+[[nodiscard]] bool may_become_request_line(std::string_view bytes);
+[[nodiscard]] bool may_become_status_line(std::string_view bytes);
+
 // Where the next message begins is only guessed: `bytes` must start with a whole start line, the
 // method must be in upper case, and the target must be of a form that RFC 9112 section 3.2 knows.
 [[nodiscard]] bool starts_with_request_line(std::string_view bytes);

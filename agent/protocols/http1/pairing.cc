@@ -173,6 +173,7 @@ void Pairing::adopt_held(Pending& request) {
   exchange.incomplete |= held_.exchange.incomplete;
   model::HttpExchange& http = request.http();
   http.status = held_.http().status;
+  http.upgraded = held_.http().upgraded;
   std::swap(http.response_headers, held_.http().response_headers);
   http.response_body_size = held_.http().response_body_size;
   http.response_body_size_exact = held_.http().response_body_size_exact;

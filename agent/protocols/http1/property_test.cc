@@ -92,7 +92,7 @@ TEST_P(EveryConversation, IsTheSameHoweverItIsCut) {
     ASSERT_EQ(play(conversation, cut(conversation.says, all), GetParam()).descriptions,
               whole.descriptions)
         << "byte by byte";
-    for (int round = 0; round < 200; ++round) {
+    for (int round = 0; round < 60; ++round) {
       std::vector<size_t> some;
       std::sample(all.begin(), all.end(), std::back_inserter(some), 1 + random() % 12, random);
       ASSERT_EQ(play(conversation, cut(conversation.says, some), GetParam()).descriptions,
@@ -174,7 +174,7 @@ TEST_P(EveryConversation, NeverPairsWronglyWhenPartsOfOperationsAreLost) {
     for (size_t i = 0; i < total; ++i) {
       all[i] = i;
     }
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < 150; ++round) {
       std::vector<size_t> some;
       std::sample(all.begin(), all.end(), std::back_inserter(some), 1 + random() % 8, random);
       const Conversation says = cut(conversation.says, some);

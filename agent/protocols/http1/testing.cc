@@ -219,7 +219,7 @@ const std::vector<NamedConversation>& conversations() {
         {kQ, get("2", "Upgrade: websocket\r\nConnection: Upgrade\r\n"), 2},
         {kR, "HTTP/1.1 101 Switching Protocols\r\nx-id: 2\r\nUpgrade: websocket\r\n\r\n"},
         {kR, "\x81\x02hi"},
-        {kQ, "\x81\x85GET / HTTP/1.1\r\n\r\n"}}},
+        {kQ, "\x81\x85mask12345"}}},
       {"connect",
        {{kQ, "CONNECT 1:443 HTTP/1.1\r\nHost: h\r\n\r\n", 1},
         {kR,
