@@ -273,7 +273,9 @@ bool starts_with_request_line(std::string_view bytes) {
     return false;
   }
   const auto request = parse_request_line(*line);
-  return request && is_plausible_target(request->method, request->target);
+  constexpr size_t kRest = 2 + kVersionPrefix.size() + 1;  // single spaces, and the version
+  return request && request->method.size() + request->target.size() + kRest == line->size() &&
+         is_plausible_target(request->method, request->target);
 }
 
 bool resumes_with_request_line(std::string_view bytes) {

@@ -23,19 +23,15 @@ size_t pending_bytes(const Pending& pending) {
 // Makes it new, keeping the buffers that the sink left in it.
 void reset(Pending& pending) {
   model::HttpExchange& http = pending.http();
-  std::string method = std::move(http.method);
-  std::string target = std::move(http.target);
-  model::HeaderBlock request_headers = std::move(http.request_headers);
-  model::HeaderBlock response_headers = std::move(http.response_headers);
-  method.clear();
-  target.clear();
-  request_headers.clear();
-  response_headers.clear();
-  http = model::HttpExchange{};
-  http.method = std::move(method);
-  http.target = std::move(target);
-  http.request_headers = std::move(request_headers);
-  http.response_headers = std::move(response_headers);
+  http.method.clear();
+  http.target.clear();
+  http.request_headers.clear();
+  http.response_headers.clear();
+  http.version_minor = 1;
+  http.status = 0;
+  http.request_body_size = http.response_body_size = 0;
+  http.request_body_size_exact = http.response_body_size_exact = true;
+  http.upgraded = false;
 
   model::Exchange& exchange = pending.exchange;
   exchange.sequence = 0;
