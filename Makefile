@@ -7,6 +7,9 @@ CTEST = ctest --test-dir build/release --output-on-failure --no-tests=error
 SOURCES = git ls-files '*.cc' '*.h' '*.c'
 ARGS ?= --all
 
+# sudo forgets where Go was installed by hand; install-test-deps.sh fetches one when it is too old.
+export PATH := $(or $(ZEROSPAN_CACHE),$(HOME)/.cache/zerospan)/go/bin:$(PATH):/usr/local/go/bin
+
 .PHONY: help build run test test-all bench fuzz format check-format clean deps test-deps release
 
 help:

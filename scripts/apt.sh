@@ -3,6 +3,9 @@
 
 # Sourced by the install scripts: installs the Debian packages that are missing, and nothing else.
 
+# sudo forgets where Go was installed by hand.
+PATH=$PATH:/usr/local/go/bin
+
 apt_install() {
   local missing=() package
   for package in "$@"; do

@@ -14,6 +14,23 @@ apt_install_unless go golang-go
 apt_install_unless node nodejs
 apt_install_unless javac default-jdk-headless
 
+# Debian 12's Go is enough for the test programs, but the OpenTelemetry Collector needs a newer one. A
+# toolchain is a Go module too: fetched by version, and checked against the checksum database. `make`
+# puts this folder on PATH.
+go_version=1.25.0
+go_target=${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}/go
+oldest=$({ echo "go$go_version"; GOTOOLCHAIN=local go env GOVERSION; } | sort -V | head -n 1)
+if [ "$oldest" != "go$go_version" ] && [ ! -x "$go_target/bin/go" ]; then
+  echo "Fetching Go $go_version" >&2
+  work=$(mktemp -d)
+  trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+  module=golang.org/toolchain@v0.0.1-go$go_version.linux-$(go env GOARCH)
+  (cd "$work" && GOFLAGS=-modcacherw GOPATH="$work" go mod download "$module")
+  chmod +x "$work/pkg/mod/$module"/bin/* "$work/pkg/mod/$module"/pkg/tool/*/*
+  mkdir -p "$(dirname "$go_target")"
+  mv "$work/pkg/mod/$module" "$go_target"
+fi
+
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
   apt_install gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
