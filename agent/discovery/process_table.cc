@@ -407,6 +407,7 @@ Actions ProcessTable::scan_running() {
   Actions actions;
   const Result<std::vector<uint32_t>> pids = procfs_.pids();
   if (!pids) {
+    bump(counters_.unreadable);
     return actions;
   }
   std::unordered_map<uint32_t, ProcStat> stats;

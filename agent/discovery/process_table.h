@@ -63,7 +63,7 @@ struct ProcessTableCounters {
   uint64_t exits = 0;
   uint64_t listens = 0;
   uint64_t vanished = 0;       // ended before they could be read
-  uint64_t unreadable = 0;     // environments or descriptors that we may not read
+  uint64_t unreadable = 0;     // /proc, environments or descriptors that we may not read
   uint64_t over_limit = 0;     // not traced because of max_selected
   uint64_t malformed_elf = 0;  // executables that are no ELF files as we know them
   uint64_t malformed_resource_attributes = 0;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "agent/core/utf8.h"
+
 namespace zerospan::discovery {
 namespace {
 
@@ -55,39 +57,13 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-// Length of the valid UTF-8 sequence at the start of `text`, 0 if there is none (RFC 3629).
-size_t sequence_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const auto in = [&](size_t i, uint8_t low, uint8_t high) {
-    return i < text.size() && byte(i) >= low && byte(i) <= high;
-  };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) {
-    return 1;
-  }
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    return in(1, 0x80, 0xbf) ? 2 : 0;
-  }
-  if (lead >= 0xe0 && lead <= 0xef) {
-    const uint8_t low = lead == 0xe0 ? 0xa0 : 0x80;
-    const uint8_t high = lead == 0xed ? 0x9f : 0xbf;
-    return in(1, low, high) && in(2, 0x80, 0xbf) ? 3 : 0;
-  }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    const uint8_t low = lead == 0xf0 ? 0x90 : 0x80;
-    const uint8_t high = lead == 0xf4 ? 0x8f : 0xbf;
-    return in(1, low, high) && in(2, 0x80, 0xbf) && in(3, 0x80, 0xbf) ? 4 : 0;
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::string to_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   while (!bytes.empty()) {
-    const size_t length = sequence_length(bytes);
+    const size_t length = utf8_sequence_length(bytes);
     if (length == 0) {
       out += "\xef\xbf\xbd";
     } else {

@@ -15,6 +15,8 @@
 #include <memory>
 #include <string>
 
+#include "agent/core/utf8.h"
+
 namespace zerospan::selfobs::log {
 namespace {
 
@@ -60,39 +62,11 @@ void append_time(spdlog::log_clock::time_point time, Out out) {
                  utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, millis % 1000);
 }
 
-// Length of the valid UTF-8 sequence at the start of `text` (RFC 3629), 0 if there is none.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto continues = [&](size_t i) { return i < text.size() && (byte(i) & 0xc0U) == 0x80U; };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) {
-    return 1;
-  }
-  if (lead >= 0xc2 && lead <= 0xdf) {
-    return continues(1) ? 2 : 0;
-  }
-  if (lead >= 0xe0 && lead <= 0xef) {
-    if (!continues(1) || !continues(2) || (lead == 0xe0 && byte(1) < 0xa0) ||
-        (lead == 0xed && byte(1) > 0x9f)) {
-      return 0;
-    }
-    return 3;
-  }
-  if (lead >= 0xf0 && lead <= 0xf4) {
-    if (!continues(1) || !continues(2) || !continues(3) || (lead == 0xf0 && byte(1) < 0x90) ||
-        (lead == 0xf4 && byte(1) > 0x8f)) {
-      return 0;
-    }
-    return 4;
-  }
-  return 0;
-}
-
 // For both formats: a control character or a byte that is not UTF-8 must not reach the terminal or
 // break the line. JSON also needs its own escapes (RFC 8259 section 7).
 void append_escaped(std::string_view text, bool json, Out out) {
   while (!text.empty()) {
-    const size_t length = utf8_length(text);
+    const size_t length = utf8_sequence_length(text);
     const auto c = static_cast<unsigned char>(text.front());
     if (length == 0) {
       json ? fmt::format_to(out, "\\ufffd") : fmt::format_to(out, "\\x{:02x}", c);
