@@ -117,6 +117,54 @@ size_t find_byte(std::string_view bytes, size_t from, char wanted) {
                           : static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
 }
 
+// The positions of line feeds and colons, in order: what a head is split by, found in one pass.
+class Marks {
+ public:
+  Marks(std::string_view bytes, size_t from) : bytes_(bytes), next_block_(from) {}
+
+  // npos when there are no more.
+  size_t next() {
+    while (found_ == 0) {
+      if (next_block_ >= bytes_.size()) {
+        return std::string_view::npos;
+      }
+      block_ = next_block_;
+      found_ = match(bytes_.substr(block_, kBlock));
+      next_block_ += kBlock;
+    }
+    const auto bit = static_cast<size_t>(std::countr_zero(found_));
+    found_ &= found_ - 1;
+    return block_ + bit;
+  }
+
+ private:
+  static constexpr size_t kBlock = 16;
+
+  static uint32_t match(std::string_view block) {
+#ifdef __SSE2__
+    if (block.size() == kBlock) {
+      __m128i loaded;
+      std::memcpy(&loaded, block.data(), sizeof(loaded));
+      const __m128i hits = _mm_or_si128(_mm_cmpeq_epi8(loaded, _mm_set1_epi8('\n')),
+                                        _mm_cmpeq_epi8(loaded, _mm_set1_epi8(':')));
+      return static_cast<uint32_t>(_mm_movemask_epi8(hits));
+    }
+#endif
+    uint32_t found = 0;
+    for (size_t i = 0; i < block.size(); ++i) {
+      if (block[i] == '\n' || block[i] == ':') {
+        found |= 1U << i;
+      }
+    }
+    return found;
+  }
+
+  std::string_view bytes_;
+  size_t next_block_;
+  size_t block_ = 0;
+  uint32_t found_ = 0;
+};
+
 // "HTTP/1.d" and nothing else.
 std::optional<uint8_t> parse_version(std::string_view text) {
   if (text.size() != kVersionPrefix.size() + 1 || !text.starts_with(kVersionPrefix) ||
@@ -354,11 +402,14 @@ Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlo
       name_end = 0;
     }
   };
-  while (at < head.size()) {
-    const size_t line_feed = find_byte(head, at, '\n');
-    if (line_feed == std::string_view::npos) {
-      break;
+  size_t colon = std::string_view::npos;  // the first of the line
+  Marks marks(head, at);
+  for (size_t mark = marks.next(); mark != std::string_view::npos; mark = marks.next()) {
+    if (head[mark] == ':') {
+      colon = std::min(colon, mark);
+      continue;
     }
+    const size_t line_feed = mark;
     size_t line_end = line_feed;
     while (line_end > at && is_space(head[line_end - 1])) {
       --line_end;
@@ -377,23 +428,22 @@ Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlo
       }
     } else {
       close_field();
-      const std::string_view line = head.substr(at, line_end - at);
-      const size_t colon = line.find(':');
-      if (colon != std::string_view::npos && colon > 0) {
+      if (colon != std::string_view::npos && colon > at) {
         name_at = at;
-        name_end = at + colon;
+        name_end = colon;
         // Forbidden, but a receiver that lets it pass reads the field so.
         while (name_end > name_at && is_space(head[name_end - 1])) {
           --name_end;
         }
-        value_at = at + colon + 1;
+        value_at = std::min(colon + 1, line_end);
         while (value_at < line_end && is_space(head[value_at])) {
           ++value_at;
         }
-        value_end = line_end;
+        value_end = std::max(value_at, line_end);
       }
     }
     at = line_feed + 1;
+    colon = std::string_view::npos;
   }
   close_field();
   return framing;
