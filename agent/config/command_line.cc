@@ -91,6 +91,8 @@ struct Parsed {
   std::string duration;
   std::string recording;
   std::string pid;
+  std::string stats;
+  std::string spans;
 };
 
 Exit usage_error(const std::string& message) {
@@ -106,7 +108,8 @@ void add_table_flags(Parsed& parsed, uint32_t bit) {
     }
     const char* group = option.key.starts_with("selection.") ? "Selection" : "Settings";
     if (!option.flag_sets.empty()) {
-      const std::string help = option.flag_sets == "false" ? "Not: " + option.help : option.help;
+      const std::string help =
+          option.flag_sets == "false" ? "Turn this off: " + option.help : option.help;
       parsed.app->add_flag(option.flag, parsed.switches[i], help)->group(group);
       continue;
     }
@@ -142,10 +145,22 @@ void add_own_flags(Parsed& parsed, SubCommand command) {
                                                   : "Write to this file, not to the terminal.")
         ->type_name("FILE");
   }
-  if (command == SubCommand::kTrace || command == SubCommand::kRecord) {
+  const bool live = command == SubCommand::kRun || command == SubCommand::kTrace ||
+                    command == SubCommand::kRecord;
+  if (command == SubCommand::kTrace || command == SubCommand::kRecord ||
+      command == SubCommand::kCheck) {
     app.add_option("--duration", parsed.duration,
                    "Stop after this time: seconds, or with a unit (500ms, 2m).")
         ->type_name("SECONDS");
+  }
+  if (live || command == SubCommand::kReplay) {
+    app.add_option("--stats", parsed.stats, "At the end, write every counter to this file as JSON.")
+        ->type_name("FILE");
+  }
+  if (command == SubCommand::kRecord) {
+    app.add_option("--spans", parsed.spans,
+                   "Also write the spans to this file, as 'replay --format=json' would.")
+        ->type_name("FILE");
   }
   if (command == SubCommand::kReplay) {
     app.add_option("recording", parsed.recording, "The file that 'zerospan record' wrote.")
@@ -227,6 +242,8 @@ std::optional<Exit> read_own_flags(const Parsed& parsed, Command& command) {
   }
   command.output = parsed.output;
   command.recording = parsed.recording;
+  command.stats_file = parsed.stats;
+  command.spans_file = parsed.spans;
   if (command.command == SubCommand::kRecord && command.output.empty()) {
     return usage_error("record: --output FILE is missing; it names the file to write.");
   }

@@ -26,7 +26,7 @@ struct Command {
   Config config;
   OutputFormat format = OutputFormat::kTree;  // trace, replay
   std::string output;                         // trace, record, replay; empty: stdout
-  std::optional<Milliseconds> duration;       // trace, record; unset: until SIGINT
+  std::optional<Milliseconds> duration;       // trace, record, check; unset: until SIGINT
   std::string recording;                      // replay: the file to read
   std::optional<uint32_t> check_pid;          // check
 };
