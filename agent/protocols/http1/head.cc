@@ -117,53 +117,34 @@ size_t find_byte(std::string_view bytes, size_t from, char wanted) {
                           : static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
 }
 
-// The positions of line feeds and colons, in order: what a head is split by, found in one pass.
-class Marks {
- public:
-  Marks(std::string_view bytes, size_t from) : bytes_(bytes), next_block_(from) {}
-
-  // npos when there are no more.
-  size_t next() {
-    while (found_ == 0) {
-      if (next_block_ >= bytes_.size()) {
-        return std::string_view::npos;
-      }
-      block_ = next_block_;
-      found_ = match(bytes_.substr(block_, kBlock));
-      next_block_ += kBlock;
-    }
-    const auto bit = static_cast<size_t>(std::countr_zero(found_));
-    found_ &= found_ - 1;
-    return block_ + bit;
-  }
-
- private:
-  static constexpr size_t kBlock = 16;
-
-  static uint32_t match(std::string_view block) {
-#ifdef __SSE2__
-    if (block.size() == kBlock) {
-      __m128i loaded;
-      std::memcpy(&loaded, block.data(), sizeof(loaded));
-      const __m128i hits = _mm_or_si128(_mm_cmpeq_epi8(loaded, _mm_set1_epi8('\n')),
-                                        _mm_cmpeq_epi8(loaded, _mm_set1_epi8(':')));
-      return static_cast<uint32_t>(_mm_movemask_epi8(hits));
-    }
-#endif
-    uint32_t found = 0;
-    for (size_t i = 0; i < block.size(); ++i) {
-      if (block[i] == '\n' || block[i] == ':') {
-        found |= 1U << i;
-      }
-    }
-    return found;
-  }
-
-  std::string_view bytes_;
-  size_t next_block_;
-  size_t block_ = 0;
-  uint32_t found_ = 0;
+// Which of up to 64 bytes are line feeds, and which colons: bit i stands for byte i.
+struct Marks {
+  uint64_t line_feeds = 0;
+  uint64_t colons = 0;
 };
+constexpr size_t kMarkedBytes = 64;
+
+Marks find_marks(std::string_view bytes) {
+  Marks marks;
+  size_t at = 0;
+#ifdef __SSE2__
+  for (; bytes.size() - at >= 16; at += 16) {
+    __m128i block;
+    std::memcpy(&block, bytes.data() + at, sizeof(block));
+    const auto bits_of = [block, at](char wanted) {
+      const int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(wanted)));
+      return uint64_t{static_cast<uint32_t>(bits)} << at;
+    };
+    marks.line_feeds |= bits_of('\n');
+    marks.colons |= bits_of(':');
+  }
+#endif
+  for (; at < bytes.size(); ++at) {
+    marks.line_feeds |= uint64_t{bytes[at] == '\n'} << at;
+    marks.colons |= uint64_t{bytes[at] == ':'} << at;
+  }
+  return marks;
+}
 
 // "HTTP/1.d" and nothing else.
 std::optional<uint8_t> parse_version(std::string_view text) {
@@ -402,14 +383,7 @@ Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlo
       name_end = 0;
     }
   };
-  size_t colon = std::string_view::npos;  // the first of the line
-  Marks marks(head, at);
-  for (size_t mark = marks.next(); mark != std::string_view::npos; mark = marks.next()) {
-    if (head[mark] == ':') {
-      colon = std::min(colon, mark);
-      continue;
-    }
-    const size_t line_feed = mark;
+  const auto take_line = [&](size_t line_feed, size_t colon) {
     size_t line_end = line_feed;
     while (line_end > at && is_space(head[line_end - 1])) {
       --line_end;
@@ -443,7 +417,24 @@ Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlo
       }
     }
     at = line_feed + 1;
-    colon = std::string_view::npos;
+  };
+  size_t colon = std::string_view::npos;  // the first of the line
+  for (size_t begin = at; begin < head.size(); begin += kMarkedBytes) {
+    Marks marks = find_marks(head.substr(begin, kMarkedBytes));
+    const auto first_colon = [&](uint64_t colons) {
+      if (colon == std::string_view::npos && colons != 0) {
+        colon = begin + static_cast<size_t>(std::countr_zero(colons));
+      }
+    };
+    for (; marks.line_feeds != 0; marks.line_feeds &= marks.line_feeds - 1) {
+      const int bit = std::countr_zero(marks.line_feeds);
+      const uint64_t of_line = (uint64_t{1} << bit) - 1;
+      first_colon(marks.colons & of_line);
+      take_line(begin + static_cast<size_t>(bit), colon);
+      marks.colons &= ~of_line;
+      colon = std::string_view::npos;
+    }
+    first_colon(marks.colons);
   }
   close_field();
   return framing;
