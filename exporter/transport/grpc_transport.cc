@@ -100,7 +100,8 @@ class GrpcTransport final : public batch::Transport {
   GrpcTransport(std::string peer, std::shared_ptr<grpc::Channel> channel, Metadata metadata,
                 Compression compression)
       : peer_(std::move(peer)),
-        stub_(std::move(channel)),
+        channel_(std::move(channel)),
+        stub_(channel_),
         metadata_(std::move(metadata)),
         compression_(compression) {}
 
@@ -116,11 +117,9 @@ class GrpcTransport final : public batch::Transport {
 
   [[nodiscard]] SendOutcome send(std::string_view request,
                                  std::chrono::steady_clock::time_point deadline) override {
+    reconnect(deadline);
     grpc::ClientContext context;
-    // gRPC takes a wall clock time and turns it into a monotonic one at once.
-    context.set_deadline(std::chrono::system_clock::now() +
-                         std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                             deadline - std::chrono::steady_clock::now()));
+    context.set_deadline(wall_clock(deadline));
     for (const auto& [key, value] : metadata_) {
       context.AddMetadata(key, value);
     }
@@ -160,6 +159,25 @@ class GrpcTransport final : public batch::Transport {
   }
 
  private:
+  // gRPC takes a wall clock time and turns it into a monotonic one at once.
+  static std::chrono::system_clock::time_point wall_clock(
+      std::chrono::steady_clock::time_point time) {
+    return std::chrono::system_clock::now() +
+           std::chrono::duration_cast<std::chrono::system_clock::duration>(
+               time - std::chrono::steady_clock::now());
+  }
+
+  // After a failure a channel fails all calls at once, and between calls nothing but a poll every 5
+  // s moves its connection attempts on. So each send does that for a while first, and a receiver
+  // that is back is found by the next retry.
+  void reconnect(std::chrono::steady_clock::time_point deadline) {
+    constexpr std::chrono::milliseconds kPatience{100};
+    if (channel_->GetState(true) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      channel_->WaitForConnected(
+          wall_clock(std::min(deadline, std::chrono::steady_clock::now() + kPatience)));
+    }
+  }
+
   [[nodiscard]] SendOutcome outcome(const grpc::ClientContext& context, const grpc::Status& status,
                                     const grpc::ByteBuffer& answer) const {
     if (status.ok()) {
@@ -188,6 +206,7 @@ class GrpcTransport final : public batch::Transport {
   }
 
   std::string peer_;
+  std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   Metadata metadata_;
   Compression compression_;

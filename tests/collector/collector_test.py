@@ -162,9 +162,7 @@ def collector_away_at_start():
             probe = harness.Probe(args.probe, "--protocol", protocol, "--endpoint", collector.endpoint(protocol),
                                   "--spans", 2000, "--flush-ms", 30000, "--retry-initial-ms", 50,
                                   "--retry-max-interval-ms", 200)
-            for line in probe.process.stderr:
-                if line.startswith("failing: "):
-                    break
+            probe.wait_for_report("failing: ")
             collector.start()
             counters = probe.counters()
             assert counters["exported"] == 2000 and counters["retries"] > 0, (protocol, counters)
@@ -182,26 +180,30 @@ def collector_never_there():
 
 
 def collector_killed_and_restarted_under_load():
-    for protocol in PROTOCOLS:
+    # The short queue overflows while the collector is away.
+    for protocol, queue in (("grpc", 32768), ("grpc", 600), ("http/protobuf", 600), ("http/json", 600)):
         with Collector().start().wait_until_it_serves() as collector:
-            total = 60000
+            total = 40000
             probe = harness.Probe(args.probe, "--protocol", protocol, "--endpoint", collector.endpoint(protocol),
-                                  "--spans", total, "--rate", 10000, "--queue", 8000, "--flush-ms", 30000,
-                                  "--retry-initial-ms", 50, "--retry-max-interval-ms", 200)
+                                  "--spans", total, "--rate", 10000, "--queue", queue, "--flush-ms", 30000,
+                                  "--retry-initial-ms", 300, "--retry-max-interval-ms", 300)
             for _ in range(2):
                 before = collector.span_count()
                 harness.wait_for(lambda: collector.span_count() > before + 1000, "spans arrive")
                 collector.stop(signal.SIGKILL)
                 cut_last_line(collector.file)
+                probe.wait_for_report("failing: ")
                 collector.start()
+                probe.wait_for_report("healthy: ")
             counters = probe.counters()
             collector.stop()
             arrived = harness.numbers_of(collector.spans())
             lost = total - len(arrived)
-            print(f"  {protocol}: {total} offered, {counters['exported']} exported, {counters['dropped_total']} dropped, "
+            print(f"  {protocol}, queue {queue}: {total} offered, {counters['exported']} exported, {counters['dropped_total']} dropped, "
                   f"{len(arrived)} arrived, {sum(arrived.values()) - len(arrived)} twice, {counters['retries']} retries")
             assert counters["offered"] == total, counters
             assert counters["retries"] > 0, counters
+            assert (counters["dropped"]["queue_full"] > 0) == (queue == 600), counters
             # Nothing is lost without being counted.
             assert len(arrived) >= counters["exported"], (protocol, counters, len(arrived))
             assert lost <= counters["dropped_total"], (protocol, counters, lost)

@@ -48,9 +48,16 @@ class Probe:
         self.process = subprocess.Popen([path, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True)
 
+    def wait_for_report(self, start):
+        """Reads the probe's reports up to one that begins so."""
+        for line in self.process.stderr:
+            if line.startswith(start):
+                return
+        raise AssertionError(f"the probe ended without '{start}'")
+
     def counters(self):
         out, err = self.process.communicate(timeout=120)
-        assert self.process.returncode == 0, err
+        assert self.process.returncode == 0, (self.process.returncode, err)
         counters = json.loads(out)
         counters["log"] = err
         assert counters["offered"] == counters["exported"] + counters["dropped_total"], counters
