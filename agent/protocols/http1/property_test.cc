@@ -186,6 +186,27 @@ TEST_P(EveryConversation, NeverPairsWronglyWhenPartsOfOperationsAreLost) {
   }
 }
 
+TEST_P(EveryConversation, NeverPairsWronglyWhenLittleIsCaptured) {
+  for (const NamedConversation& conversation : conversations()) {
+    for (const size_t head : {0, 10, 20, 40, 60, 90}) {
+      for (const size_t tail : {0, 5, 40}) {
+        SCOPED_TRACE(conversation.name + ", captured " + std::to_string(head) + " and " +
+                     std::to_string(tail));
+        Player player(GetParam());
+        for (const Say& say : conversation.says) {
+          player.say_cut(say.from, say.bytes, head, tail);
+        }
+        player.close(model::CloseKind::kClosed);
+        EXPECT_TRUE(player.sink.open.empty());
+        EXPECT_TRUE(player.sink.violations.empty());
+        for (const model::Exchange& exchange : player.sink.exchanges) {
+          expect_true_pair(exchange);
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Roles, EveryConversation,
                          testing::Values(model::Role::kServer, model::Role::kClient),
                          [](const auto& value) {
