@@ -12,8 +12,8 @@ import traffic
 
 
 class Replay(harness.Case):
-    def replay(self, recording, *command):
-        done = subprocess.run([*command, harness.BINARY, "replay", recording, "--format=otlp-json"],
+    def replay(self, recording, *command, form="otlp-json"):
+        done = subprocess.run([*command, harness.BINARY, "replay", recording, f"--format={form}"],
                               capture_output=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr.decode(errors="replace"))
         return done.stdout
@@ -22,7 +22,9 @@ class Replay(harness.Case):
         self.need("setpriv")
         server = servers.nginx(self, backend=servers.go(self).port)
         recording = self.directory / "recording.zspan"
-        agent = self.agent("--pid", str(server.pid), "--output", str(recording), command="record")
+        live = self.directory / "live.jsonl"
+        agent = self.agent("--pid", str(server.pid), "--output", str(recording), "--spans", str(live),
+                           command="record")
         requests = traffic.mixed(server, 100)
         traffic.run_mixed(server, requests)
         targets = [traffic.with_id("/proxy?delay=5") for _ in range(50)]
@@ -30,6 +32,9 @@ class Replay(harness.Case):
         agent.interrupt()
         recording.chmod(0o644)
 
+        # Workers write as they come: the order of lines between them is no promise.
+        self.assertEqual(sorted(live.read_bytes().splitlines()),
+                         sorted(self.replay(recording, form="json").splitlines()))
         first = self.replay(recording)
         # The binary may lie where only root can enter: a copy of it beside the recording.
         unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
