@@ -11,8 +11,6 @@
 namespace zerospan::transport {
 namespace {
 
-constexpr uint16_t kHttpPort = 4318;
-
 tl::unexpected<Error> bad_endpoint(std::string_view endpoint, std::string_view problem) {
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("the OTLP endpoint '{}' {}; write it as http://HOST:PORT or "
@@ -119,12 +117,9 @@ Result<std::string> http_traces_url(std::string_view endpoint, bool for_traces) 
     path += path.ends_with('/') ? "v1/traces" : "/v1/traces";
     path += query;
   }
-  // Without a port the default of OTLP/HTTP applies to the default host only; a URL's own default
-  // is its scheme's.
-  std::string authority = parsed->host;
-  if (parsed->port != 0) {
-    authority = parsed->authority(kHttpPort);
-  }
+  // Without a port a URL means its scheme's; OTLP's 4318 is in the default endpoint only.
+  const std::string authority =
+      parsed->port == 0 ? parsed->host : fmt::format("{}:{}", parsed->host, parsed->port);
   return fmt::format("{}://{}{}", parsed->secure ? "https" : "http", authority, path);
 }
 
