@@ -38,12 +38,15 @@ ConnectionTable::ConnectionTable(TableOptions options, TrafficSink& sink)
 ConnectionTable::~ConnectionTable() = default;
 
 void ConnectionTable::on_connection(const model::Connection& connection, uint64_t socket) {
+  if (entries_.contains(connection.id)) {
+    return;
+  }
   if (entries_.size() >= options_.max_connections) {
     evict_quietest();
   }
   auto entry = std::make_unique<Entry>(connection, socket, sink_);
-  const auto [place, added] = entries_.try_emplace(connection.id, std::move(entry));
-  counters_.opened += added ? 1 : 0;
+  entries_.emplace(connection.id, std::move(entry));
+  ++counters_.opened;
 }
 
 void ConnectionTable::on_chunk(uint64_t connection_id, const model::Chunk& chunk) {
