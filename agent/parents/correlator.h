@@ -62,6 +62,10 @@ class Correlator {
   [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection, const model::Exchange& exchange);
 
   [[nodiscard]] const CorrelatorCounters& counters() const { return counters_; }
+  // Requests, exchanges, connections and processes that are remembered now.
+  [[nodiscard]] size_t size() const {
+    return requests_.size() + open_.size() + connections_.size() + open_by_pid_.size();
+  }
 
  private:
   // A request that a traced server reads or has answered; the possible parent of calls.
