@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define ZS_GATE_BYTES 24 /* how many bytes the gate needs at most: the longest registered method name and a space */
+#define ZS_GATE_BYTES 33 /* how many bytes the gate needs at most: the longest method name that is followed and a space */
 
 enum zs_gate {
   ZS_GATE_NO = 0,
@@ -21,7 +21,7 @@ enum zs_gate {
 
 /*
  * `bytes` must have room for ZS_GATE_BYTES, of which `count` are valid. A request starts with a method token of upper-case
- * letters, '-' or '_' and a space. Empty lines may precede it (RFC 9112 section 2.2): such a start is let through. The
+ * letters, digits, '-' or '_' and a space. Empty lines may precede it (RFC 9112 section 2.2): such a start is let through. The
  * loop carries no state but its index, or the verifier would follow each combination.
  */
 static inline __attribute__((always_inline)) enum zs_gate zs_gate_http1(const __u8 *bytes, __u32 count) {
@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) enum zs_gate zs_gate_http1(const __
     if (byte == ' ') {
       return i > 0 ? ZS_GATE_REQUEST : ZS_GATE_NO;
     }
-    if (!((byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_')) {
+    if (!((byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '-' || byte == '_')) {
       return ZS_GATE_NO;
     }
   }

@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The kernel's gate must let through whatever the parser's detection accepts: what it refuses is
+// never seen again.
+#include "bpf/lib/gate_http1.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/protocols/http1/detect.h"
+
+namespace zerospan {
+namespace {
+
+using protocols::http1::Detection;
+
+// As the kernel side calls it: a fixed buffer, with what an earlier connection left in it.
+zs_gate gate(std::string_view bytes, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_http1(first.data(), static_cast<__u32>(count));
+}
+
+Detection detect(std::string_view bytes) {
+  return protocols::http1::detect(model::Direction::kReceive, bytes);
+}
+
+std::string printable(std::string_view bytes) {
+  return ::testing::PrintToString(std::string(bytes));
+}
+
+// True if the gate agrees well enough with the detection.
+::testing::AssertionResult lets_through(std::string_view bytes) {
+  const Detection detected = detect(bytes);
+  for (const char leftover : {'X', ' ', '\0', '\n'}) {
+    const zs_gate said = gate(bytes, leftover);
+    const bool fits =
+        detected == Detection::kNo || (detected == Detection::kMaybe && said != ZS_GATE_NO) ||
+        (detected == Detection::kRequest && (said == ZS_GATE_REQUEST || said == ZS_GATE_PARTIAL)) ||
+        (detected == Detection::kResponse && (said == ZS_GATE_RESPONSE || said == ZS_GATE_PARTIAL));
+    if (!fits) {
+      return ::testing::AssertionFailure()
+             << printable(bytes) << ": detected " << static_cast<int>(detected)
+             << ", the gate says " << static_cast<int>(said);
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+TEST(Gate, Requests) {
+  for (const std::string_view bytes :
+       {"GET / HTTP/1.1\r\n", "POST http://a/b HTTP/1.0\r\n", "OPTIONS * HTTP/1.1\r\n",
+        "CONNECT a:1 HTTP/1.1\r\n", "M-SEARCH * HTTP/1.1\r\n", "UPDATEREDIRECTREF /a HTTP/1.1\r\n",
+        "MY_OWN /a HTTP/1.1\r\n", "GET ", "X1 /"}) {
+    EXPECT_EQ(gate(bytes), ZS_GATE_REQUEST) << bytes;
+  }
+}
+
+TEST(Gate, Responses) {
+  for (const std::string_view bytes : {"HTTP/1.1 200 OK\r\n", "HTTP/1.0 404", "HTTP/"}) {
+    EXPECT_EQ(gate(bytes), ZS_GATE_RESPONSE) << bytes;
+  }
+}
+
+TEST(Gate, TooShortToTell) {
+  for (const std::string_view bytes :
+       {"", "G", "GET", "H", "HTTP", "\r\nGET / HTTP/1.1\r\n", "\nHTTP/1.1 200"}) {
+    EXPECT_EQ(gate(bytes), ZS_GATE_PARTIAL) << bytes;
+  }
+}
+
+TEST(Gate, OtherProtocols) {
+  using namespace std::string_view_literals;
+  for (const std::string_view bytes :
+       {"\x16\x03\x01\x02\x00\x01"sv, "\x00\x00\x00\x08\x04\xd2\x16\x2f"sv,
+        "SSH-2.0-OpenSSH_9.2\r\n"sv, "*1\r\n$4\r\nPING\r\n"sv, "get / HTTP/1.1\r\n"sv,
+        "{\"json\": 1}"sv, " GET /"sv, "\0"sv}) {
+    EXPECT_EQ(gate(bytes), ZS_GATE_NO) << printable(bytes);
+  }
+  EXPECT_EQ(gate(std::string(ZS_GATE_BYTES, 'A')), ZS_GATE_NO);
+}
+
+TEST(Gate, LongestMethod) {
+  const std::string method(ZS_GATE_BYTES - 1, 'A');
+  EXPECT_EQ(detect(method + " / HTTP/1.1\r\n"), Detection::kRequest)
+      << "or the gate needs fewer bytes";
+  EXPECT_EQ(gate(method + " / HTTP/1.1\r\n"), ZS_GATE_REQUEST);
+  EXPECT_EQ(detect(method + "A / HTTP/1.1\r\n"), Detection::kNo);
+}
+
+TEST(Gate, LetsThroughEveryShortStart) {
+  // Bytes of every class that either side tells apart.
+  constexpr std::string_view kAlphabet = "AHTPGZaz019-_ /.:*\r\n\t!~\x7f\xff";
+  std::string bytes;
+  for (const char a : kAlphabet) {
+    for (const char b : kAlphabet) {
+      for (const char c : kAlphabet) {
+        for (const char d : kAlphabet) {
+          bytes = {a, b, c, d};
+          ASSERT_TRUE(lets_through(bytes));
+        }
+      }
+    }
+  }
+}
+
+TEST(Gate, LetsThroughEveryFirstPairOfBytes) {
+  for (int a = 0; a < 256; ++a) {
+    for (int b = 0; b < 256; ++b) {
+      const std::string start = {static_cast<char>(a), static_cast<char>(b)};
+      ASSERT_TRUE(lets_through(start));
+      ASSERT_TRUE(lets_through(start + " / HTTP/1.1\r\n"));
+      ASSERT_TRUE(lets_through("GE" + start + "T / HTTP/1.1\r\n"));
+      ASSERT_TRUE(lets_through("HTT" + start + "1.1 200 OK\r\n"));
+    }
+  }
+}
+
+TEST(Gate, LetsThroughMutatedStartLines) {
+  const std::vector<std::string> lines = {
+      "GET / HTTP/1.1\r\nHost: a\r\n\r\n",   "DELETE /a?b HTTP/1.0\r\n\r\n",
+      "OPTIONS * HTTP/1.1\r\n\r\n",          "CONNECT a.test:443 HTTP/1.1\r\n\r\n",
+      "VERSION-CONTROL /a HTTP/1.1\r\n\r\n", "MKREDIRECTREF /a HTTP/1.1\r\n\r\n",
+      "V2_METHOD /a HTTP/1.1\r\n\r\n",       "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345 /a HTTP/1.1\r\n\r\n",
+      "\r\n\r\nGET / HTTP/1.1\r\n\r\n",      "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+      "HTTP/1.0 404 Not Found\n\n",          "\nHTTP/1.1 100 \r\n\r\n",
+  };
+  std::mt19937_64 random(20261121);
+  const auto below = [&](size_t limit) { return static_cast<size_t>(random() % limit); };
+  constexpr std::string_view kInserted = "AZ09-_ /.\r\nHTTP";
+  size_t accepted = 0;
+  for (int i = 0; i < 400'000; ++i) {
+    std::string bytes = lines[below(lines.size())];
+    for (size_t changes = below(4); changes > 0; --changes) {
+      const size_t at = below(bytes.size());
+      switch (below(4)) {
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.insert(at, below(12), kInserted[below(kInserted.size())]);
+          break;
+        case 2:
+          bytes[at] = kInserted[below(kInserted.size())];
+          break;
+        default:
+          bytes.erase(at, 1 + below(3));
+          break;
+      }
+      if (bytes.empty()) {
+        bytes = "G";
+      }
+    }
+    bytes.resize(1 + below(bytes.size()));
+    ASSERT_TRUE(lets_through(bytes));
+    accepted += detect(bytes) != Detection::kNo ? 1 : 0;
+  }
+  EXPECT_GT(accepted, 100'000U);  // or this proves little
+}
+
+}  // namespace
+}  // namespace zerospan
