@@ -6,7 +6,10 @@
 
 #include <benchmark/benchmark.h>
 
+#include <array>
+#include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +23,8 @@ namespace {
 namespace records = kernel::testing;
 
 constexpr size_t kConnections = 64;  // keep-alive
-constexpr size_t kExchangesPerConnection = 512;
-constexpr size_t kBatch = 512;  // spans in one export request
+constexpr size_t kExchanges = 4096;  // of all connections: their records fill a ring of 4 MiB
+constexpr size_t kBatch = 512;       // spans in one export request
 constexpr uint32_t kPid = 4242;
 
 // 368 bytes, as a browser sends them.
@@ -55,36 +58,57 @@ std::string response() {
          std::string(120, 'b');
 }
 
-// The connections' records, then those of their exchanges in turn, as one ring would hold them.
-struct Traffic {
-  std::vector<records::Record> opened;
-  std::vector<records::Record> operations;
-};
-
-Traffic make_traffic() {
-  Traffic traffic;
-  std::vector<records::Stream> streams;
-  for (uint64_t id = 1; id <= kConnections; ++id) {
-    traffic.opened.push_back(
-        records::to_bytes(records::connection_record(id, kPid, ZS_ROLE_SERVER)));
-    streams.emplace_back(id);
-  }
-  const std::string answer = response();
-  uint64_t number = 0;
-  uint64_t time_ns = 1'000'000;
-  for (size_t round = 0; round < kExchangesPerConnection; ++round) {
-    for (size_t i = 0; i < kConnections; ++i) {
-      records::Stamp stamp{
-          .time_ns = time_ns, .thread_id = kPid, .request_id = ++number * 0x9e3779b97f4a7c15ULL};
-      traffic.operations.push_back(streams[i].receive(request(number), stamp));
-      stamp.time_ns += 400'000;
-      stamp.evidence = ZS_EVIDENCE_THREAD;
-      traffic.operations.push_back(streams[i].send(answer, stamp));
-      time_ns += 10'000;
+// One lap of a ring: the operations of the connections in turn. Every lap begins where the last one
+// ended.
+class Ring {
+ public:
+  Ring() {
+    const std::string answer = response();
+    std::vector<records::Stream> streams;
+    for (uint64_t id = 1; id <= kConnections; ++id) {
+      streams.emplace_back(id);
     }
+    for (uint64_t number = 0; number < kExchanges; ++number) {
+      records::Stream& stream = streams[number % kConnections];
+      const uint64_t time_ns = (number + 1) * kNsPerExchange;
+      append(stream.receive(request(number), {.time_ns = time_ns, .thread_id = kPid}));
+      append(stream.send(
+          answer,
+          {.time_ns = time_ns + 400'000, .thread_id = kPid, .evidence = ZS_EVIDENCE_THREAD}));
+    }
+    lap_bytes_ = {request(0).size() * kExchanges / kConnections,
+                  answer.size() * kExchanges / kConnections};
   }
-  return traffic;
-}
+
+  [[nodiscard]] size_t records() const { return starts_.size(); }
+  // The record as of this lap; they are asked for in order.
+  std::span<const std::byte> record(size_t index, uint64_t lap) {
+    std::byte* start = &bytes_[starts_[index]];
+    zs_data_record stamped;
+    std::memcpy(&stamped, start, sizeof(stamped));
+    if (lap > 0) {
+      stamped.offset += lap_bytes_[stamped.direction];
+      stamped.time_ns += kExchanges * kNsPerExchange;
+      stamped.departed_ns = stamped.time_ns;
+    }
+    stamped.request_id = (lap * kExchanges + index / 2 + 1) * 0x9e3779b97f4a7c15ULL;
+    std::memcpy(start, &stamped, sizeof(stamped));
+    return {start, stamped.header.length};
+  }
+
+ private:
+  static constexpr uint64_t kNsPerExchange = 10'000;
+
+  void append(const records::Record& record) {
+    starts_.push_back(bytes_.size());
+    bytes_.insert(bytes_.end(), record.begin(), record.end());
+    bytes_.resize((bytes_.size() + 7) / 8 * 8);
+  }
+
+  std::vector<std::byte> bytes_;
+  std::vector<size_t> starts_;
+  std::array<uint64_t, 2> lap_bytes_{};
+};
 
 std::shared_ptr<const model::Resource> make_resource() {
   auto resource = std::make_shared<model::Resource>();
@@ -94,40 +118,34 @@ std::shared_ptr<const model::Resource> make_resource() {
 }
 
 void ring_records_to_otlp(benchmark::State& state) {
-  const Traffic traffic = make_traffic();
+  Ring ring;
   const auto resource = make_resource();
   otlp::ProtobufEncoder encoder(otlp::Scope{"zerospan", "0.1.0"});
+  auto pipeline = Pipeline::make({}, [&](uint32_t) { return resource; });
+  if (!pipeline) {
+    state.SkipWithError(pipeline.error().message.c_str());
+    return;
+  }
+  for (uint64_t id = 1; id <= kConnections; ++id) {
+    (*pipeline)->on_record(records::to_bytes(records::connection_record(id, kPid, ZS_ROLE_SERVER)));
+  }
+  uint64_t lap = 0;
   size_t exchanges = 0;
   size_t bytes = 0;
   for (auto _ : state) {
-    state.PauseTiming();
-    // The same records again would be old ones to a pipeline that has seen them.
-    auto pipeline = Pipeline::make({}, [&](uint32_t) { return resource; });
-    if (!pipeline) {
-      state.SkipWithError(pipeline.error().message.c_str());
-      return;
-    }
-    for (const records::Record& record : traffic.opened) {
-      (*pipeline)->on_record(record);
-    }
-    state.ResumeTiming();
-    size_t spans_out = 0;
-    for (size_t i = 0; i < traffic.operations.size(); ++i) {
-      (*pipeline)->on_record(traffic.operations[i]);
+    for (size_t i = 0; i < ring.records(); ++i) {
+      (*pipeline)->on_record(ring.record(i, lap));
       if ((i + 1) % (2 * kBatch) == 0) {
         const std::vector<model::Span> spans = (*pipeline)->take_spans(0);
-        spans_out += spans.size();
+        exchanges += spans.size();
         bytes += encoder.encode(spans).size();
       }
     }
-    state.PauseTiming();
-    if (spans_out != traffic.operations.size() / 2) {
-      state.SkipWithError("spans are missing");
-      return;
-    }
-    exchanges += spans_out;
-    pipeline->reset();
-    state.ResumeTiming();
+    ++lap;
+  }
+  if (exchanges != lap * kExchanges || (*pipeline)->counters().exchanges_incomplete != 0) {
+    state.SkipWithError("spans are missing or incomplete");
+    return;
   }
   state.SetItemsProcessed(static_cast<int64_t>(exchanges));
   state.counters["ns_per_exchange"] =
