@@ -11,7 +11,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("syscall")
 int mute__connection(struct zs_mute *request) {
-  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &request->socket);
+  const __u64 socket = request->socket; /* a key must be on the stack or in a map */
+  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &socket);
   if (!connection || connection->id != request->connection_id) {
     return 0;
   }
