@@ -63,7 +63,7 @@ void RecordingWriter::write(EntryType type, uint8_t ring, std::span<const std::b
   const std::lock_guard lock(mutex_);
   ++entries_;
   if (error_ == 0 && (std::fwrite(&header, sizeof(header), 1, file_) != 1 ||
-                      std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size())) {
+                      (!bytes.empty() && std::fwrite(bytes.data(), bytes.size(), 1, file_) != 1))) {
     error_ = errno;
   }
 }
