@@ -470,6 +470,11 @@ size_t Capture::process_count() const {
   return count;
 }
 
+std::optional<StatisticsSwitch> StatisticsSwitch::turn_on() {
+  UniqueFd fd(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  return fd.valid() ? std::optional(StatisticsSwitch(std::move(fd))) : std::nullopt;
+}
+
 namespace {
 
 template <typename Skeleton>

@@ -10,12 +10,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/core/result.h"
+#include "agent/core/unique_fd.h"
 
 namespace zerospan::kernel {
 
@@ -96,6 +98,16 @@ class Capture {
   struct Impl;
   explicit Capture(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+};
+
+// Counts and times all BPF programs of the host while it lives (kernel.bpf_stats_enabled); that costs each run about 20 ns.
+class StatisticsSwitch {
+ public:
+  static std::optional<StatisticsSwitch> turn_on();
+
+ private:
+  explicit StatisticsSwitch(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
 };
 
 // What this kernel and this process's privileges allow, found by trying. For `zerospan check`.

@@ -1,0 +1,209 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/app/agent.h"
+
+#include <utility>
+
+#include "agent/app/settings.h"
+#include "agent/discovery/resource.h"
+#include "agent/selfobs/logging.h"
+
+namespace zerospan::app {
+
+namespace {
+
+namespace log = selfobs::log;
+
+constexpr int kWorkerWaitMilliseconds = 200;
+constexpr int kWatcherWaitMilliseconds = 25;
+constexpr uint64_t kSecond = 1'000'000'000;
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSink sink, uint64_t seed,
+                                            kernel::RecordingWriter* recording) {
+  std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
+
+  Result<std::unique_ptr<kernel::Capture>> capture = kernel::Capture::make(capture_options(config));
+  if (!capture) {
+    return tl::unexpected(capture.error());
+  }
+  agent->capture_ = std::move(*capture);
+
+  discovery::ProcFs procfs("/proc");
+  const discovery::Host host = discovery::read_host("/", procfs);
+  agent->processes_ = std::make_unique<discovery::ProcessTable>(process_table_options(config, host),
+                                                                std::move(procfs), &log::monotonic_ns);
+  for (uint32_t ring = 0; ring < worker_count(config); ++ring) {
+    auto worker = std::make_unique<Worker>();
+    worker->reader = std::make_unique<discovery::ProcessReader>(agent->processes_->view());
+    Result<std::unique_ptr<Pipeline>> pipeline =
+        Pipeline::make(pipeline_options(config, seed), [raw = agent.get(), ring](uint32_t pid) {
+          return raw->lookup(ring, pid);
+        });
+    if (!pipeline) {
+      return tl::unexpected(pipeline.error());
+    }
+    worker->pipeline = std::move(*pipeline);
+    agent->workers_.push_back(std::move(worker));
+  }
+  agent->apply(agent->processes_->scan_running());
+  for (uint32_t ring = 0; ring < agent->workers_.size(); ++ring) {
+    agent->workers_[ring]->thread = std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
+  }
+  agent->watcher_ = std::thread([raw = agent.get()] { raw->run_watcher(); });
+  return agent;
+}
+
+Agent::~Agent() { stop(); }
+
+void Agent::stop() {
+  stopping_ = true;
+  for (const auto& worker : workers_) {
+    if (worker->thread.joinable()) {
+      worker->thread.join();
+    }
+  }
+  if (watcher_.joinable()) {
+    watcher_.join();
+  }
+}
+
+std::shared_ptr<const model::Resource> Agent::lookup(uint32_t ring, uint32_t pid) {
+  Worker& worker = *workers_[ring];
+  const std::shared_ptr<const discovery::ProcessInfo> info = worker.reader->lookup(pid);
+  if (!info) {
+    return nullptr;
+  }
+  if (recording_ != nullptr) {
+    std::shared_ptr<const model::Resource>& last = worker.recorded[pid];
+    if (last != info->resource) {
+      last = info->resource;
+      const std::string json = encode_process(pid, *info->resource);
+      recording_->write(kernel::EntryType::kProcess, static_cast<uint8_t>(ring), std::as_bytes(std::span(json)));
+    }
+  }
+  return info->resource;
+}
+
+void Agent::record_clock(uint32_t ring, const spans::ClockAnchor& anchor) {
+  if (recording_ != nullptr) {
+    const std::array<uint64_t, 2> values = {anchor.monotonic_ns, anchor.unix_ns};
+    recording_->write(kernel::EntryType::kClock, static_cast<uint8_t>(ring), std::as_bytes(std::span(values)));
+  }
+}
+
+void Agent::run_worker(uint32_t index) {
+  Worker& worker = *workers_[index];
+  Pipeline& pipeline = *worker.pipeline;
+  uint64_t anchored_ns = 0;
+  const kernel::Capture::RecordHandler handle = [&](std::span<const std::byte> record) {
+    if (recording_ != nullptr) {
+      recording_->write(kernel::EntryType::kRecord, static_cast<uint8_t>(index), record);
+    }
+    pipeline.on_record(record);
+  };
+  const auto hand_on = [&](uint64_t now_ns) {
+    if (std::vector<model::Span> spans = pipeline.take_spans(now_ns); !spans.empty()) {
+      sink_(std::move(spans));
+    }
+    for (const conn::Mute& mute : pipeline.take_mutes()) {
+      capture_->mute(mute.socket, mute.connection_id);
+    }
+    const std::lock_guard lock(worker.mutex);
+    worker.published = pipeline.counters();
+  };
+  bool last_round = false;
+  while (true) {
+    const uint64_t now_ns = log::monotonic_ns();
+    if (now_ns - anchored_ns > kSecond) {
+      anchored_ns = now_ns;
+      const spans::ClockAnchor anchor = spans::measure_clock_anchor();
+      pipeline.set_clock(anchor);
+      record_clock(index, anchor);
+    }
+    Result<size_t> count = capture_->poll_ring(index, last_round ? 0 : kWorkerWaitMilliseconds, handle);
+    if (!count) {
+      static log::Limited limited;
+      limited.error("{}", count.error().message);
+      count = 0;
+    }
+    hand_on(log::monotonic_ns());
+    // What happened before stop() was called is in the ring by then: one more look after the flag finds it all.
+    if (last_round && *count == 0) {
+      break;
+    }
+    last_round = last_round || stopping_;
+  }
+  const uint64_t end_ns = log::monotonic_ns();
+  if (recording_ != nullptr) {
+    recording_->write(kernel::EntryType::kEnd, static_cast<uint8_t>(index), std::as_bytes(std::span(&end_ns, 1)));
+  }
+  pipeline.finish(end_ns);
+  hand_on(end_ns);
+}
+
+void Agent::apply(const discovery::Actions& actions) {
+  for (const discovery::Action& action : actions) {
+    const Status status = action.kind == discovery::Action::Kind::kSelect
+                              ? capture_->select(action.pid, {.no_thread_context = action.is_go})
+                              : capture_->deselect(action.pid);
+    if (!status) {
+      static log::Limited limited;
+      limited.warn("{}", status.error().message);
+    }
+  }
+}
+
+void Agent::run_watcher() {
+  uint64_t lost_before = 0;
+  while (!stopping_) {
+    const Result<size_t> count =
+        capture_->poll_processes(kWatcherWaitMilliseconds, [this](const kernel::ProcessEvent& event) {
+          switch (event.kind) {
+            case kernel::ProcessEvent::Kind::kFork:
+              apply(processes_->on_fork(event.parent_pid, event.pid));
+              break;
+            case kernel::ProcessEvent::Kind::kExec:
+              apply(processes_->on_exec(event.pid));
+              break;
+            case kernel::ProcessEvent::Kind::kExit:
+              apply(processes_->on_exit(event.pid));
+              break;
+            case kernel::ProcessEvent::Kind::kListen:
+              apply(processes_->on_listen(event.pid, event.port));
+              break;
+          }
+        });
+    if (!count) {
+      static log::Limited limited;
+      limited.error("{}", count.error().message);
+    }
+    if (const uint64_t lost = capture_->counters()["lost_process_ring_full"]; lost != lost_before) {
+      lost_before = lost;
+      log::warn("process events were lost ({} so far): reading /proc again", lost);
+      apply(processes_->scan_running());
+    }
+    if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
+      log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);
+    } else if (*attached) {
+      log::info("a traced event loop calls out: following its turns, which costs every system call of this host 0.1 us");
+    }
+  }
+}
+
+Statistics Agent::statistics() const {
+  Statistics statistics;
+  for (const auto& [name, value] : capture_->counters()) {
+    statistics.kernel.emplace(name, value);
+  }
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    add(statistics.pipeline, worker->published);
+  }
+  statistics.processes = processes_->counters();
+  return statistics;
+}
+
+}  // namespace zerospan::app

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The live agent: kernel side, discovery, one pipeline per ring. Threads: W workers (ring to spans), one watcher
+// (processes), and whatever the span sink brings along. Made, run and destroyed by the main thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/app/pipeline.h"
+#include "agent/app/statistics.h"
+#include "agent/config/config.h"
+#include "agent/core/result.h"
+#include "agent/discovery/process_table.h"
+#include "agent/kernel/capture.h"
+#include "agent/kernel/recording.h"
+
+namespace zerospan::app {
+
+// Called by the workers, concurrently. Must not wait.
+using SpanSink = std::function<void(std::vector<model::Span>&&)>;
+
+class Agent {
+ public:
+  // Loads and attaches the kernel side, finds the processes, and starts the threads. `recording` may be null; it must
+  // outlive the agent.
+  static Result<std::unique_ptr<Agent>> start(const config::Config& config, SpanSink sink, uint64_t seed,
+                                              kernel::RecordingWriter* recording);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // Drains the rings, gives out what is open, and ends the threads. The sink is not called after it. Idempotent.
+  void stop();
+
+  // Any thread. Without the exporter's part.
+  [[nodiscard]] Statistics statistics() const;
+  [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
+
+ private:
+  struct Worker {
+    std::unique_ptr<Pipeline> pipeline;
+    std::unique_ptr<discovery::ProcessReader> reader;
+    std::unordered_map<uint32_t, std::shared_ptr<const model::Resource>> recorded;  // already in the recording
+    mutable std::mutex mutex;
+    PipelineCounters published;  // under the mutex
+    std::thread thread;
+  };
+
+  Agent(SpanSink sink, kernel::RecordingWriter* recording) : sink_(std::move(sink)), recording_(recording) {}
+  void run_worker(uint32_t index);
+  void run_watcher();
+  void apply(const discovery::Actions& actions);
+  void record_clock(uint32_t ring, const spans::ClockAnchor& anchor);
+  [[nodiscard]] std::shared_ptr<const model::Resource> lookup(uint32_t ring, uint32_t pid);
+
+  SpanSink sink_;
+  kernel::RecordingWriter* recording_;
+  std::unique_ptr<kernel::Capture> capture_;
+  std::unique_ptr<discovery::ProcessTable> processes_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread watcher_;
+  std::atomic<bool> stopping_{false};
+};
+
+// A resource as JSON for EntryType::kProcess, and back.
+[[nodiscard]] std::string encode_process(uint32_t pid, const model::Resource& resource);
+struct RecordedProcess {
+  uint32_t pid = 0;
+  std::shared_ptr<const model::Resource> resource;
+};
+[[nodiscard]] Result<RecordedProcess> decode_process(std::string_view json);
+
+}  // namespace zerospan::app
