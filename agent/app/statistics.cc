@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "agent/kernel/capture.h"
+
 namespace zerospan::app {
 
 namespace {
@@ -164,17 +166,14 @@ Status write_statistics(const std::string& path, const Statistics& statistics) {
 }
 
 void collect(const Statistics& statistics, selfobs::Samples& samples) {
-  const auto counter = [&samples](const std::string& name, const char* help, uint64_t value,
+  const auto counter = [&samples](const std::string& name, std::string_view help, uint64_t value,
                                   selfobs::Labels labels = {}) {
     samples.counter("zerospan_" + name + "_total", help, static_cast<double>(value), std::move(labels));
   };
-  static const std::map<std::string_view, const char*> kKernelHelp = {
-#define ZS_COUNTER(id, name, help) {name, help},
-#include "bpf/abi/counters.def"
-#undef ZS_COUNTER
-  };
-  for (const auto& [name, value] : statistics.kernel) {
-    counter(stat_name(name), kKernelHelp.at(name), value);
+  for (const kernel::CounterDescription& description : kernel::counter_descriptions()) {
+    if (const auto found = statistics.kernel.find(std::string(description.name)); found != statistics.kernel.end()) {
+      counter(stat_name(description.name), description.help, found->second);
+    }
   }
   PipelineCounters pipeline = statistics.pipeline;
   for (const PipelineField& field : kPipelineFields) {

@@ -19,7 +19,7 @@ namespace zerospan::app {
 // Promise: records_reserved = records_decoded + records_lost_*, and
 // spans_made = spans_exported + spans_dropped_* + spans_queued.
 struct Statistics {
-  std::map<std::string, uint64_t> kernel;  // by the names in bpf/abi/counters.def
+  std::map<std::string, uint64_t> kernel;  // by kernel::counter_descriptions()
   PipelineCounters pipeline;               // summed over workers
   discovery::ProcessTableCounters processes;
   uint64_t spans_exported = 0;

@@ -130,6 +130,9 @@ int on_process_record(void* context, void* data, size_t size) {
     return 0;
   }
   std::memcpy(&record, data, sizeof(record));
+  if (record.event == ZS_PROCESS_TICKS_WANTED) {
+    return 0;  // it has woken the watcher, which looks at the control values
+  }
   const auto* handler = static_cast<const Capture::ProcessEventHandler*>(context);
   (*handler)({static_cast<ProcessEvent::Kind>(record.event), record.tgid, record.parent_tgid, record.port});
   return 0;
@@ -272,6 +275,12 @@ struct Capture::Impl {
     if (Status status = start(muter, "mute", false); !status) {
       return status;
     }
+    // Loaded now and attached when wanted: every call that an event loop makes before that has no certain parent.
+    if (options.event_loop_ticks) {
+      if (Status status = start(ticks, "tick", false); !status) {
+        return status;
+      }
+    }
     Status first = fail(ErrorCode::kUnsupported, "not tried");
     if (options.kind != CaptureKind::kSyscall) {
       first = start(length, "sock_length");
@@ -401,9 +410,9 @@ Result<bool> Capture::attach_ticks_if_wanted() {
       *static_cast<volatile __u32*>(&impl_->control->ticks_wanted) == 0) {
     return false;
   }
-  if (Status status = impl_->start(impl_->ticks, "tick"); !status) {
+  if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
     impl_->ticks_failed = true;
-    return tl::unexpected(status.error());
+    return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
   }
   impl_->ticks_attached = true;
   *static_cast<volatile __u32*>(&impl_->control->ticks_attached) = 1;
@@ -412,23 +421,28 @@ Result<bool> Capture::attach_ticks_if_wanted() {
 
 bool Capture::ticks_attached() const { return impl_->ticks_attached; }
 
-std::map<std::string_view, uint64_t> Capture::counters() const {
-  static constexpr std::array<std::string_view, ZS_COUNTER_COUNT> kNames = {
-#define ZS_COUNTER(id, name, help) name,
+std::span<const CounterDescription> counter_descriptions() {
+  static constexpr std::array<CounterDescription, ZS_COUNTER_COUNT> kDescriptions = {{
+#define ZS_COUNTER(id, name, help) {name, help},
 #include "bpf/abi/counters.def"
 #undef ZS_COUNTER
-  };
+  }};
+  return kDescriptions;
+}
+
+std::map<std::string_view, uint64_t> Capture::counters() const {
+  const std::span<const CounterDescription> descriptions = counter_descriptions();
   std::map<std::string_view, uint64_t> result;
   const int cpus = libbpf_num_possible_cpus();
   std::vector<uint64_t> per_cpu(static_cast<size_t>(std::max(cpus, 1)));
-  for (uint32_t i = 0; i < kNames.size(); ++i) {
+  for (uint32_t i = 0; i < descriptions.size(); ++i) {
     uint64_t sum = 0;
     if (bpf_map_lookup_elem(impl_->maps.fd("counters"), &i, per_cpu.data()) == 0) {
       for (const uint64_t value : per_cpu) {
         sum += value;
       }
     }
-    result.emplace(kNames[i], sum);
+    result.emplace(descriptions[i].name, sum);
   }
   return result;
 }

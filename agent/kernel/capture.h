@@ -89,7 +89,7 @@ class Capture {
   Result<bool> attach_ticks_if_wanted();
   [[nodiscard]] bool ticks_attached() const;
 
-  // Any thread. Counters of the kernel side by name (bpf/abi/counters.def), summed over CPUs.
+  // Any thread. Counters of the kernel side by name (see counter_descriptions), summed over CPUs.
   [[nodiscard]] std::map<std::string_view, uint64_t> counters() const;
   [[nodiscard]] std::vector<ProgramStatistics> programs() const;
   [[nodiscard]] size_t process_count() const;
@@ -99,6 +99,13 @@ class Capture {
   explicit Capture(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+struct CounterDescription {
+  std::string_view name;
+  std::string_view help;
+};
+// Of Capture::counters(), from bpf/abi/counters.def. Names that begin with "lost_" are losses.
+[[nodiscard]] std::span<const CounterDescription> counter_descriptions();
 
 // Counts and times all BPF programs of the host while it lives (kernel.bpf_stats_enabled); that costs each run about 20 ns.
 class StatisticsSwitch {

@@ -93,6 +93,7 @@ void Correlator::start_server(const model::Connection& connection, const protoco
     on_connection.last_request_id = start.request_id;
     requests_.emplace(start.request_id, Request{.trace_id = identity.trace_id,
                                                 .span_id = identity.span_id,
+                                                .caller_span_id = identity.parent_span_id,
                                                 .sampled = identity.sampled,
                                                 .overlapped = overlapped,
                                                 .pid = connection.pid,
@@ -107,8 +108,8 @@ bool Correlator::alone(const Request& request) const {
   return request.open && count != open_by_pid_.end() && count->second == 1;
 }
 
-const Correlator::Request* Correlator::find_parent(const model::Connection& connection,
-                                                   const protocols::RequestStart& start) {
+const Correlator::Request* Correlator::find_parent(const model::Connection& connection, const protocols::RequestStart& start,
+                                                   const std::optional<model::RemoteContext>& sent) {
   using model::Evidence;
   if (start.evidence == Evidence::kNone || start.request_id == 0) {
     ++counters_.roots_without_evidence;
@@ -141,6 +142,12 @@ const Correlator::Request* Correlator::find_parent(const model::Connection& conn
       certain = false;
       break;
   }
+  // A program that forwards its caller's context as it came has said itself which request this call belongs to.
+  if (!certain && same_process && sent && sent->trace_id == request.trace_id &&
+      sent->span_id == request.caller_span_id) {
+    ++counters_.parents_by_header;
+    return &request;
+  }
   if (!certain) {
     ++counters_.roots_ambiguous;
     return nullptr;
@@ -166,7 +173,7 @@ void Correlator::start_client(const model::Connection& connection, const protoco
     sent = propagators_.extract(start.http->request_headers);
     identity.baggage = propagators_.extract_baggage(start.http->request_headers);
   }
-  const Request* parent = find_parent(connection, start);
+  const Request* parent = find_parent(connection, start, sent);
   if (parent != nullptr && sent && sent->trace_id != parent->trace_id) {
     // The program itself says which trace this call belongs to.
     ++counters_.evidence_contradicted;

@@ -72,6 +72,7 @@ class Correlator {
   struct Request {
     model::TraceId trace_id;
     model::SpanId span_id;
+    model::SpanId caller_span_id;  // what the caller named as its span; invalid if nothing
     bool sampled = true;
     bool open = true;
     // Requests that were in progress on one connection at once cannot be told apart by the thread that serves them.
@@ -99,7 +100,9 @@ class Correlator {
 
   void start_server(const model::Connection& connection, const protocols::RequestStart& start);
   void start_client(const model::Connection& connection, const protocols::RequestStart& start);
-  [[nodiscard]] const Request* find_parent(const model::Connection& connection, const protocols::RequestStart& start);
+  // `sent`: the context in the call's own headers, if any.
+  [[nodiscard]] const Request* find_parent(const model::Connection& connection, const protocols::RequestStart& start,
+                                           const std::optional<model::RemoteContext>& sent);
   [[nodiscard]] bool alone(const Request& request) const;
   [[nodiscard]] model::TraceId new_trace_id(uint64_t a, uint64_t b) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;

@@ -62,6 +62,7 @@ enum zs_process_event {
   ZS_PROCESS_EXEC = 2,
   ZS_PROCESS_EXIT = 3, /* the last thread is gone; only of a process that has an entry */
   ZS_PROCESS_LISTEN = 4, /* a TCP socket of tgid listens on port */
+  ZS_PROCESS_TICKS_WANTED = 5, /* an event loop of tgid calls out: zs_control.ticks_wanted was set */
 };
 
 struct zs_record_header {

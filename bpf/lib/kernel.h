@@ -61,6 +61,10 @@ struct sock {
 };
 
 struct tcp_sock {
+  __u64 bytes_received; /* data that arrived in order */
+  __u64 bytes_sent;
+  __u32 rcv_nxt;
+  __u32 copied_seq; /* up to where the program has read */
   __u64 tcp_wstamp_ns; /* include/linux/tcp.h: departure time of the last sent packet, CLOCK_MONOTONIC */
 };
 

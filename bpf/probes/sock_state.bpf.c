@@ -26,7 +26,7 @@ static __always_inline void on_connect(const struct sock *sk) {
   connection->connect_seen = 1;
   struct zs_control *shared = control__get();
   if ((process->flags & ZS_PROCESS_EVENT_LOOP) && shared && !shared->ticks_attached) {
-    shared->ticks_wanted = 1;
+    ticks__want(shared, pid_tgid >> 32U);
   }
   const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
   if (thread && thread->request_id) {

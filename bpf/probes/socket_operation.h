@@ -7,6 +7,7 @@
  * Every attach kind calls socket_operation__handle; nothing here knows the hook.
  */
 #include "bpf/maps/connections.h"
+#include "bpf/maps/process_ring.h"
 #include "bpf/maps/processes.h"
 #include "bpf/maps/rings.h"
 #include "bpf/maps/threads.h"
@@ -52,6 +53,20 @@ static __always_inline enum zs_loop socket__loop(const struct sock *sk) {
 static __always_inline bool socket__is_stream(const struct sock *sk, __u16 family) {
   return (family == ZS_AF_INET || family == ZS_AF_INET6 || family == ZS_AF_UNIX) &&
          BPF_CORE_READ(sk, sk_type) == ZS_SOCK_STREAM;
+}
+
+/*
+ * Is this read of `byte_count` bytes the first of its connection? TCP counts what the program has read; a FIN that has
+ * arrived behind the data takes one sequence number.
+ */
+static __always_inline bool socket__first_read(const struct sock *sk, __u16 family, __u32 byte_count) {
+  if (family == ZS_AF_UNIX) {
+    return false;
+  }
+  const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
+  const __u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
+  const __u64 read = BPF_CORE_READ(tcp, bytes_received) - unread;
+  return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read + 1 == byte_count);
 }
 
 /* The path that the server's socket is bound to; an accepted socket has its listener's address. */
@@ -142,6 +157,14 @@ static __always_inline struct zs_connection *connection__find(const struct sock 
   return connection;
 }
 
+/* An event loop of this process calls out: wakes the agent, which attaches the tick program. */
+static __always_inline void ticks__want(struct zs_control *shared, __u32 tgid) {
+  if (!shared->ticks_wanted) {
+    shared->ticks_wanted = 1;
+    process_ring__emit(ZS_PROCESS_TICKS_WANTED, tgid, 0, 0);
+  }
+}
+
 /* Remembers what this thread serves from now on. */
 static __always_inline void thread__serve(__u32 tid, __u64 request_id, const struct zs_connection *connection,
                                           enum zs_evidence evidence, enum zs_loop loop) {
@@ -227,7 +250,7 @@ static __always_inline void context__on_client_send(struct zs_process *process, 
   if (loop != ZS_LOOP_NONE && !ticks) {
     record->evidence = record->request_id ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_NONE;
     if (shared) {
-      shared->ticks_wanted = 1;
+      ticks__want(shared, bpf_get_current_pid_tgid() >> 32U);
     }
   }
 }
@@ -271,7 +294,8 @@ static __always_inline int socket_operation__handle(const struct sock *sk, enum 
     if (result <= 0 || !socket__is_stream(sk, family)) {
       return 0;
     }
-    connection = connection__create(sk, process, family, false);
+    connection = connection__create(sk, process, family,
+                                    direction == ZS_RECEIVE && socket__first_read(sk, family, result));
     if (!connection) {
       return 0;
     }
