@@ -146,13 +146,24 @@ void Agent::run_worker(uint32_t index) {
 
 void Agent::apply(const discovery::Actions& actions) {
   for (const discovery::Action& action : actions) {
-    const Status status = action.kind == discovery::Action::Kind::kSelect
-                              ? capture_->select(action.pid, {.no_thread_context = action.is_go})
-                              : capture_->deselect(action.pid);
+    Status status;
+    if (action.kind == discovery::Action::Kind::kSelect) {
+      const std::shared_ptr<const discovery::ProcessInfo> info = processes_->view()->snapshot()->find(action.pid);
+      status = capture_->select(action.pid, {.no_thread_context = action.is_go,
+                                             .no_ticks = info && info->runtime == discovery::Runtime::kPython});
+    } else {
+      status = capture_->deselect(action.pid);
+    }
     if (!status) {
       static log::Limited limited;
       limited.warn("{}", status.error().message);
     }
+  }
+}
+
+void Agent::settle(uint32_t pid) {
+  if (!processes_->view()->snapshot()->find(pid)) {
+    apply({{.kind = discovery::Action::Kind::kDeselect, .pid = pid}});
   }
 }
 
@@ -164,15 +175,18 @@ void Agent::run_watcher() {
           switch (event.kind) {
             case kernel::ProcessEvent::Kind::kFork:
               apply(processes_->on_fork(event.parent_pid, event.pid));
+              settle(event.pid);
               break;
             case kernel::ProcessEvent::Kind::kExec:
               apply(processes_->on_exec(event.pid));
+              settle(event.pid);
               break;
             case kernel::ProcessEvent::Kind::kExit:
               apply(processes_->on_exit(event.pid));
               break;
             case kernel::ProcessEvent::Kind::kListen:
               apply(processes_->on_listen(event.pid, event.port));
+              settle(event.pid);
               break;
           }
         });

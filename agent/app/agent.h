@@ -57,6 +57,8 @@ class Agent {
   void run_worker(uint32_t index);
   void run_watcher();
   void apply(const discovery::Actions& actions);
+  // The kernel side captured a process for the time until it was judged; ends that unless it was selected.
+  void settle(uint32_t pid);
   void record_clock(uint32_t ring, const spans::ClockAnchor& anchor);
   [[nodiscard]] std::shared_ptr<const model::Resource> lookup(uint32_t ring, uint32_t pid);
 

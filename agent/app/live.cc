@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -85,6 +86,11 @@ int run_live(const config::Command& command) {
                      : make_export_output(config);
   if (!output) {
     return failed(output.error());
+  }
+  for (const uint32_t pid : config.selection.include.pids) {
+    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) {
+      return failed({ErrorCode::kNotFound, "process " + std::to_string(pid) + " does not exist (--pid)"});
+    }
   }
   const uint64_t seed = random_seed();
   std::unique_ptr<kernel::RecordingWriter> recording;

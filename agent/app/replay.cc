@@ -30,7 +30,7 @@ class Replay {
           return tl::unexpected(pipeline.error());
         }
         (*pipeline)->on_record(entry.bytes);
-        output_.offer((*pipeline)->take_spans((*pipeline)->last_record_ns()));
+        offer((*pipeline)->take_spans((*pipeline)->last_record_ns()));
         return {};
       }
       case kernel::EntryType::kClock: {
@@ -72,6 +72,7 @@ class Replay {
     for (const auto& [ring, pipeline] : pipelines_) {
       finish(ring, pipeline->last_record_ns());
     }
+    hand_on();
   }
 
   [[nodiscard]] Statistics statistics() const {
@@ -104,12 +105,28 @@ class Replay {
     const auto found = pipelines_.find(ring);
     if (found != pipelines_.end()) {
       found->second->finish(time_ns);
-      output_.offer(found->second->take_spans(time_ns));
+      offer(found->second->take_spans(time_ns));
     }
   }
 
+  // In batches of one size, each written before the next: the same file gives the same bytes.
+  void offer(std::vector<model::Span>&& spans) {
+    for (model::Span& span : spans) {
+      batch_.push_back(std::move(span));
+      if (batch_.size() == kBatchSpans) {
+        hand_on();
+      }
+    }
+  }
+  void hand_on() {
+    output_.offer(std::exchange(batch_, {}));
+    output_.drain();
+  }
+
+  static constexpr size_t kBatchSpans = 256;
   PipelineOptions options_;
   SpanOutput& output_;
+  std::vector<model::Span> batch_;
   std::map<uint8_t, std::unique_ptr<Pipeline>> pipelines_;
   std::map<std::pair<uint8_t, uint32_t>, std::shared_ptr<const model::Resource>> processes_;
 };
@@ -129,7 +146,7 @@ int run_replay(const config::Command& command) {
   Replay replay(pipeline_options(command.config, (*reader)->seed()), **output);
   kernel::Entry entry;
   int exit_code = 0;
-  for (uint64_t count = 0;; ++count) {
+  while (true) {
     const Result<bool> more = (*reader)->next(entry);
     if (!more) {
       exit_code = failed(more.error());
@@ -141,9 +158,6 @@ int run_replay(const config::Command& command) {
     if (const Status status = replay.on_entry(entry); !status) {
       exit_code = failed(status.error());
       break;
-    }
-    if (count % 1024 == 0) {
-      (*output)->tick();
     }
   }
   if ((*reader)->truncated()) {

@@ -57,6 +57,7 @@ kernel::CaptureOptions capture_options(const config::Config& config) {
   options.capture_new_programs = config.selection.all || !include.executables.empty() ||
                                  !include.command_lines.empty() || !include.users.empty() ||
                                  !include.container_ids.empty();
+  options.capture_new_listeners = !include.ports.empty();
   return options;
 }
 

@@ -29,6 +29,7 @@ class ExportOutput final : public SpanOutput {
 
   void offer(std::vector<model::Span>&& spans) override { exporter_->offer(std::move(spans)); }
   void tick() override {}
+  void drain() override { exporter_->flush(std::chrono::minutes(5)); }
   void finish(std::chrono::milliseconds deadline) override { exporter_->shutdown(deadline); }
   void count(Statistics& statistics) const override {
     const batch::ExportCounters& counters = exporter_->counters();
@@ -50,6 +51,7 @@ class NoOutput final : public SpanOutput {
  public:
   void offer(std::vector<model::Span>&& spans) override { discarded_ += spans.size(); }
   void tick() override {}
+  void drain() override {}
   void finish(std::chrono::milliseconds) override {}
   void count(Statistics& statistics) const override { statistics.spans_dropped["no_exporter"] = discarded_; }
   [[nodiscard]] std::string summary(const Statistics&) const override { return {}; }
@@ -103,6 +105,8 @@ class ViewOutput final : public SpanOutput {
     tree_.tick(now_ns);
     std::fflush(file_);
   }
+
+  void drain() override { tick(); }
 
   void finish(std::chrono::milliseconds) override {
     tick();

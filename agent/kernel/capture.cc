@@ -171,6 +171,7 @@ struct Capture::Impl {
   std::atomic<uint32_t> next_ring{0};
   std::atomic<bool> ticks_attached{false};
   bool ticks_failed = false;
+  Status ticks_status;
 
   ~Impl() {
     if (control != nullptr) {
@@ -195,6 +196,7 @@ struct Capture::Impl {
       skeleton->rodata->zs_ring_bytes = options.ring_bytes;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;
+      skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;
     }
     size_maps(skeleton->obj);
     if (Status adopted = maps.adopt(skeleton->obj); !adopted) {
@@ -277,9 +279,8 @@ struct Capture::Impl {
     }
     // Loaded now and attached when wanted: every call that an event loop makes before that has no certain parent.
     if (options.event_loop_ticks) {
-      if (Status status = start(ticks, "tick", false); !status) {
-        return status;
-      }
+      // Without it calls of event loops stay roots; attach_ticks_if_wanted() says so when it matters.
+      ticks_status = start(ticks, "tick", false);
     }
     Status first = fail(ErrorCode::kUnsupported, "not tried");
     if (options.kind != CaptureKind::kSyscall) {
@@ -336,9 +337,12 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
     // A tentative entry's connections, if any, stay in the ring that they have.
     value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
   }
-  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT);
+  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_NO_TICKS);
   if (traits.no_thread_context) {
     value.flags |= ZS_PROCESS_NO_CONTEXT;
+  }
+  if (traits.no_ticks) {
+    value.flags |= ZS_PROCESS_NO_TICKS;
   }
   if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
     return tl::unexpected(error_from_errno(
@@ -409,6 +413,10 @@ Result<bool> Capture::attach_ticks_if_wanted() {
   if (!impl_->options.event_loop_ticks || impl_->ticks_attached || impl_->ticks_failed ||
       *static_cast<volatile __u32*>(&impl_->control->ticks_wanted) == 0) {
     return false;
+  }
+  if (!impl_->ticks_status) {
+    impl_->ticks_failed = true;
+    return tl::unexpected(impl_->ticks_status.error());
   }
   if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
     impl_->ticks_failed = true;

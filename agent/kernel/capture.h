@@ -36,6 +36,7 @@ struct CaptureOptions {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   bool capture_new_programs = false;  // before on_exec decides about them: needed for selections that a new program may match
+  bool capture_new_listeners = false;  // the same for a process that begins to listen: for selections by port
   bool event_loop_ticks = true;    // attach the hook on system calls when a selected event loop calls out
 };
 
@@ -50,6 +51,7 @@ struct ProcessEvent {
 // Flags of Capture::select.
 struct ProcessTraits {
   bool no_thread_context = false;  // threads say nothing about the request served (goroutines)
+  bool no_ticks = false;           // turns of its event loop say nothing: requests are handled in later turns (asyncio)
 };
 
 struct ProgramStatistics {

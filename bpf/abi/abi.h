@@ -127,6 +127,8 @@ struct zs_process_record {
 enum zs_process_flags {
   ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
   ZS_PROCESS_NO_CONTEXT = 2, /* a thread says nothing about the request that it serves (goroutines) */
+  /* The runtime reads a request in one turn of its loop and handles it in a later one (asyncio): turns prove nothing. */
+  ZS_PROCESS_NO_TICKS = 8,
   ZS_PROCESS_EVENT_LOOP = 4, /* set by the kernel side: it read a request from a socket in an epoll set */
 };
 

@@ -25,14 +25,15 @@ static __always_inline void on_connect(const struct sock *sk) {
   connection->role = ZS_ROLE_CLIENT;
   connection->connect_seen = 1;
   struct zs_control *shared = control__get();
-  if ((process->flags & ZS_PROCESS_EVENT_LOOP) && shared && !shared->ticks_attached) {
+  const bool no_ticks = process->flags & ZS_PROCESS_NO_TICKS;
+  if ((process->flags & ZS_PROCESS_EVENT_LOOP) && !no_ticks && shared && !shared->ticks_attached) {
     ticks__want(shared, pid_tgid >> 32U);
   }
   const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
   if (thread && thread->request_id) {
     connection->origin_request_id = thread->request_id;
     connection->origin_evidence = thread->evidence;
-    if (thread->loop != ZS_LOOP_NONE && !(shared && shared->ticks_attached)) {
+    if (thread->loop != ZS_LOOP_NONE && (no_ticks || !(shared && shared->ticks_attached))) {
       connection->origin_evidence = ZS_EVIDENCE_AMBIGUOUS;
     } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE) {
       /* A pool that was full opens a connection for whoever queued first, which the response does not tell. */
@@ -48,8 +49,12 @@ int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, con
     return 0;
   }
   if (new_state == ZS_TCP_LISTEN) {
-    process_ring__emit(ZS_PROCESS_LISTEN, bpf_get_current_pid_tgid() >> 32U, 0,
-                       BPF_CORE_READ(sk, __sk_common.skc_num));
+    __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+    if (zs_tentative_listeners && tgid != zs_agent_tgid) {
+      const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
+      bpf_map_update_elem(&processes, &tgid, &tentative, BPF_NOEXIST);
+    }
+    process_ring__emit(ZS_PROCESS_LISTEN, tgid, 0, BPF_CORE_READ(sk, __sk_common.skc_num));
     return 0;
   }
   if (new_state != ZS_TCP_FIN_WAIT1 && new_state != ZS_TCP_LAST_ACK && new_state != ZS_TCP_CLOSE) {

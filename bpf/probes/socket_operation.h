@@ -247,9 +247,10 @@ static __always_inline void context__on_client_send(struct zs_process *process, 
       record->evidence = ZS_EVIDENCE_AMBIGUOUS;
     }
   }
-  if (loop != ZS_LOOP_NONE && !ticks) {
+  const bool no_ticks = process->flags & ZS_PROCESS_NO_TICKS;
+  if (loop != ZS_LOOP_NONE && (no_ticks || !ticks)) {
     record->evidence = record->request_id ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_NONE;
-    if (shared) {
+    if (shared && !no_ticks) {
       ticks__want(shared, bpf_get_current_pid_tgid() >> 32U);
     }
   }
