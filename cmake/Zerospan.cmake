@@ -34,7 +34,7 @@ function(zerospan_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE zerospan_flags ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # g++ 12 sees uninitialised members in moved-from std::variant temporaries of initializer lists (GCC bug 105562).
+    # g++ 12 sees uninitialised members in moved-from std::variant temporaries of initializer lists.
     target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

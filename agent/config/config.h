@@ -74,8 +74,9 @@ struct Http {
   uint32_t route_max_cardinality = 100;
   std::vector<std::string> request_headers;   // lower case
   std::vector<std::string> response_headers;  // lower case
-  std::vector<std::string> redact_query_keys = {"AWSAccessKeyId", "Signature", "sig",
-                                                "X-Goog-Signature"};
+  std::vector<std::string> redact_query_keys = {
+      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId",
+      "Signature",       "sig",              "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS",
                                             "PATCH",   "POST",   "PUT", "TRACE"};
 };

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   sources.yaml.assign(reinterpret_cast<const char*>(data), size);
   const auto config = zerospan::config::load(sources);
   if (!config ? config.error().message.find("fuzz.yaml") == std::string::npos
-              : config->capture.head_bytes < 256 || config->capture.head_bytes > 16384 ||
+              : config->capture.head_bytes < 256 || config->capture.head_bytes > 8192 ||
                     config->exporter.batch_size > config->exporter.queue_size) {
     std::abort();
   }

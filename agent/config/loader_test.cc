@@ -246,10 +246,10 @@ TEST(LoadErrors, InAFile) {
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
        "propagation, sampler, service, exporter, metrics, log, shutdown_deadline."},
       {"capture:\n  head_bytes: 12 parsecs\n",
-       "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 16KiB, "
+       "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 8KiB, "
        "such as 4096 or 4KiB."},
       {"capture: {head_bytes: 255}\n",
-       "z.yaml:1:23: capture.head_bytes: found \"255\", expected a size from 256 to 16KiB, such as "
+       "z.yaml:1:23: capture.head_bytes: found \"255\", expected a size from 256 to 8KiB, such as "
        "4096 or 4KiB."},
       {"capture: {ring_bytes: 3MiB}\n",
        "z.yaml:1:23: capture.ring_bytes: found \"3MiB\", expected a size that is a power of two, "

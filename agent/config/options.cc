@@ -149,7 +149,7 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(with({.key = "capture.head_bytes",
                         .help = "How many bytes of a message's head are captured. What is over it "
                                 "is counted, and the span says zerospan.incomplete."},
-                       ZEROSPAN_FIELD(capture.head_bytes), size(256, 16384)));
+                       ZEROSPAN_FIELD(capture.head_bytes), size(256, 8192)));
   table.push_back(with({.key = "capture.tail_bytes",
                         .help = "How many of a chunk's last bytes are captured, to see where a "
                                 "message ends."},
