@@ -66,7 +66,7 @@ TEST(Load, DefaultsAreThoseOfTheStructs) {
   EXPECT_TRUE(config.selection.children);
   EXPECT_EQ(config.capture.ring_bytes, 4U << 20U);
   EXPECT_FALSE(config.capture.workers.has_value());
-  EXPECT_EQ(config.http.redact_query_keys.size(), 4U);
+  EXPECT_EQ(config.http.redact_query_keys.size(), 7U);
   EXPECT_EQ(config.sampler.kind, sampling::Kind::kParentBasedAlwaysOn);
   EXPECT_EQ(config.exporter.endpoint, "http://localhost:4318/v1/traces");
   EXPECT_EQ(config.exporter.schedule_delay, Milliseconds(100));
