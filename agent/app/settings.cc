@@ -94,6 +94,7 @@ discovery::ProcessTableOptions process_table_options(const config::Config& confi
   options.selection.include = selection_rules(config.selection.include);
   options.selection.include.all = config.selection.all;
   options.selection.exclude = selection_rules(config.selection.exclude);
+  options.selection.children = config.selection.children;
   options.selection.self_pid = static_cast<uint32_t>(::getpid());
   options.resource.host = host;
   options.resource.agent_version = kVersion;

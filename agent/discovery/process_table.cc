@@ -307,7 +307,7 @@ std::string ProcessTable::package_name(uint32_t pid, std::string_view script) co
 
 void ProcessTable::inherit_lineage(uint32_t pid, const Entry* parent, Entry& entry) const {
   entry.below_included = entry.below_included || selector_.includes_pid(pid) ||
-                         (parent != nullptr && parent->below_included);
+                         (options_.selection.children && parent != nullptr && parent->below_included);
   entry.below_excluded = entry.below_excluded || selector_.excludes_pid(pid) ||
                          (parent != nullptr && parent->below_excluded);
 }
@@ -440,6 +440,9 @@ Actions ProcessTable::scan_running() {
       const auto found = stats.find(ancestor);
       ancestor = found == stats.end() ? 0 : found->second.parent_pid;
     }
+    if (!options_.selection.children) {
+      entry.below_included = selector_.includes_pid(pid);
+    }
     entry.ports.clear();
     judge(pid, stat, std::move(entry), namespaces, false, actions);
   }
@@ -477,8 +480,10 @@ Actions ProcessTable::on_fork(uint32_t parent_pid, uint32_t child_pid) {
     return actions;
   }
   const std::shared_ptr<const ProcessInfo> parent_info = parent->second.info;
-  if (parent_info == nullptr || entry.below_excluded) {
-    if (parent_info == nullptr && selector_.includes_pid(child_pid) && stat) {
+  const bool follows = parent_info != nullptr && options_.selection.children;
+  if (!follows || entry.below_excluded) {
+    const bool may_match = !options_.selection.children || selector_.includes_pid(child_pid);
+    if (!follows && may_match && stat) {
       Namespaces namespaces;
       judge(child_pid, *stat, std::move(entry), namespaces, true, actions);
     } else {

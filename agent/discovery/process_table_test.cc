@@ -121,6 +121,18 @@ TEST_F(ProcessTableTest, ExecSelectsAndDeselects) {
   EXPECT_EQ(table_->counters().vanished, 1U);
 }
 
+TEST_F(ProcessTableTest, WithoutChildrenEachProcessIsJudgedAlone) {
+  options_.selection.children = false;
+  fake_.put({.pid = 10, .executable = "/bin/sh"});
+  fake_.put({.pid = 11, .parent = 10, .executable = "/bin/make"});
+  make({.pids = {10}, .executables = {"cc"}});
+  EXPECT_THAT(table_->scan_running(), UnorderedElementsAre(selected(10)));
+  fake_.put({.pid = 12, .parent = 10, .executable = "/bin/sh"});
+  EXPECT_THAT(table_->on_fork(10, 12), testing::Not(testing::Contains(selected(12))));
+  fake_.put({.pid = 13, .parent = 10, .executable = "/bin/cc"});
+  EXPECT_THAT(table_->on_fork(10, 13), ElementsAre(selected(13)));
+}
+
 TEST_F(ProcessTableTest, AListedPidComesWithItsDescendants) {
   fake_.put({.pid = 10, .executable = "/bin/sh"});
   fake_.put({.pid = 11, .parent = 10, .executable = "/bin/make"});

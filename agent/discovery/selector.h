@@ -36,6 +36,8 @@ struct SelectorOptions {
   SelectionRules include{};
   SelectionRules exclude{};  // stronger than include
   uint32_t self_pid = 0;     // never selected
+  // False: include.pids are these processes alone, and a child is judged by its own facts.
+  bool children = true;
 };
 
 // The facts of one process that rules can ask for.
