@@ -33,8 +33,13 @@ namespace zerospan::kernel {
 namespace {
 
 // How long a busy worker lets records gather before it looks again: short against what a person notices, long against the
-// cost of a look.
-constexpr int kGatherMilliseconds = 4;
+// cost of a look, and no longer than the fastest connections of one worker need to fill half of a small ring.
+constexpr useconds_t kGatherMicroseconds = 4000;
+constexpr uint32_t kFillBytesPerMicrosecond = 128;
+
+useconds_t gather_time(uint32_t ring_bytes) {
+  return std::min<useconds_t>(kGatherMicroseconds, ring_bytes / 2 / kFillBytesPerMicrosecond);
+}
 
 // libbpf explains failures only through this callback. The last lines become part of the error that the operator reads.
 thread_local std::string libbpf_messages;
@@ -193,7 +198,6 @@ struct Capture::Impl {
       }
       skeleton->rodata->zs_head_bytes = options.head_bytes;
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
-      skeleton->rodata->zs_ring_bytes = options.ring_bytes;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;
       skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;
@@ -368,9 +372,7 @@ Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHa
     if (ring.busy) {
       // Records came just now: more will gather without a wake-up, so look again soon.
       ring.busy = false;
-      timeout_ms = std::min(timeout_ms, kGatherMilliseconds);
-      ring_buffer__poll(ring.reader.get(), 0);
-      ::usleep(static_cast<useconds_t>(timeout_ms) * 1000);
+      ::usleep(std::min(static_cast<useconds_t>(timeout_ms) * 1000, gather_time(impl_->options.ring_bytes)));
       count = ring_buffer__consume(ring.reader.get());
     } else {
       // From here on the first record wakes us. One that came in between is found by the look after the flag.

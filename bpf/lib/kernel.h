@@ -127,6 +127,17 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
+/*
+ * A field of a socket, or of what it points to. Where the verifier knows the pointer's type, as of the arguments of tp_btf
+ * programs, this is a plain load (a nanosecond; a bad address reads as zero). A probe that has found the address by itself
+ * defines ZS_SOCKET_BY_ADDRESS before its includes, and pays for a helper call.
+ */
+#ifdef ZS_SOCKET_BY_ADDRESS
+#define zs_read(pointer, field) BPF_CORE_READ(pointer, field)
+#else
+#define zs_read(pointer, field) ((pointer)->field)
+#endif
+
 /* include/linux/socket.h, include/net/tcp_states.h, include/linux/sched.h, include/uapi/asm-generic/fcntl.h */
 #define ZS_AF_UNIX 1
 #define ZS_AF_INET 2

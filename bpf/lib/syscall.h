@@ -38,16 +38,17 @@ struct zs_syscall {
   __u64 argument3;
 };
 
+/* `regs` and `task` below must have a type that the verifier knows: plain loads. */
 static __always_inline void zs_syscall__from_regs(struct zs_syscall *call, const struct pt_regs *regs) {
-  call->number = (__s64)BPF_CORE_READ(regs, orig_ax);
-  call->argument0 = BPF_CORE_READ(regs, di);
-  call->argument1 = BPF_CORE_READ(regs, si);
-  call->argument2 = BPF_CORE_READ(regs, dx);
-  call->argument3 = BPF_CORE_READ(regs, r10);
+  call->number = (__s64)regs->orig_ax;
+  call->argument0 = regs->di;
+  call->argument1 = regs->si;
+  call->argument2 = regs->dx;
+  call->argument3 = regs->r10;
 }
 
 static __always_inline bool zs_syscall__is_compat(const struct task_struct *task) {
-  return BPF_CORE_READ(task, thread_info.status) & ZS_TS_COMPAT;
+  return task->thread_info.status & ZS_TS_COMPAT;
 }
 
 #else

@@ -30,7 +30,7 @@ struct zs_connection {
   __u8 origin_evidence;  /* enum zs_evidence at connect() */
   __u8 connect_seen;
   __u8 receive_closed;
-  __u8 reserved[2];
+  __u16 family;          /* AF_INET, AF_INET6 or AF_UNIX */
 };
 
 /*

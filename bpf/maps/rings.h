@@ -6,7 +6,6 @@
 #include "bpf/lib/kernel.h"
 #include "bpf/maps/control.h"
 #include "bpf/maps/counters.h"
-#include "bpf/maps/settings.h"
 
 /*
  * The rings: one for each worker thread of the agent. All connections of a process tree use one ring, so a worker sees
@@ -25,8 +24,8 @@ struct {
 } rings SEC(".maps");
 
 /*
- * Puts a record into a ring; false and a counter if it is full. Wakes the consumer when it sleeps, or when half of the
- * ring is used; else the consumer comes by itself within milliseconds, and the wake-up's cost is saved.
+ * Puts a record into a ring; false and a counter if it is full. Wakes the consumer when it sleeps until it is woken; else it
+ * comes by itself within milliseconds, and the cost of a wake-up (an interrupt) is saved.
  */
 static __always_inline bool rings__output(__u32 ring, void *record, __u64 length) {
   counters__add(ZS_COUNTER_RECORDS_RESERVED);
@@ -39,8 +38,6 @@ static __always_inline bool rings__output(__u32 ring, void *record, __u64 length
   struct zs_control *shared = control__get();
   if (shared && ring < ZS_RINGS_MAX && shared->idle[ring]) {
     shared->idle[ring] = 0;
-    flags = BPF_RB_FORCE_WAKEUP;
-  } else if (bpf_ringbuf_query(map, BPF_RB_AVAIL_DATA) > zs_ring_bytes / 2) {
     flags = BPF_RB_FORCE_WAKEUP;
   }
   if (bpf_ringbuf_output(map, record, length, flags)) {

@@ -11,9 +11,9 @@ struct zs_iovec {
   __u64 length;
 };
 
-/* Where an operation's bytes are: one buffer (count == 0), or an array of them in the program's memory. */
+/* Where an operation's bytes are: `count` buffers, of which the first two are read, and the array in the program's memory. */
 struct zs_buffers {
-  struct zs_iovec single;
+  struct zs_iovec front[2];
   __u64 iov;
   __u64 count;
 };
@@ -26,6 +26,7 @@ struct zs_copy_position {
   __u64 position;    /* of the current buffer */
   __u64 filled;      /* bytes in the scratch area */
   __u64 head_filled; /* of them from the operation's head */
+  __u64 first;       /* bytes of the first buffer that are in the scratch area before the loop */
 };
 
 /*
@@ -41,7 +42,6 @@ struct zs_copy_position {
 struct zs_scratch {
   struct zs_buffers buffers;
   struct zs_copy_position copy;
-  __u8 first[ZS_GATE_BYTES];
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];
 };

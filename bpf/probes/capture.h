@@ -24,15 +24,14 @@ struct zs_user_msghdr {
 
 /* False: the bytes of this system call cannot be found, only their number is known. */
 static __always_inline bool buffers__find(struct zs_buffers *buffers, const struct zs_syscall *call) {
-  buffers->count = 0;
-  buffers->iov = 0;
   switch (call->number) {
     case ZS_NR_READ:
     case ZS_NR_WRITE:
     case ZS_NR_SENDTO:
     case ZS_NR_RECVFROM:
-      buffers->single.base = call->argument1;
-      buffers->single.length = call->argument2;
+      buffers->front[0].base = call->argument1;
+      buffers->front[0].length = call->argument2;
+      buffers->count = 1;
       return true;
     case ZS_NR_READV:
     case ZS_NR_WRITEV:
@@ -52,41 +51,47 @@ static __always_inline bool buffers__find(struct zs_buffers *buffers, const stru
     default:
       return false;
   }
-  return buffers->count > 0;
+  /* Two at once: a server's header and body. */
+  const __u64 front = buffers->count < 2 ? sizeof(struct zs_iovec) : sizeof(buffers->front);
+  return buffers->count > 0 && bpf_probe_read_user(buffers->front, front, (const void *)buffers->iov) == 0;
 }
 
 static __always_inline bool buffers__at(const struct zs_buffers *buffers, __u32 index, struct zs_iovec *buffer) {
-  if (buffers->count == 0) {
-    *buffer = buffers->single;
+  if (index < 2) {
+    *buffer = buffers->front[index & 1U];
     return true;
   }
   return bpf_probe_read_user(buffer, sizeof(*buffer), (const void *)(buffers->iov + index * sizeof(*buffer))) == 0;
 }
 
 /*
- * What the operation's first bytes look like, from the first buffer that is not empty. Here and below a global function
- * with scalar arguments only: the verifier proves it once, apart from its callers (kernel 5.6+).
+ * Copies the first buffer's first bytes, as many as the gate needs and at most head_want if that is more, and tells what
+ * they look like. Here and below a global function with scalar arguments only: the verifier proves it once, apart from its
+ * callers (kernel 5.6+).
  */
-__noinline int buffers__gate(__u32 slot, __u32 byte_count) {
+__noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
   struct zs_scratch *out = scratch__get(slot);
   if (!out) {
     return ZS_GATE_NO;
   }
-  struct zs_iovec buffer;
-  if (!buffers__at(&out->buffers, 0, &buffer)) {
-    return ZS_GATE_NO;
-  }
-  if (buffer.length == 0 && out->buffers.count > 1 && !buffers__at(&out->buffers, 1, &buffer)) {
-    return ZS_GATE_NO;
+  out->copy.first = 0;
+  struct zs_iovec buffer = out->buffers.front[0];
+  const bool skipped = buffer.length == 0 && out->buffers.count > 1;
+  if (skipped) {
+    buffer = out->buffers.front[1];
   }
   __u64 count = buffer.length < byte_count ? buffer.length : byte_count;
-  if (count > ZS_GATE_BYTES) {
-    count = ZS_GATE_BYTES;
+  const __u64 want = head_want > ZS_GATE_BYTES ? head_want : ZS_GATE_BYTES;
+  if (count > want) {
+    count = want;
   }
-  if (bpf_probe_read_user(out->first, count, (const void *)buffer.base)) {
+  if (count > ZS_HEAD_BYTES_MAX || bpf_probe_read_user(out->bytes, count, (const void *)buffer.base)) {
     return ZS_GATE_NO;
   }
-  return zs_gate_http1(out->first, count);
+  if (!skipped) {
+    out->copy.first = count;
+  }
+  return zs_gate_http1(out->bytes, count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES);
 }
 
 /* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */
@@ -119,7 +124,10 @@ static __always_inline bool capture__copy_buffer(struct zs_scratch *out, __u32 i
   out->copy.position = position + length;
   if (position < out->copy.head_end) {
     const __u64 left = out->copy.head_end - position;
-    if (!capture__append(out, buffer.base, left < length ? left : length, ZS_HEAD_BYTES_MAX)) {
+    const __u64 count = left < length ? left : length;
+    if (index == 0 && count <= out->copy.first) {
+      out->copy.filled = count;
+    } else if (!capture__append(out, buffer.base, count, ZS_HEAD_BYTES_MAX)) {
       return false;
     }
     out->copy.head_filled = out->copy.filled;

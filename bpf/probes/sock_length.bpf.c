@@ -15,17 +15,18 @@ static __always_inline int handle(struct sock *sk, enum zs_direction direction, 
     return 0;
   }
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  if (!processes__find(tgid)) {
+  struct zs_process *process = processes__find(tgid);
+  if (!process) {
     return 0;
   }
   struct zs_syscall call;
   const struct task_struct *task = (const struct task_struct *)bpf_get_current_task_btf();
   /* Kernel threads that do I/O for a ring have no system call of their own. */
-  const bool user = !(BPF_CORE_READ(task, flags) & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) && !zs_syscall__is_compat(task);
+  const bool user = !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) && !zs_syscall__is_compat(task);
   if (user) {
     zs_syscall__from_regs(&call, (const struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task));
   }
-  return socket_operation__handle(sk, direction, result, user ? &call : NULL);
+  return socket_operation__handle(sk, process, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")

@@ -18,7 +18,7 @@ static __always_inline void on_connect(const struct sock *sk) {
     return;
   }
   struct zs_connection *connection =
-      connection__create(sk, process, BPF_CORE_READ(sk, __sk_common.skc_family), true);
+      connection__create(sk, process, sk->__sk_common.skc_family, true);
   if (!connection) {
     return;
   }
@@ -54,7 +54,7 @@ int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, con
       const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
       bpf_map_update_elem(&processes, &tgid, &tentative, BPF_NOEXIST);
     }
-    process_ring__emit(ZS_PROCESS_LISTEN, tgid, 0, BPF_CORE_READ(sk, __sk_common.skc_num));
+    process_ring__emit(ZS_PROCESS_LISTEN, tgid, 0, sk->__sk_common.skc_num);
     return 0;
   }
   if (new_state != ZS_TCP_FIN_WAIT1 && new_state != ZS_TCP_LAST_ACK && new_state != ZS_TCP_CLOSE) {
@@ -70,7 +70,7 @@ int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, con
     return 0;
   }
   /* Without a FIN in either direction, or with an error, the close was an abort. */
-  const bool reset = BPF_CORE_READ(sk, sk_err) != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
+  const bool reset = sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
   connection__emit_close(connection, reset ? ZS_CLOSE_RESET : ZS_CLOSE_ALL);
   bpf_map_delete_elem(&connections, &key);
   return 0;

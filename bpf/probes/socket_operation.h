@@ -31,8 +31,15 @@ static __always_inline __u64 request__new_id(void) {
   return id ? id : 1;
 }
 
+static __always_inline struct file *socket__file(const struct sock *sk) {
+  const struct socket *socket = zs_read(sk, sk_socket);
+  return zs_read(socket, file);
+}
+
 static __always_inline __u64 socket__inode(const struct sock *sk) {
-  return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+  const struct file *file = socket__file(sk);
+  const struct inode *inode = zs_read(file, f_inode);
+  return zs_read(inode, i_ino);
 }
 
 /*
@@ -40,19 +47,19 @@ static __always_inline __u64 socket__inode(const struct sock *sk) {
  * in none may belong to a loop over poll or select.
  */
 static __always_inline enum zs_loop socket__loop(const struct sock *sk) {
-  struct file *file = BPF_CORE_READ(sk, sk_socket, file);
+  const struct file *file = socket__file(sk);
   if (!file) {
     return ZS_LOOP_NONE;
   }
-  if (bpf_core_field_exists(file->f_ep) && BPF_CORE_READ(file, f_ep)) {
+  if (bpf_core_field_exists(file->f_ep) && zs_read(file, f_ep)) {
     return ZS_LOOP_EPOLL;
   }
-  return BPF_CORE_READ(file, f_flags) & ZS_O_NONBLOCK ? ZS_LOOP_POLL : ZS_LOOP_NONE;
+  return zs_read(file, f_flags) & ZS_O_NONBLOCK ? ZS_LOOP_POLL : ZS_LOOP_NONE;
 }
 
 static __always_inline bool socket__is_stream(const struct sock *sk, __u16 family) {
   return (family == ZS_AF_INET || family == ZS_AF_INET6 || family == ZS_AF_UNIX) &&
-         BPF_CORE_READ(sk, sk_type) == ZS_SOCK_STREAM;
+         zs_read(sk, sk_type) == ZS_SOCK_STREAM;
 }
 
 /*
@@ -91,13 +98,13 @@ static __always_inline bool connection__announce(const struct sock *sk, struct z
   record.time_ns = now;
   record.tgid = tgid;
   record.socket = (__u64)sk;
-  record.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+  record.family = connection->family;
   record.role = connection->role;
   record.seen_from_start = connection->seen_from_start;
   if (record.family == ZS_AF_INET) {
-    __be32 address = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+    __be32 address = zs_read(sk, __sk_common.skc_rcv_saddr);
     __builtin_memcpy(record.local_address, &address, sizeof(address));
-    address = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    address = zs_read(sk, __sk_common.skc_daddr);
     __builtin_memcpy(record.peer_address, &address, sizeof(address));
   } else if (record.family == ZS_AF_INET6) {
     bpf_core_read(record.local_address, sizeof(record.local_address), &sk->__sk_common.skc_v6_rcv_saddr);
@@ -106,8 +113,8 @@ static __always_inline bool connection__announce(const struct sock *sk, struct z
     socket__unix_path(sk, record.unix_path);
   }
   if (record.family != ZS_AF_UNIX) {
-    record.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-    record.peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+    record.local_port = zs_read(sk, __sk_common.skc_num);
+    record.peer_port = __builtin_bswap16(zs_read(sk, __sk_common.skc_dport));
   }
   return rings__output(connection->ring, &record, sizeof(record));
 }
@@ -135,6 +142,7 @@ static __always_inline struct zs_connection *connection__create(const struct soc
   fresh.last_direction = ZS_NO_DIRECTION;
   fresh.seen_from_start = seen_from_start;
   fresh.sniffs_left = seen_from_start ? ZS_SNIFFS_NEW : ZS_SNIFFS_OLD;
+  fresh.family = family;
   if (family == ZS_AF_UNIX) {
     fresh.inode = socket__inode(sk);
   }
@@ -145,11 +153,10 @@ static __always_inline struct zs_connection *connection__create(const struct soc
   return bpf_map_lookup_elem(&connections, &key);
 }
 
-static __always_inline struct zs_connection *connection__find(const struct sock *sk, const struct zs_process *process,
-                                                              __u16 family) {
+static __always_inline struct zs_connection *connection__find(const struct sock *sk) {
   const __u64 key = (__u64)sk;
   struct zs_connection *connection = bpf_map_lookup_elem(&connections, &key);
-  if (connection && family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
+  if (connection && connection->family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
     /* Unix sockets have no close event: this address is another socket by now. */
     connection__emit_close(connection, ZS_CLOSE_ALL);
     connection = NULL;
@@ -168,6 +175,15 @@ static __always_inline void ticks__want(struct zs_control *shared, __u32 tgid) {
 /* Remembers what this thread serves from now on. */
 static __always_inline void thread__serve(__u32 tid, __u64 request_id, const struct zs_connection *connection,
                                           enum zs_evidence evidence, enum zs_loop loop) {
+  struct zs_thread *known = bpf_map_lookup_elem(&threads, &tid);
+  if (known) {
+    /* Only the thread itself writes its entry: in place costs a tenth of an update. */
+    known->request_id = request_id;
+    known->connection_id = connection->id;
+    known->evidence = evidence;
+    known->loop = loop;
+    return;
+  }
   struct zs_thread value = {};
   value.request_id = request_id;
   value.connection_id = connection->id;
@@ -280,18 +296,15 @@ static __always_inline void connection__sniff(struct zs_connection *connection, 
  * `result` is what the operation returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call
  * that the thread is in; NULL if its arguments cannot be had.
  */
-static __always_inline int socket_operation__handle(const struct sock *sk, enum zs_direction direction, int result,
+static __always_inline int socket_operation__handle(const struct sock *sk, struct zs_process *process,
+                                                    enum zs_direction direction, int result,
                                                     const struct zs_syscall *call) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   const __u32 tgid = pid_tgid >> 32U;
   const __u32 tid = (__u32)pid_tgid;
-  struct zs_process *process = processes__find(tgid);
-  if (!process || result == -ZS_EAGAIN) {
-    return 0;
-  }
-  const __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-  struct zs_connection *connection = connection__find(sk, process, family);
+  struct zs_connection *connection = connection__find(sk);
   if (!connection) {
+    const __u16 family = zs_read(sk, __sk_common.skc_family);
     if (result <= 0 || !socket__is_stream(sk, family)) {
       return 0;
     }
@@ -308,11 +321,11 @@ static __always_inline int socket_operation__handle(const struct sock *sk, enum 
   }
   if (result <= 0) {
     if (direction == ZS_RECEIVE && result == 0) {
-      if (!connection->receive_closed && (BPF_CORE_READ(sk, sk_shutdown) & ZS_RCV_SHUTDOWN)) {
+      if (!connection->receive_closed && (zs_read(sk, sk_shutdown) & ZS_RCV_SHUTDOWN)) {
         connection->receive_closed = 1;
         connection__emit_close(connection, ZS_CLOSE_RECEIVE);
       }
-    } else if (family == ZS_AF_UNIX && result < 0) {
+    } else if (connection->family == ZS_AF_UNIX && result < 0) {
       connection__emit_close(connection, ZS_CLOSE_RESET);
     }
     return 0;
@@ -323,10 +336,12 @@ static __always_inline int socket_operation__handle(const struct sock *sk, enum 
   if (!out) {
     return 0;
   }
-  const bool readable = call && buffers__find(&out->buffers, call);
   const __u32 byte_count = result;
-  const enum zs_gate gate = readable ? buffers__gate(slot, byte_count) : ZS_GATE_NO;
   const __u8 dir = direction == ZS_SEND;
+  /* One copy serves the gate and the capture, where this may be the start of a message. */
+  const __u32 first_want = connection->last_direction == direction ? connection->head_budget[dir] : zs_head_bytes;
+  const bool readable = call && buffers__find(&out->buffers, call);
+  const enum zs_gate gate = readable ? capture__first(slot, byte_count, first_want) : ZS_GATE_NO;
   if (connection->state == ZS_CONNECTION_SNIFFING) {
     connection__sniff(connection, direction, gate);
     if (connection->state != ZS_CONNECTION_KNOWN) {
@@ -359,7 +374,7 @@ static __always_inline int socket_operation__handle(const struct sock *sk, enum 
     }
   } else {
     if (connection->role == ZS_ROLE_CLIENT) {
-      if (family != ZS_AF_UNIX) {
+      if (connection->family != ZS_AF_UNIX) {
         const __u64 departed = BPF_CORE_READ((const struct tcp_sock *)sk, tcp_wstamp_ns);
         if (departed > connection->last_send_ns && departed < now) {
           record->departed_ns = departed;
