@@ -17,6 +17,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <random>
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
@@ -143,6 +144,11 @@ int on_process_record(void* context, void* data, size_t size) {
   return 0;
 }
 
+uint64_t random_seed() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32U | device();
+}
+
 bool preallocation_needed() {
   // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier refuses it before. The
   // ability cannot be probed apart from loading, so the release decides.
@@ -161,6 +167,7 @@ bool preallocation_needed() {
 
 struct Capture::Impl {
   CaptureOptions options;
+  const uint64_t id_seed = random_seed();
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
@@ -198,6 +205,7 @@ struct Capture::Impl {
       }
       skeleton->rodata->zs_head_bytes = options.head_bytes;
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
+      skeleton->rodata->zs_id_seed = id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;
       skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;

@@ -14,8 +14,8 @@ static __always_inline int handle(struct sock *sk, enum zs_direction direction, 
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
   }
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_process *process = processes__find(tgid);
+  const __u64 pid_tgid = bpf_get_current_pid_tgid();
+  struct zs_process *process = processes__find(pid_tgid >> 32U);
   if (!process) {
     return 0;
   }
@@ -26,7 +26,7 @@ static __always_inline int handle(struct sock *sk, enum zs_direction direction, 
   if (user) {
     zs_syscall__from_regs(&call, (const struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task));
   }
-  return socket_operation__handle(sk, process, direction, result, user ? &call : NULL);
+  return socket_operation__handle(sk, process, pid_tgid, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")

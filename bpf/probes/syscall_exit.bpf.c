@@ -29,8 +29,8 @@ static __always_inline struct sock *task__socket(const struct task_struct *task,
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_exit__handle, struct pt_regs *regs, long result) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_process *process = processes__find(tgid);
+  const __u64 pid_tgid = bpf_get_current_pid_tgid();
+  struct zs_process *process = processes__find(pid_tgid >> 32U);
   if (!process) {
     return 0;
   }
@@ -69,5 +69,5 @@ int BPF_PROG(syscall_exit__handle, struct pt_regs *regs, long result) {
     return 0;
   }
   const struct sock *sk = task__socket(task, call.argument0);
-  return sk ? socket_operation__handle(sk, process, direction, (int)result, &call) : 0;
+  return sk ? socket_operation__handle(sk, process, pid_tgid, direction, (int)result, &call) : 0;
 }
