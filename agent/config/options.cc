@@ -153,7 +153,7 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(with({.key = "capture.tail_bytes",
                         .help = "How many of a chunk's last bytes are captured, to see where a "
                                 "message ends."},
-                       ZEROSPAN_FIELD(capture.tail_bytes), size(16, 1024)));
+                       ZEROSPAN_FIELD(capture.tail_bytes), size(16, 256)));
   table.push_back(with({.key = "capture.ring_bytes",
                         .help = "The size of each worker's ring buffer in the kernel. A larger "
                                 "ring rides out longer bursts; it is locked memory."},
