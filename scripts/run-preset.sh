@@ -8,24 +8,26 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
 label=$2
+folder=build/$preset
+[ "$preset" != fuzz ] || folder=build/asan
 
 launcher=()
 if command -v ccache >/dev/null 2>&1; then
   launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
-cmake --preset "$preset" "${launcher[@]}" >"build/$preset.configure.log" 2>&1 || {
-  cat "build/$preset.configure.log" >&2
+cmake --preset "$preset" "${launcher[@]}" >"$folder.configure.log" 2>&1 || {
+  cat "$folder.configure.log" >&2
   exit 1
 }
-mapfile -t targets < <(ctest --test-dir "build/$preset" -N -L "$label" 2>/dev/null | sed -n 's/^ *Test *#[0-9]*: //p')
+mapfile -t targets < <(ctest --test-dir "$folder" -N -L "$label" 2>/dev/null | sed -n 's/^ *Test *#[0-9]*: //p')
 if [ ${#targets[@]} -eq 0 ]; then
   echo "$0: preset $preset has no test with the label $label" >&2
   exit 1
 fi
-cmake --build "build/$preset" --target "${targets[@]}"
+cmake --build "$folder" --target "${targets[@]}"
 # ThreadSanitizer's shadow does not fit every layout that recent kernels choose at random.
 fixed_layout=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
   fixed_layout=(setarch -R)
 fi
-"${fixed_layout[@]}" ctest --test-dir "build/$preset" -L "$label" --output-on-failure -j "$(nproc)" --no-tests=error
+"${fixed_layout[@]}" ctest --test-dir "$folder" -L "$label" --output-on-failure -j "$(nproc)" --no-tests=error

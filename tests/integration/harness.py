@@ -251,14 +251,14 @@ class Case(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
     def need(self, *commands):
-        """Skips, with the reason in ctest's output, when a runtime that `make test` installs is missing."""
+        """Fails, and says so, when a program that `make test` (or `make test-all`) installs is missing."""
         for command in commands:
             if not shutil.which(command):
-                self.skipTest(f"{command} is not installed (scripts/install-test-deps.sh --all)")
+                self.fail(f"{command} is not installed (scripts/install-test-deps.sh --all)")
 
     def need_module(self, module):
         if subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True).returncode != 0:
-            self.skipTest(f"Python module {module} is not installed (scripts/install-test-deps.sh --all)")
+            self.fail(f"Python module {module} is not installed (scripts/install-test-deps.sh --all)")
 
     def start(self, command, **how):
         program = Program(command, **how)
