@@ -21,8 +21,8 @@ constexpr uint64_t kSecond = 1'000'000'000;
 
 }  // namespace
 
-Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSink sink, uint64_t seed,
-                                            kernel::RecordingWriter* recording) {
+Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSink sink,
+                                            uint64_t seed, kernel::RecordingWriter* recording) {
   std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
 
   Result<std::unique_ptr<kernel::Capture>> capture = kernel::Capture::make(capture_options(config));
@@ -33,15 +33,14 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
 
   discovery::ProcFs procfs("/proc");
   const discovery::Host host = discovery::read_host("/", procfs);
-  agent->processes_ = std::make_unique<discovery::ProcessTable>(process_table_options(config, host),
-                                                                std::move(procfs), &log::monotonic_ns);
+  agent->processes_ = std::make_unique<discovery::ProcessTable>(
+      process_table_options(config, host), std::move(procfs), &log::monotonic_ns);
   for (uint32_t ring = 0; ring < worker_count(config); ++ring) {
     auto worker = std::make_unique<Worker>();
     worker->reader = std::make_unique<discovery::ProcessReader>(agent->processes_->view());
     Result<std::unique_ptr<Pipeline>> pipeline =
-        Pipeline::make(pipeline_options(config, seed), [raw = agent.get(), ring](uint32_t pid) {
-          return raw->lookup(ring, pid);
-        });
+        Pipeline::make(pipeline_options(config, seed),
+                       [raw = agent.get(), ring](uint32_t pid) { return raw->lookup(ring, pid); });
     if (!pipeline) {
       return tl::unexpected(pipeline.error());
     }
@@ -50,13 +49,16 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   }
   agent->apply(agent->processes_->scan_running());
   for (uint32_t ring = 0; ring < agent->workers_.size(); ++ring) {
-    agent->workers_[ring]->thread = std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
+    agent->workers_[ring]->thread =
+        std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
   }
   agent->watcher_ = std::thread([raw = agent.get()] { raw->run_watcher(); });
   return agent;
 }
 
-Agent::~Agent() { stop(); }
+Agent::~Agent() {
+  stop();
+}
 
 void Agent::stop() {
   stopping_ = true;
@@ -81,7 +83,8 @@ std::shared_ptr<const model::Resource> Agent::lookup(uint32_t ring, uint32_t pid
     if (last != info->resource) {
       last = info->resource;
       const std::string json = encode_process(pid, *info->resource);
-      recording_->write(kernel::EntryType::kProcess, static_cast<uint8_t>(ring), std::as_bytes(std::span(json)));
+      recording_->write(kernel::EntryType::kProcess, static_cast<uint8_t>(ring),
+                        std::as_bytes(std::span(json)));
     }
   }
   return info->resource;
@@ -90,7 +93,8 @@ std::shared_ptr<const model::Resource> Agent::lookup(uint32_t ring, uint32_t pid
 void Agent::record_clock(uint32_t ring, const spans::ClockAnchor& anchor) {
   if (recording_ != nullptr) {
     const std::array<uint64_t, 2> values = {anchor.monotonic_ns, anchor.unix_ns};
-    recording_->write(kernel::EntryType::kClock, static_cast<uint8_t>(ring), std::as_bytes(std::span(values)));
+    recording_->write(kernel::EntryType::kClock, static_cast<uint8_t>(ring),
+                      std::as_bytes(std::span(values)));
   }
 }
 
@@ -123,14 +127,16 @@ void Agent::run_worker(uint32_t index) {
       pipeline.set_clock(anchor);
       record_clock(index, anchor);
     }
-    Result<size_t> count = capture_->poll_ring(index, last_round ? 0 : kWorkerWaitMilliseconds, handle);
+    Result<size_t> count =
+        capture_->poll_ring(index, last_round ? 0 : kWorkerWaitMilliseconds, handle);
     if (!count) {
       static log::Limited limited;
       limited.error("{}", count.error().message);
       count = 0;
     }
     hand_on(log::monotonic_ns());
-    // What happened before stop() was called is in the ring by then: one more look after the flag finds it all.
+    // What happened before stop() was called is in the ring by then: one more look after the flag
+    // finds it all.
     if (last_round && *count == 0) {
       break;
     }
@@ -138,7 +144,8 @@ void Agent::run_worker(uint32_t index) {
   }
   const uint64_t end_ns = log::monotonic_ns();
   if (recording_ != nullptr) {
-    recording_->write(kernel::EntryType::kEnd, static_cast<uint8_t>(index), std::as_bytes(std::span(&end_ns, 1)));
+    recording_->write(kernel::EntryType::kEnd, static_cast<uint8_t>(index),
+                      std::as_bytes(std::span(&end_ns, 1)));
   }
   pipeline.finish(end_ns);
   hand_on(end_ns);
@@ -148,9 +155,11 @@ void Agent::apply(const discovery::Actions& actions) {
   for (const discovery::Action& action : actions) {
     Status status;
     if (action.kind == discovery::Action::Kind::kSelect) {
-      const std::shared_ptr<const discovery::ProcessInfo> info = processes_->view()->snapshot()->find(action.pid);
-      status = capture_->select(action.pid, {.no_thread_context = action.is_go,
-                                             .no_ticks = info && info->runtime == discovery::Runtime::kPython});
+      const std::shared_ptr<const discovery::ProcessInfo> info =
+          processes_->view()->snapshot()->find(action.pid);
+      status = capture_->select(action.pid,
+                                {.no_thread_context = action.is_go,
+                                 .no_ticks = info && info->runtime == discovery::Runtime::kPython});
     } else {
       status = capture_->deselect(action.pid);
     }
@@ -170,8 +179,8 @@ void Agent::settle(uint32_t pid) {
 void Agent::run_watcher() {
   uint64_t lost_before = 0;
   while (!stopping_) {
-    const Result<size_t> count =
-        capture_->poll_processes(kWatcherWaitMilliseconds, [this](const kernel::ProcessEvent& event) {
+    const Result<size_t> count = capture_->poll_processes(
+        kWatcherWaitMilliseconds, [this](const kernel::ProcessEvent& event) {
           switch (event.kind) {
             case kernel::ProcessEvent::Kind::kFork:
               apply(processes_->on_fork(event.parent_pid, event.pid));
@@ -202,7 +211,9 @@ void Agent::run_watcher() {
     if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
       log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);
     } else if (*attached) {
-      log::info("a traced event loop calls out: following its turns, which costs every system call of this host 0.1 us");
+      log::info(
+          "a traced event loop calls out: following its turns, which costs every system call of "
+          "this host 0.1 us");
     }
   }
 }

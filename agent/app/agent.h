@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The live agent: kernel side, discovery, one pipeline per ring. Threads: W workers (ring to spans), one watcher
-// (processes), and whatever the span sink brings along. Made, run and destroyed by the main thread.
+// The live agent: kernel side, discovery, one pipeline per ring. Threads: W workers (ring to
+// spans), one watcher (processes), and whatever the span sink brings along. Made, run and destroyed
+// by the main thread.
 #pragma once
 
 #include <atomic>
@@ -28,15 +29,16 @@ using SpanSink = std::function<void(std::vector<model::Span>&&)>;
 
 class Agent {
  public:
-  // Loads and attaches the kernel side, finds the processes, and starts the threads. `recording` may be null; it must
-  // outlive the agent.
-  static Result<std::unique_ptr<Agent>> start(const config::Config& config, SpanSink sink, uint64_t seed,
-                                              kernel::RecordingWriter* recording);
+  // Loads and attaches the kernel side, finds the processes, and starts the threads. `recording`
+  // may be null; it must outlive the agent.
+  static Result<std::unique_ptr<Agent>> start(const config::Config& config, SpanSink sink,
+                                              uint64_t seed, kernel::RecordingWriter* recording);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  // Drains the rings, gives out what is open, and ends the threads. The sink is not called after it. Idempotent.
+  // Drains the rings, gives out what is open, and ends the threads. The sink is not called after
+  // it. Idempotent.
   void stop();
 
   // Any thread. Without the exporter's part.
@@ -47,17 +49,20 @@ class Agent {
   struct Worker {
     std::unique_ptr<Pipeline> pipeline;
     std::unique_ptr<discovery::ProcessReader> reader;
-    std::unordered_map<uint32_t, std::shared_ptr<const model::Resource>> recorded;  // already in the recording
+    std::unordered_map<uint32_t, std::shared_ptr<const model::Resource>>
+        recorded;  // already in the recording
     mutable std::mutex mutex;
     PipelineCounters published;  // under the mutex
     std::thread thread;
   };
 
-  Agent(SpanSink sink, kernel::RecordingWriter* recording) : sink_(std::move(sink)), recording_(recording) {}
+  Agent(SpanSink sink, kernel::RecordingWriter* recording)
+      : sink_(std::move(sink)), recording_(recording) {}
   void run_worker(uint32_t index);
   void run_watcher();
   void apply(const discovery::Actions& actions);
-  // The kernel side captured a process for the time until it was judged; ends that unless it was selected.
+  // The kernel side captured a process for the time until it was judged; ends that unless it was
+  // selected.
   void settle(uint32_t pid);
   void record_clock(uint32_t ring, const spans::ClockAnchor& anchor);
   [[nodiscard]] std::shared_ptr<const model::Resource> lookup(uint32_t ring, uint32_t pid);

@@ -33,34 +33,42 @@ std::string lockdown() {
   const std::string line = first_line("/sys/kernel/security/lockdown");
   const size_t open = line.find('[');
   const size_t close = line.find(']');
-  return open == std::string::npos || close == std::string::npos ? "unknown (securityfs is not mounted)"
-                                                                 : line.substr(open + 1, close - open - 1);
+  return open == std::string::npos || close == std::string::npos
+             ? "unknown (securityfs is not mounted)"
+             : line.substr(open + 1, close - open - 1);
 }
 
 void print_row(const char* mark, const std::string& what, const std::string& detail) {
-  std::printf("  %-4s %s%s%s\n", mark, what.c_str(), detail.empty() ? "" : "\n       ", detail.c_str());
+  std::printf("  %-4s %s%s%s\n", mark, what.c_str(), detail.empty() ? "" : "\n       ",
+              detail.c_str());
 }
 
 int check_host() {
-  std::printf("Kernel %s, lockdown %s, user id %u\n\n", first_line("/proc/sys/kernel/osrelease").c_str(),
-              lockdown().c_str(), ::geteuid());
+  std::printf("Kernel %s, lockdown %s, user id %u\n\n",
+              first_line("/proc/sys/kernel/osrelease").c_str(), lockdown().c_str(), ::geteuid());
   std::array<char, 64> link{};
   const ssize_t length = ::readlink("/proc/self/ns/pid", link.data(), link.size() - 1);
-  // PROC_PID_INIT_INO of include/linux/proc_ns.h: the initial pid namespace has this inode on every kernel.
-  const bool host_pids = length > 0 && std::string(link.data(), static_cast<size_t>(length)) == "pid:[4026531836]";
-  print_row(host_pids ? "yes" : "NO", "initial pid namespace",
-            host_pids ? "" : "process ids would not match the kernel's: use hostPID: true, or run on the host");
+  // PROC_PID_INIT_INO of include/linux/proc_ns.h: the initial pid namespace has this inode on every
+  // kernel.
+  const bool host_pids =
+      length > 0 && std::string(link.data(), static_cast<size_t>(length)) == "pid:[4026531836]";
+  print_row(
+      host_pids ? "yes" : "NO", "initial pid namespace",
+      host_pids
+          ? ""
+          : "process ids would not match the kernel's: use hostPID: true, or run on the host");
   bool any_capture = false;
   bool all = host_pids;
   const std::vector<kernel::Capability> capabilities = kernel::probe_capabilities();
   for (const kernel::Capability& capability : capabilities) {
     print_row(capability.available ? "yes" : "NO", capability.name, capability.detail);
-    any_capture = any_capture || (capability.available && capability.name.find("capture kind") != std::string::npos);
+    any_capture = any_capture || (capability.available &&
+                                  capability.name.find("capture kind") != std::string::npos);
     all = all && capability.available;
   }
   std::printf("\n%s\n", !any_capture || !host_pids ? "zerospan cannot trace here."
-                        : all                      ? "zerospan can do everything that it knows of here."
-                                                   : "zerospan can trace here, with the losses named above.");
+                        : all ? "zerospan can do everything that it knows of here."
+                              : "zerospan can trace here, with the losses named above.");
   return any_capture && host_pids ? 0 : 1;
 }
 
@@ -70,18 +78,20 @@ uint64_t value_of(const std::map<std::string, uint64_t>& flat, const char* name)
 }
 
 // Why there may be no span, from what was seen; the most likely cause first.
-std::string explain(const std::map<std::string, uint64_t>& seen, const discovery::ProcessInfo& info) {
+std::string explain(const std::map<std::string, uint64_t>& seen,
+                    const discovery::ProcessInfo& info) {
   if (value_of(seen, "spans_made") > 0) {
     return "It is traced.";
   }
   if (value_of(seen, "operations_seen") == 0) {
-    return "No stream socket was used while we looked: send it a request, or look longer with --duration.";
+    return "No stream socket was used while we looked: send it a request, or look longer with "
+           "--duration.";
   }
   if (value_of(seen, "connections_known") == 0) {
-    return info.tls_library.empty()
-               ? "Its connections do not speak a protocol that zerospan knows."
-               : "Its connections do not begin like a known protocol, and it has a TLS library loaded: what is encrypted "
-                 "is not seen.";
+    return info.tls_library.empty() ? "Its connections do not speak a protocol that zerospan knows."
+                                    : "Its connections do not begin like a known protocol, and it "
+                                      "has a TLS library loaded: what is encrypted "
+                                      "is not seen.";
   }
   if (value_of(seen, "exchanges") == 0) {
     return "Its connections begin like HTTP, but no exchange has ended yet.";
@@ -95,7 +105,8 @@ int check_process(const config::Command& command, uint32_t pid) {
   config.selection.include.pids = {pid};
   discovery::ProcFs procfs("/proc");
   const discovery::Host host = discovery::read_host("/", procfs);
-  discovery::ProcessTable table(process_table_options(config, host), std::move(procfs), &log::monotonic_ns);
+  discovery::ProcessTable table(process_table_options(config, host), std::move(procfs),
+                                &log::monotonic_ns);
   const Result<discovery::ProcessTable::Inspection> inspection = table.inspect(pid);
   if (!inspection) {
     return failed(inspection.error().with_context("process " + std::to_string(pid)));
@@ -117,23 +128,27 @@ int check_process(const config::Command& command, uint32_t pid) {
   print("listens on", ports);
   print("event loop", info.uses_epoll ? "yes (epoll)" : "no");
   print("seccomp filter", info.seccomp_filter ? "yes" : "no");
-  print("selection", std::string(inspection->decision.selected ? "can be selected" : "not selected") + ": " +
-                         inspection->decision.reason);
+  print("selection",
+        std::string(inspection->decision.selected ? "can be selected" : "not selected") + ": " +
+            inspection->decision.reason);
 
   const auto duration = command.duration.value_or(std::chrono::seconds(3));
-  Result<std::unique_ptr<Agent>> agent = Agent::start(config, [](std::vector<model::Span>&&) {}, 0, nullptr);
+  Result<std::unique_ptr<Agent>> agent = Agent::start(
+      config, [](std::vector<model::Span>&&) {}, 0, nullptr);
   if (!agent) {
     return failed(agent.error());
   }
-  std::printf("\nLooking at its sockets for %.1f s ...\n\n", static_cast<double>(duration.count()) / 1000.0);
+  std::printf("\nLooking at its sockets for %.1f s ...\n\n",
+              static_cast<double>(duration.count()) / 1000.0);
   std::fflush(stdout);
   std::this_thread::sleep_for(duration);
   (*agent)->stop();
   const Statistics statistics = (*agent)->statistics();
   const std::map<std::string, uint64_t> seen = flatten(statistics);
-  for (const char* name : {"operations_seen", "operations_muted", "connections_known", "connections_muted",
-                           "connections_unrecognised", "exchanges", "exchanges_incomplete", "spans_made",
-                           "spans_not_sampled", "roots_without_evidence", "roots_ambiguous"}) {
+  for (const char* name :
+       {"operations_seen", "operations_muted", "connections_known", "connections_muted",
+        "connections_unrecognised", "exchanges", "exchanges_incomplete", "spans_made",
+        "spans_not_sampled", "roots_without_evidence", "roots_ambiguous"}) {
     print(name, std::to_string(value_of(seen, name)));
   }
   for (const auto& [name, count] : losses(statistics)) {

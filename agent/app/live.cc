@@ -56,7 +56,8 @@ void collect_programs(const kernel::Capture& capture, selfobs::Samples& samples)
   for (const kernel::ProgramStatistics& program : capture.programs()) {
     const selfobs::Labels labels = {{"program", program.name}};
     samples.gauge("zerospan_bpf_program_attached", "BPF programs that are attached", 1, labels);
-    samples.counter("zerospan_bpf_program_missed_total", "events that the kernel skipped because the program was running",
+    samples.counter("zerospan_bpf_program_missed_total",
+                    "events that the kernel skipped because the program was running",
                     static_cast<double>(program.recursion_misses), labels);
     if (program.run_count > 0) {
       samples.counter("zerospan_bpf_program_runs_total", "runs, while BPF statistics are on",
@@ -73,29 +74,33 @@ int run_live(const config::Command& command) {
   const config::Config& config = command.config;
   const sigset_t signals = block_signals();
   log::configure(log_options(config));
-  // Kernels before 5.11 count BPF maps against this limit; where it cannot be raised, later ones do not mind.
+  // Kernels before 5.11 count BPF maps against this limit; where it cannot be raised, later ones do
+  // not mind.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
   const bool recording_only = command.command == config::SubCommand::kRecord;
   const bool traces = command.command == config::SubCommand::kTrace;
   Result<std::unique_ptr<SpanOutput>> output =
-      recording_only ? make_trace_output(config, config::OutputFormat::kJson,
-                                         command.spans_file.empty() ? "/dev/null" : command.spans_file)
-      : traces       ? make_trace_output(config, command.format, command.output)
-                     : make_export_output(config);
+      recording_only
+          ? make_trace_output(config, config::OutputFormat::kJson,
+                              command.spans_file.empty() ? "/dev/null" : command.spans_file)
+      : traces ? make_trace_output(config, command.format, command.output)
+               : make_export_output(config);
   if (!output) {
     return failed(output.error());
   }
   for (const uint32_t pid : config.selection.include.pids) {
     if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) {
-      return failed({ErrorCode::kNotFound, "process " + std::to_string(pid) + " does not exist (--pid)"});
+      return failed(
+          {ErrorCode::kNotFound, "process " + std::to_string(pid) + " does not exist (--pid)"});
     }
   }
   const uint64_t seed = random_seed();
   std::unique_ptr<kernel::RecordingWriter> recording;
   if (recording_only) {
-    Result<std::unique_ptr<kernel::RecordingWriter>> created = kernel::RecordingWriter::create(command.output, seed);
+    Result<std::unique_ptr<kernel::RecordingWriter>> created =
+        kernel::RecordingWriter::create(command.output, seed);
     if (!created) {
       return failed(created.error());
     }
@@ -106,7 +111,8 @@ int run_live(const config::Command& command) {
   selfobs::Metrics metrics;
   std::optional<selfobs::Server> server;
   if (command.command == config::SubCommand::kRun && config.metrics.listen) {
-    Result<selfobs::Server> started = selfobs::Server::start(to_text(*config.metrics.listen), metrics, readiness);
+    Result<selfobs::Server> started =
+        selfobs::Server::start(to_text(*config.metrics.listen), metrics, readiness);
     if (started) {
       server = std::move(*started);
       log::info("metrics at port {}", server->port());
@@ -115,9 +121,9 @@ int run_live(const config::Command& command) {
     }
   }
 
-  Result<std::unique_ptr<Agent>> agent =
-      Agent::start(config, [&out = **output](std::vector<model::Span>&& spans) { out.offer(std::move(spans)); }, seed,
-                   recording.get());
+  Result<std::unique_ptr<Agent>> agent = Agent::start(
+      config, [&out = **output](std::vector<model::Span>&& spans) { out.offer(std::move(spans)); },
+      seed, recording.get());
   if (!agent) {
     return failed(agent.error());
   }
@@ -134,7 +140,9 @@ int run_live(const config::Command& command) {
     selfobs::collect_process(samples);
   });
   if ((*agent)->capture().kind() == kernel::CaptureKind::kSyscall) {
-    log::warn("capturing at the end of system calls, which costs every process of this host; `zerospan check` says why");
+    log::warn(
+        "capturing at the end of system calls, which costs every process of this host; `zerospan "
+        "check` says why");
   }
   readiness.set_ready();
   std::fputs("zerospan: ready\n", stderr);
@@ -156,8 +164,8 @@ int run_live(const config::Command& command) {
     if (const Status closed = recording->close(); !closed) {
       exit_code = failed(closed.error());
     } else {
-      std::fprintf(stderr, "zerospan: %llu entries in %s\n", static_cast<unsigned long long>(entries),
-                   command.output.c_str());
+      std::fprintf(stderr, "zerospan: %llu entries in %s\n",
+                   static_cast<unsigned long long>(entries), command.output.c_str());
     }
   }
   if (!command.stats_file.empty()) {

@@ -7,7 +7,8 @@
 
 namespace zerospan::app {
 
-Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options, ResourceLookup lookup) {
+Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
+                                                 ResourceLookup lookup) {
   Result<spans::SpanBuilder> builder = spans::SpanBuilder::make(options.spans);
   if (!builder) {
     return tl::unexpected(builder.error());
@@ -20,12 +21,13 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
       new Pipeline(options, std::move(lookup), std::move(*builder), std::move(*sampler)));
 }
 
-Pipeline::Pipeline(const PipelineOptions& options, ResourceLookup lookup, spans::SpanBuilder builder,
-                   sampling::Sampler sampler)
+Pipeline::Pipeline(const PipelineOptions& options, ResourceLookup lookup,
+                   spans::SpanBuilder builder, sampling::Sampler sampler)
     : options_(options),
       lookup_(std::move(lookup)),
       builder_(std::move(builder)),
-      correlator_(options.correlator, propagation::Propagators(options.propagators), std::move(sampler)),
+      correlator_(options.correlator, propagation::Propagators(options.propagators),
+                  std::move(sampler)),
       table_(options.table, *this) {}
 
 void Pipeline::on_record(std::span<const std::byte> record) {
@@ -51,7 +53,8 @@ void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
   table_.on_close(connection_id, closed);
 }
 
-void Pipeline::on_request(const model::Connection& connection, const protocols::RequestStart& start) {
+void Pipeline::on_request(const model::Connection& connection,
+                          const protocols::RequestStart& start) {
   correlator_.on_request(connection, start);
 }
 
@@ -67,11 +70,12 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   std::shared_ptr<const model::Resource> resource = lookup_(connection.pid);
   const bool known = resource != nullptr;
   const model::Baggage baggage = std::move(identity->baggage);
-  model::Span span = builder_.build(exchange, connection,
-                                    spans::SpanIdentity{identity->trace_id, identity->span_id, identity->parent_span_id,
-                                                        identity->parent_is_remote, identity->sampled,
-                                                        std::move(identity->trace_state)},
-                                    clock_, std::move(resource), baggage);
+  model::Span span =
+      builder_.build(exchange, connection,
+                     spans::SpanIdentity{identity->trace_id, identity->span_id,
+                                         identity->parent_span_id, identity->parent_is_remote,
+                                         identity->sampled, std::move(identity->trace_state)},
+                     clock_, std::move(resource), baggage);
   ++counters_.spans_made;
   if (known) {
     spans_.push_back(std::move(span));

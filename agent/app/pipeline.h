@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One shard from records to spans: decode, connections, parsers, parents, sampling, span building. The same code runs live
-// and in a replay. Single-threaded; owns all its state.
+// One shard from records to spans: decode, connections, parsers, parents, sampling, span building.
+// The same code runs live and in a replay. Single-threaded; owns all its state.
 #pragma once
 
 #include <array>
@@ -39,7 +39,7 @@ struct PipelineCounters {
   uint64_t records_decoded = 0;
   uint64_t records_malformed = 0;
   uint64_t chunks = 0;
-  uint64_t exchanges = 0;            // request and response, paired or given up
+  uint64_t exchanges = 0;  // request and response, paired or given up
   uint64_t exchanges_incomplete = 0;
   uint64_t spans_made = 0;
   uint64_t spans_dropped_not_selected = 0;  // of processes that turned out not to be selected
@@ -55,7 +55,8 @@ using ResourceLookup = std::function<std::shared_ptr<const model::Resource>(uint
 
 class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink {
  public:
-  static Result<std::unique_ptr<Pipeline>> make(const PipelineOptions& options, ResourceLookup lookup);
+  static Result<std::unique_ptr<Pipeline>> make(const PipelineOptions& options,
+                                                ResourceLookup lookup);
 
   void set_clock(const spans::ClockAnchor& anchor) { clock_ = anchor; }
   // One record as the kernel side wrote it.
@@ -63,7 +64,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   // Everything that is open is given out, flagged. `time_ns`: CLOCK_MONOTONIC.
   void finish(uint64_t time_ns);
 
-  // The spans that were completed since the last call. `now_ns`: CLOCK_MONOTONIC, to give up waiting for a process.
+  // The spans that were completed since the last call. `now_ns`: CLOCK_MONOTONIC, to give up
+  // waiting for a process.
   [[nodiscard]] std::vector<model::Span> take_spans(uint64_t now_ns);
   [[nodiscard]] std::vector<conn::Mute> take_mutes() { return table_.take_mutes(); }
   [[nodiscard]] uint64_t last_record_ns() const { return last_record_ns_; }
@@ -72,7 +74,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_connection(const model::Connection& connection, uint64_t socket) override;
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk) override;
   void on_close(uint64_t connection_id, const model::Closed& closed) override;
-  void on_request(const model::Connection& connection, const protocols::RequestStart& start) override;
+  void on_request(const model::Connection& connection,
+                  const protocols::RequestStart& start) override;
   void on_exchange(const model::Connection& connection, model::Exchange&& exchange) override;
 
  private:
@@ -82,7 +85,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
     uint64_t since_ns;
   };
 
-  Pipeline(const PipelineOptions& options, ResourceLookup lookup, spans::SpanBuilder builder, sampling::Sampler sampler);
+  Pipeline(const PipelineOptions& options, ResourceLookup lookup, spans::SpanBuilder builder,
+           sampling::Sampler sampler);
   void release_waiting(uint64_t now_ns);
 
   PipelineOptions options_;

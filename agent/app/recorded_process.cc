@@ -10,19 +10,25 @@ namespace zerospan::app {
 std::string encode_process(uint32_t pid, const model::Resource& resource) {
   nlohmann::json attributes = nlohmann::json::array();
   for (const model::ResourceAttribute& attribute : resource.attributes) {
-    std::visit([&](const auto& value) { attributes.push_back({attribute.key, value}); }, attribute.value);
+    std::visit(
+        [&](const auto& value) {
+          attributes.push_back({attribute.key, value});
+        },
+        attribute.value);
   }
   // Bytes of a process's environment need not be UTF-8.
-  return nlohmann::json{{"pid", pid}, {"resource_id", resource.id}, {"attributes", attributes}}.dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json{{"pid", pid}, {"resource_id", resource.id}, {"attributes", attributes}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<RecordedProcess> decode_process(std::string_view text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  const auto malformed = [] { return fail(ErrorCode::kMalformed, "the recording has a malformed process entry"); };
+  const auto malformed = [] {
+    return fail(ErrorCode::kMalformed, "the recording has a malformed process entry");
+  };
   if (!json.is_object() || !json.contains("pid") || !json["pid"].is_number_unsigned() ||
-      !json.contains("resource_id") || !json["resource_id"].is_number_unsigned() || !json.contains("attributes") ||
-      !json["attributes"].is_array()) {
+      !json.contains("resource_id") || !json["resource_id"].is_number_unsigned() ||
+      !json.contains("attributes") || !json["attributes"].is_array()) {
     return malformed();
   }
   auto resource = std::make_shared<model::Resource>();

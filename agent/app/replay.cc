@@ -20,7 +20,8 @@ namespace {
 // The pipelines of a recorded run, one per ring as they were then.
 class Replay {
  public:
-  Replay(PipelineOptions options, SpanOutput& output) : options_(std::move(options)), output_(output) {}
+  Replay(PipelineOptions options, SpanOutput& output)
+      : options_(std::move(options)), output_(output) {}
 
   Status on_entry(const kernel::Entry& entry) {
     switch (entry.type) {
@@ -47,8 +48,8 @@ class Replay {
         return {};
       }
       case kernel::EntryType::kProcess: {
-        Result<RecordedProcess> process = decode_process(
-            {reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size()});
+        Result<RecordedProcess> process =
+            decode_process({reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size()});
         if (!process) {
           return tl::unexpected(process.error());
         }
@@ -135,11 +136,13 @@ class Replay {
 
 int run_replay(const config::Command& command) {
   selfobs::log::configure(log_options(command.config));
-  Result<std::unique_ptr<kernel::RecordingReader>> reader = kernel::RecordingReader::open(command.recording);
+  Result<std::unique_ptr<kernel::RecordingReader>> reader =
+      kernel::RecordingReader::open(command.recording);
   if (!reader) {
     return failed(reader.error());
   }
-  Result<std::unique_ptr<SpanOutput>> output = make_trace_output(command.config, command.format, command.output);
+  Result<std::unique_ptr<SpanOutput>> output =
+      make_trace_output(command.config, command.format, command.output);
   if (!output) {
     return failed(output.error());
   }
@@ -161,7 +164,8 @@ int run_replay(const config::Command& command) {
     }
   }
   if ((*reader)->truncated()) {
-    std::fprintf(stderr, "zerospan: %s was cut off inside its last entry\n", command.recording.c_str());
+    std::fprintf(stderr, "zerospan: %s was cut off inside its last entry\n",
+                 command.recording.c_str());
   }
   replay.finish_all();
   (*output)->finish(std::chrono::seconds(60));

@@ -52,7 +52,8 @@ kernel::CaptureOptions capture_options(const config::Config& config) {
   options.max_connections = capture.max_connections;
   options.max_processes = capture.max_processes;
   options.event_loop_ticks = capture.event_loop_ticks == config::EventLoopTicks::kAuto;
-  // A selection by pid is settled by fork alone; every other rule may match a program that starts later.
+  // A selection by pid is settled by fork alone; every other rule may match a program that starts
+  // later.
   const config::ProcessMatch& include = config.selection.include;
   options.capture_new_programs = config.selection.all || !include.executables.empty() ||
                                  !include.command_lines.empty() || !include.users.empty() ||
@@ -89,7 +90,8 @@ PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
   return options;
 }
 
-discovery::ProcessTableOptions process_table_options(const config::Config& config, const discovery::Host& host) {
+discovery::ProcessTableOptions process_table_options(const config::Config& config,
+                                                     const discovery::Host& host) {
   discovery::ProcessTableOptions options;
   options.selection.include = selection_rules(config.selection.include);
   options.selection.include.all = config.selection.all;
@@ -99,8 +101,8 @@ discovery::ProcessTableOptions process_table_options(const config::Config& confi
   options.resource.host = host;
   options.resource.agent_version = kVersion;
   for (const config::ServiceRule& rule : config.service.rules) {
-    options.resource.rules.push_back(
-        {rule.executable, rule.command_line, rule.port.value_or(0), rule.name, rule.namespace_name});
+    options.resource.rules.push_back({rule.executable, rule.command_line, rule.port.value_or(0),
+                                      rule.name, rule.namespace_name});
   }
   options.resource.attributes = config.service.resource_attributes;
   options.max_selected = config.capture.max_processes;
@@ -119,17 +121,19 @@ transport::ExporterOptions exporter_options(const config::Config& config) {
       break;
     case config::ExporterKind::kOtlp:
     case config::ExporterKind::kNone:
-      options.protocol = exporter.protocol == config::Protocol::kGrpc           ? transport::Protocol::kGrpc
-                         : exporter.protocol == config::Protocol::kHttpProtobuf ? transport::Protocol::kHttpProtobuf
-                                                                                : transport::Protocol::kHttpJson;
+      options.protocol = exporter.protocol == config::Protocol::kGrpc ? transport::Protocol::kGrpc
+                         : exporter.protocol == config::Protocol::kHttpProtobuf
+                             ? transport::Protocol::kHttpProtobuf
+                             : transport::Protocol::kHttpJson;
       break;
   }
   options.endpoint = exporter.endpoint;
   options.endpoint_for_traces = true;  // the configuration has already made it whole
   options.insecure = exporter.insecure;
   options.headers = exporter.headers;
-  options.compression = exporter.compression == config::Compression::kGzip ? transport::Compression::kGzip
-                                                                           : transport::Compression::kNone;
+  options.compression = exporter.compression == config::Compression::kGzip
+                            ? transport::Compression::kGzip
+                            : transport::Compression::kNone;
   options.ca_certificate_path = exporter.certificate;
   options.client_certificate_path = exporter.client_certificate;
   options.client_key_path = exporter.client_key;

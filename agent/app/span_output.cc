@@ -25,7 +25,8 @@ namespace log = selfobs::log;
 
 class ExportOutput final : public SpanOutput {
  public:
-  explicit ExportOutput(std::unique_ptr<batch::SpanExporter> exporter) : exporter_(std::move(exporter)) {}
+  explicit ExportOutput(std::unique_ptr<batch::SpanExporter> exporter)
+      : exporter_(std::move(exporter)) {}
 
   void offer(std::vector<model::Span>&& spans) override { exporter_->offer(std::move(spans)); }
   void tick() override {}
@@ -36,9 +37,11 @@ class ExportOutput final : public SpanOutput {
     statistics.spans_exported = counters.spans_exported;
     for (size_t i = 0; i < batch::kDropReasons; ++i) {
       const auto reason = static_cast<batch::DropReason>(i);
-      statistics.spans_dropped[std::string(batch::drop_reason_name(reason))] = counters.dropped(reason);
+      statistics.spans_dropped[std::string(batch::drop_reason_name(reason))] =
+          counters.dropped(reason);
     }
-    statistics.spans_queued = counters.spans_offered - counters.spans_exported - counters.dropped_total();
+    statistics.spans_queued =
+        counters.spans_offered - counters.spans_exported - counters.dropped_total();
   }
   [[nodiscard]] std::string summary(const Statistics&) const override { return {}; }
 
@@ -53,14 +56,17 @@ class NoOutput final : public SpanOutput {
   void tick() override {}
   void drain() override {}
   void finish(std::chrono::milliseconds) override {}
-  void count(Statistics& statistics) const override { statistics.spans_dropped["no_exporter"] = discarded_; }
+  void count(Statistics& statistics) const override {
+    statistics.spans_dropped["no_exporter"] = discarded_;
+  }
   [[nodiscard]] std::string summary(const Statistics&) const override { return {}; }
 
  private:
   std::atomic<uint64_t> discarded_{0};
 };
 
-// For a person, or a script that reads simple JSON. Spans wait in a bounded queue for the main thread, which writes.
+// For a person, or a script that reads simple JSON. Spans wait in a bounded queue for the main
+// thread, which writes.
 class ViewOutput final : public SpanOutput {
  public:
   ViewOutput(config::OutputFormat format, std::FILE* file, bool owned)
@@ -156,7 +162,8 @@ Result<std::unique_ptr<SpanOutput>> start_exporter(transport::ExporterOptions op
       log::error("spans cannot be exported: {}", message);
     }
   };
-  Result<std::unique_ptr<batch::SpanExporter>> exporter = transport::make_exporter(std::move(options));
+  Result<std::unique_ptr<batch::SpanExporter>> exporter =
+      transport::make_exporter(std::move(options));
   if (!exporter) {
     return tl::unexpected(exporter.error());
   }
@@ -172,7 +179,8 @@ Result<std::unique_ptr<SpanOutput>> make_export_output(const config::Config& con
   return start_exporter(exporter_options(config));
 }
 
-Result<std::unique_ptr<SpanOutput>> make_trace_output(const config::Config& config, config::OutputFormat format,
+Result<std::unique_ptr<SpanOutput>> make_trace_output(const config::Config& config,
+                                                      config::OutputFormat format,
                                                       const std::string& path) {
   if (format == config::OutputFormat::kOtlpJson) {
     transport::ExporterOptions options = exporter_options(config);

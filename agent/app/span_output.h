@@ -24,7 +24,8 @@ class SpanOutput {
   virtual void offer(std::vector<model::Span>&& spans) = 0;
   // The main thread, every few tens of milliseconds.
   virtual void tick() = 0;
-  // The main thread: waits until all that was offered is written or dropped. For a replay, which has no hurry.
+  // The main thread: waits until all that was offered is written or dropped. For a replay, which
+  // has no hurry.
   virtual void drain() = 0;
   // The main thread, once, after the last offer: writes or drops what is left within `deadline`.
   virtual void finish(std::chrono::milliseconds deadline) = 0;

@@ -24,14 +24,17 @@ struct PipelineField {
   const char* help;
 };
 
-#define ZS_FIELD(path, name, help) \
-  PipelineField { [](PipelineCounters& c) -> uint64_t& { return c.path; }, name, help }
+#define ZS_FIELD(path, name, help)                                      \
+  PipelineField {                                                       \
+    [](PipelineCounters& c) -> uint64_t& { return c.path; }, name, help \
+  }
 constexpr auto kPipelineFields = std::to_array<PipelineField>({
     ZS_FIELD(records_decoded, "records_decoded", "records read from the rings"),
     ZS_FIELD(records_malformed, "records_malformed", "records that do not follow the ABI"),
     ZS_FIELD(chunks, "chunks", "socket operations that reached the parsers"),
     ZS_FIELD(exchanges, "exchanges", "requests with what became of them"),
-    ZS_FIELD(exchanges_incomplete, "exchanges_incomplete", "exchanges of which something was not seen"),
+    ZS_FIELD(exchanges_incomplete, "exchanges_incomplete",
+             "exchanges of which something was not seen"),
     ZS_FIELD(spans_made, "spans_made", "spans built"),
     ZS_FIELD(spans_dropped_not_selected, "spans_dropped_not_selected",
              "spans dropped because their process turned out not to be selected"),
@@ -39,20 +42,30 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
              "spans dropped because too many waited for their process to become known"),
     ZS_FIELD(table.opened, "connections_opened", "connections taken up"),
     ZS_FIELD(table.closed, "connections_closed", "connections that ended"),
-    ZS_FIELD(table.evicted, "connections_evicted", "connections given up because the table was full"),
-    ZS_FIELD(table.unknown_records, "records_unknown_connection", "records of connections that are not known"),
+    ZS_FIELD(table.evicted, "connections_evicted",
+             "connections given up because the table was full"),
+    ZS_FIELD(table.unknown_records, "records_unknown_connection",
+             "records of connections that are not known"),
     ZS_FIELD(table.opaque, "connections_opaque", "connections with nothing (more) to tell"),
-    ZS_FIELD(table.unrecognised, "connections_unrecognised", "connections whose first bytes no protocol accepted"),
+    ZS_FIELD(table.unrecognised, "connections_unrecognised",
+             "connections whose first bytes no protocol accepted"),
     ZS_FIELD(parents.parents_by_thread, "parents_by_thread", "calls whose parent the thread told"),
-    ZS_FIELD(parents.parents_by_tick, "parents_by_tick", "calls whose parent the event loop's turn told"),
+    ZS_FIELD(parents.parents_by_tick, "parents_by_tick",
+             "calls whose parent the event loop's turn told"),
     ZS_FIELD(parents.parents_by_creating_thread, "parents_by_creating_thread",
              "calls whose parent the creating thread told"),
-    ZS_FIELD(parents.parents_by_header, "parents_by_header", "calls whose parent the sent header told"),
-    ZS_FIELD(parents.remote_parents, "parents_remote", "requests that continue their caller's trace"),
-    ZS_FIELD(parents.roots_without_evidence, "roots_without_evidence", "calls for which nothing tells a parent"),
-    ZS_FIELD(parents.roots_ambiguous, "roots_ambiguous", "calls that more than one request could have made"),
-    ZS_FIELD(parents.roots_request_over, "roots_request_over", "calls made after the request was answered"),
-    ZS_FIELD(parents.roots_request_unknown, "roots_request_unknown", "calls for a request that is not known"),
+    ZS_FIELD(parents.parents_by_header, "parents_by_header",
+             "calls whose parent the sent header told"),
+    ZS_FIELD(parents.remote_parents, "parents_remote",
+             "requests that continue their caller's trace"),
+    ZS_FIELD(parents.roots_without_evidence, "roots_without_evidence",
+             "calls for which nothing tells a parent"),
+    ZS_FIELD(parents.roots_ambiguous, "roots_ambiguous",
+             "calls that more than one request could have made"),
+    ZS_FIELD(parents.roots_request_over, "roots_request_over",
+             "calls made after the request was answered"),
+    ZS_FIELD(parents.roots_request_unknown, "roots_request_unknown",
+             "calls for a request that is not known"),
     ZS_FIELD(parents.evidence_contradicted, "parents_contradicted",
              "calls whose header names another trace than the evidence"),
     ZS_FIELD(parents.not_sampled, "spans_not_sampled", "exchanges whose trace the sampler dropped"),
@@ -67,16 +80,20 @@ struct ParserField {
 constexpr auto kParserFields = std::to_array<ParserField>({
     {&protocols::ParserCounters::messages, "messages", "message heads parsed"},
     {&protocols::ParserCounters::exchanges, "exchanges", "exchanges given out"},
-    {&protocols::ParserCounters::unparsed_bytes, "unparsed_bytes", "captured bytes that were part of no message"},
-    {&protocols::ParserCounters::resyncs, "resyncs", "times that a message boundary was found again"},
+    {&protocols::ParserCounters::unparsed_bytes, "unparsed_bytes",
+     "captured bytes that were part of no message"},
+    {&protocols::ParserCounters::resyncs, "resyncs",
+     "times that a message boundary was found again"},
     {&protocols::ParserCounters::gaps, "gaps", "holes in a direction's bytes"},
     {&protocols::ParserCounters::gap_bytes, "gap_bytes", "bytes in holes"},
-    {&protocols::ParserCounters::heads_truncated, "heads_truncated", "message heads longer than what is captured"},
+    {&protocols::ParserCounters::heads_truncated, "heads_truncated",
+     "message heads longer than what is captured"},
     {&protocols::ParserCounters::requests_without_response, "requests_without_response",
      "requests whose response was not seen"},
     {&protocols::ParserCounters::responses_without_request, "responses_without_request",
      "responses whose request was not seen"},
-    {&protocols::ParserCounters::limits_hit, "limits_hit", "times that a bound made the parser give something up"},
+    {&protocols::ParserCounters::limits_hit, "limits_hit",
+     "times that a bound made the parser give something up"},
 });
 
 // "lost_ring_full" as one of the kinds of records_lost.
@@ -84,9 +101,11 @@ std::string kernel_name(std::string_view name) {
   return name.starts_with(kLostPrefix) ? "records_" + std::string(name) : std::string(name);
 }
 
-// Of the kernel's lost_*, those that are whole records: the others are knowledge about an operation, or operations that
-// made no record.
-bool is_lost_record(std::string_view name) { return name == "lost_ring_full"; }
+// Of the kernel's lost_*, those that are whole records: the others are knowledge about an
+// operation, or operations that made no record.
+bool is_lost_record(std::string_view name) {
+  return name == "lost_ring_full";
+}
 
 std::string stat_name(std::string_view kernel_counter) {
   if (is_lost_record(kernel_counter)) {
@@ -124,7 +143,8 @@ std::map<std::string, uint64_t> flatten(const Statistics& statistics) {
   const auto protocols = protocols::all_protocols();
   for (size_t i = 0; i < pipeline.parsers.size() && i < protocols.size(); ++i) {
     for (const ParserField& field : kParserFields) {
-      flat.emplace(std::string(protocols[i].name) + "_" + field.name, pipeline.parsers[i].*field.at);
+      flat.emplace(std::string(protocols[i].name) + "_" + field.name,
+                   pipeline.parsers[i].*field.at);
     }
   }
   for (const auto& [reason, count] : statistics.spans_dropped) {
@@ -144,10 +164,11 @@ std::map<std::string, uint64_t> flatten(const Statistics& statistics) {
 std::vector<std::pair<std::string, uint64_t>> losses(const Statistics& statistics) {
   std::vector<std::pair<std::string, uint64_t>> result;
   for (const auto& [name, value] : flatten(statistics)) {
-    const bool loss = name.starts_with("records_lost_") || name.starts_with("spans_dropped_") ||
-                      (name.starts_with("capture_lost_") && name != "capture_lost_syscall_unreadable") ||
-                      name == "records_malformed" || name == "records_unknown_connection" ||
-                      name == "connections_evicted" || name == "processes_over_limit";
+    const bool loss =
+        name.starts_with("records_lost_") || name.starts_with("spans_dropped_") ||
+        (name.starts_with("capture_lost_") && name != "capture_lost_syscall_unreadable") ||
+        name == "records_malformed" || name == "records_unknown_connection" ||
+        name == "connections_evicted" || name == "processes_over_limit";
     if (loss && value > 0) {
       result.emplace_back(name, value);
     }
@@ -168,10 +189,12 @@ Status write_statistics(const std::string& path, const Statistics& statistics) {
 void collect(const Statistics& statistics, selfobs::Samples& samples) {
   const auto counter = [&samples](const std::string& name, std::string_view help, uint64_t value,
                                   selfobs::Labels labels = {}) {
-    samples.counter("zerospan_" + name + "_total", help, static_cast<double>(value), std::move(labels));
+    samples.counter("zerospan_" + name + "_total", help, static_cast<double>(value),
+                    std::move(labels));
   };
   for (const kernel::CounterDescription& description : kernel::counter_descriptions()) {
-    if (const auto found = statistics.kernel.find(std::string(description.name)); found != statistics.kernel.end()) {
+    if (const auto found = statistics.kernel.find(std::string(description.name));
+        found != statistics.kernel.end()) {
       counter(stat_name(description.name), description.help, found->second);
     }
   }
@@ -193,11 +216,14 @@ void collect(const Statistics& statistics, selfobs::Samples& samples) {
     }
   }
   for (const auto& [reason, count] : statistics.spans_dropped) {
-    counter("spans_dropped", "spans that were not exported, by reason", count, {{"reason", reason}});
+    counter("spans_dropped", "spans that were not exported, by reason", count,
+            {{"reason", reason}});
   }
   counter("spans_exported", "spans that the receiver accepted", statistics.spans_exported);
-  samples.gauge("zerospan_spans_queued", "spans waiting to be exported", static_cast<double>(statistics.spans_queued));
-  samples.gauge("zerospan_connections", "connections followed now", static_cast<double>(pipeline.connections));
+  samples.gauge("zerospan_spans_queued", "spans waiting to be exported",
+                static_cast<double>(statistics.spans_queued));
+  samples.gauge("zerospan_connections", "connections followed now",
+                static_cast<double>(pipeline.connections));
   samples.gauge("zerospan_processes_selected", "processes traced now",
                 static_cast<double>(statistics.processes.selected));
   counter("processes_over_limit", "processes not traced because the map of processes was full",

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Every counter of a run, gathered from all stages: for /metrics, for the summary of `trace`, and as a file.
+// Every counter of a run, gathered from all stages: for /metrics, for the summary of `trace`, and
+// as a file.
 #pragma once
 
 #include <cstdint>

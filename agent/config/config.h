@@ -75,8 +75,9 @@ struct Http {
   std::vector<std::string> request_headers;   // lower case
   std::vector<std::string> response_headers;  // lower case
   std::vector<std::string> redact_query_keys = {
-      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId",
-      "Signature",       "sig",              "X-Goog-Signature"};
+      "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
+      "AWSAccessKeyId",  "Signature",        "sig",
+      "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS",
                                             "PATCH",   "POST",   "PUT", "TRACE"};
 };

@@ -10,8 +10,8 @@ namespace zerospan::conn {
 
 namespace {
 
-// How many operations a connection that was open before us may begin with bytes that no protocol accepts: it may be in the
-// middle of a message.
+// How many operations a connection that was open before us may begin with bytes that no protocol
+// accepts: it may be in the middle of a message.
 constexpr uint8_t kRefusalsWhenJoined = 16;
 
 }  // namespace
@@ -20,8 +20,12 @@ struct ConnectionTable::Entry final : protocols::ExchangeSink {
   Entry(const model::Connection& of, uint64_t socket_key, TrafficSink& next)
       : connection(of), socket(socket_key), sink(next), last_ns(of.time_ns) {}
 
-  void on_request(const protocols::RequestStart& start) override { sink.on_request(connection, start); }
-  void on_exchange(model::Exchange&& exchange) override { sink.on_exchange(connection, std::move(exchange)); }
+  void on_request(const protocols::RequestStart& start) override {
+    sink.on_request(connection, start);
+  }
+  void on_exchange(model::Exchange&& exchange) override {
+    sink.on_exchange(connection, std::move(exchange));
+  }
 
   model::Connection connection;
   uint64_t socket;
@@ -111,9 +115,9 @@ void ConnectionTable::make_opaque(Entry& entry) {
 }
 
 void ConnectionTable::evict_quietest() {
-  const auto quietest = std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-    return a.second->last_ns < b.second->last_ns;
-  });
+  const auto quietest = std::min_element(
+      entries_.begin(), entries_.end(),
+      [](const auto& a, const auto& b) { return a.second->last_ns < b.second->last_ns; });
   Entry& entry = *quietest->second;
   if (entry.parser) {
     entry.parser->finish(entry.last_ns, entry);
@@ -140,6 +144,8 @@ void ConnectionTable::finish(uint64_t time_ns) {
   entries_.clear();
 }
 
-std::vector<Mute> ConnectionTable::take_mutes() { return std::exchange(mutes_, {}); }
+std::vector<Mute> ConnectionTable::take_mutes() {
+  return std::exchange(mutes_, {});
+}
 
 }  // namespace zerospan::conn

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The connections of one shard: keeps a parser for each, feeds it in order, and tells which connections need no more
-// capturing. Owned and called by one worker thread.
+// The connections of one shard: keeps a parser for each, feeds it in order, and tells which
+// connections need no more capturing. Owned and called by one worker thread.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,13 @@
 
 namespace zerospan::conn {
 
-// The next stage: what protocols::ExchangeSink gets, with the connection that it came on. The references are valid during
-// the call.
+// The next stage: what protocols::ExchangeSink gets, with the connection that it came on. The
+// references are valid during the call.
 class TrafficSink {
  public:
   virtual ~TrafficSink() = default;
-  virtual void on_request(const model::Connection& connection, const protocols::RequestStart& start) = 0;
+  virtual void on_request(const model::Connection& connection,
+                          const protocols::RequestStart& start) = 0;
   virtual void on_exchange(const model::Connection& connection, model::Exchange&& exchange) = 0;
 };
 
@@ -34,10 +35,11 @@ struct TableOptions {
 struct TableCounters {
   uint64_t opened = 0;
   uint64_t closed = 0;
-  uint64_t evicted = 0;           // given up because the table was full; what was open on them was given out, flagged
-  uint64_t unknown_records = 0;   // chunks and closes of connections that are not in the table
-  uint64_t opaque = 0;            // found to have nothing (more) to tell
-  uint64_t unrecognised = 0;      // of them: no protocol accepted the first bytes
+  uint64_t evicted =
+      0;  // given up because the table was full; what was open on them was given out, flagged
+  uint64_t unknown_records = 0;  // chunks and closes of connections that are not in the table
+  uint64_t opaque = 0;           // found to have nothing (more) to tell
+  uint64_t unrecognised = 0;     // of them: no protocol accepted the first bytes
 };
 
 // A connection that the kernel side may stop recording.
@@ -62,7 +64,9 @@ class ConnectionTable {
 
   [[nodiscard]] const TableCounters& counters() const { return counters_; }
   // By the index of the protocol in TableOptions::protocols.
-  [[nodiscard]] const std::vector<protocols::ParserCounters>& parser_counters() const { return parser_counters_; }
+  [[nodiscard]] const std::vector<protocols::ParserCounters>& parser_counters() const {
+    return parser_counters_;
+  }
   [[nodiscard]] size_t size() const { return entries_.size(); }
 
  private:

@@ -306,8 +306,9 @@ std::string ProcessTable::package_name(uint32_t pid, std::string_view script) co
 }
 
 void ProcessTable::inherit_lineage(uint32_t pid, const Entry* parent, Entry& entry) const {
-  entry.below_included = entry.below_included || selector_.includes_pid(pid) ||
-                         (options_.selection.children && parent != nullptr && parent->below_included);
+  entry.below_included =
+      entry.below_included || selector_.includes_pid(pid) ||
+      (options_.selection.children && parent != nullptr && parent->below_included);
   entry.below_excluded = entry.below_excluded || selector_.excludes_pid(pid) ||
                          (parent != nullptr && parent->below_excluded);
 }

@@ -33,8 +33,9 @@ namespace zerospan::kernel {
 
 namespace {
 
-// How long a busy worker lets records gather before it looks again: short against what a person notices, long against the
-// cost of a look, and no longer than the fastest connections of one worker need to fill half of a small ring.
+// How long a busy worker lets records gather before it looks again: short against what a person
+// notices, long against the cost of a look, and no longer than the fastest connections of one
+// worker need to fill half of a small ring.
 constexpr useconds_t kGatherMicroseconds = 4000;
 constexpr uint32_t kFillBytesPerMicrosecond = 128;
 
@@ -42,7 +43,8 @@ useconds_t gather_time(uint32_t ring_bytes) {
   return std::min<useconds_t>(kGatherMicroseconds, ring_bytes / 2 / kFillBytesPerMicrosecond);
 }
 
-// libbpf explains failures only through this callback. The last lines become part of the error that the operator reads.
+// libbpf explains failures only through this callback. The last lines become part of the error that
+// the operator reads.
 thread_local std::string libbpf_messages;
 
 int collect_libbpf_message(libbpf_print_level level, const char* format, va_list arguments) {
@@ -88,7 +90,8 @@ class SharedMaps {
       const auto known = by_name_.find(bpf_map__name(map));
       if (known != by_name_.end()) {
         if (const int error = bpf_map__reuse_fd(map, known->second); error != 0) {
-          return tl::unexpected(bpf_error(-error, std::string("sharing the BPF map ") + bpf_map__name(map)));
+          return tl::unexpected(
+              bpf_error(-error, std::string("sharing the BPF map ") + bpf_map__name(map)));
         }
       }
     }
@@ -140,7 +143,8 @@ int on_process_record(void* context, void* data, size_t size) {
     return 0;  // it has woken the watcher, which looks at the control values
   }
   const auto* handler = static_cast<const Capture::ProcessEventHandler*>(context);
-  (*handler)({static_cast<ProcessEvent::Kind>(record.event), record.tgid, record.parent_tgid, record.port});
+  (*handler)({static_cast<ProcessEvent::Kind>(record.event), record.tgid, record.parent_tgid,
+              record.port});
   return 0;
 }
 
@@ -150,8 +154,8 @@ uint64_t random_seed() {
 }
 
 bool preallocation_needed() {
-  // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier refuses it before. The
-  // ability cannot be probed apart from loading, so the release decides.
+  // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
+  // refuses it before. The ability cannot be probed apart from loading, so the release decides.
   std::array<char, 128> text{};
   const UniqueFd file(::open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC));
   unsigned major = 0;
@@ -201,7 +205,8 @@ struct Capture::Impl {
     }
     if constexpr (requires { skeleton->rodata->zs_agent_tgid; }) {
       if (skeleton->rodata->zs_abi_version != ZS_ABI_VERSION) {
-        return fail(ErrorCode::kInternal, std::string("BPF object ") + name + " has another ABI version than the agent");
+        return fail(ErrorCode::kInternal,
+                    std::string("BPF object ") + name + " has another ABI version than the agent");
       }
       skeleton->rodata->zs_head_bytes = options.head_bytes;
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
@@ -238,7 +243,8 @@ struct Capture::Impl {
         bpf_map__set_max_entries(map, options.max_processes);
       }
       if (preallocate && bpf_map__type(map) == BPF_MAP_TYPE_HASH) {
-        bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
+        bpf_map__set_map_flags(map,
+                               bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
       }
     }
   }
@@ -248,9 +254,11 @@ struct Capture::Impl {
     rings.resize(options.rings);
     for (uint32_t i = 0; i < options.rings; ++i) {
       Ring& ring = rings[i];
-      ring.map.reset(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "zs_ring", 0, 0, options.ring_bytes, nullptr));
+      ring.map.reset(
+          bpf_map_create(BPF_MAP_TYPE_RINGBUF, "zs_ring", 0, 0, options.ring_bytes, nullptr));
       if (!ring.map.valid()) {
-        return tl::unexpected(bpf_error(errno, "making a ring buffer of " + std::to_string(options.ring_bytes) +
+        return tl::unexpected(bpf_error(errno, "making a ring buffer of " +
+                                                   std::to_string(options.ring_bytes) +
                                                    " bytes (it must be a power of two)"));
       }
       const int inner = ring.map.get();
@@ -262,12 +270,13 @@ struct Capture::Impl {
         return tl::unexpected(bpf_error(errno, "reading a ring buffer"));
       }
     }
-    process_reader.reset(ring_buffer__new(maps.fd("process_ring"), on_process_record, &process_handler, nullptr));
+    process_reader.reset(
+        ring_buffer__new(maps.fd("process_ring"), on_process_record, &process_handler, nullptr));
     if (!process_reader) {
       return tl::unexpected(bpf_error(errno, "reading the ring buffer of process events"));
     }
-    void* mapped = ::mmap(nullptr, static_cast<size_t>(::getpagesize()), PROT_READ | PROT_WRITE, MAP_SHARED,
-                          maps.fd("control"), 0);
+    void* mapped = ::mmap(nullptr, static_cast<size_t>(::getpagesize()), PROT_READ | PROT_WRITE,
+                          MAP_SHARED, maps.fd("control"), 0);
     if (mapped == MAP_FAILED) {
       return tl::unexpected(bpf_error(errno, "mapping the control values"));
     }
@@ -276,7 +285,8 @@ struct Capture::Impl {
   }
 
   Status start_capture() {
-    // The maps are made by the object that is loaded first; the socket hooks come last, when the rings are there.
+    // The maps are made by the object that is loaded first; the socket hooks come last, when the
+    // rings are there.
     if (Status status = start(states, "sock_state", false); !status) {
       return status;
     }
@@ -289,9 +299,11 @@ struct Capture::Impl {
     if (Status status = start(muter, "mute", false); !status) {
       return status;
     }
-    // Loaded now and attached when wanted: every call that an event loop makes before that has no certain parent.
+    // Loaded now and attached when wanted: every call that an event loop makes before that has no
+    // certain parent.
     if (options.event_loop_ticks) {
-      // Without it calls of event loops stay roots; attach_ticks_if_wanted() says so when it matters.
+      // Without it calls of event loops stay roots; attach_ticks_if_wanted() says so when it
+      // matters.
       ticks_status = start(ticks, "tick", false);
     }
     Status first = fail(ErrorCode::kUnsupported, "not tried");
@@ -305,13 +317,14 @@ struct Capture::Impl {
     }
     if (kind == CaptureKind::kAuto) {
       if (Status status = start(syscalls, "syscall_exit"); !status) {
-        return tl::unexpected(
-            first.error().code == ErrorCode::kPermission ? first.error() : status.error());
+        return tl::unexpected(first.error().code == ErrorCode::kPermission ? first.error()
+                                                                           : status.error());
       }
       kind = CaptureKind::kSyscall;
     }
     if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
-      return tl::unexpected(bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
+      return tl::unexpected(
+          bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
     }
     if (const int error = process_bpf::attach(processes.get()); error != 0) {
       return tl::unexpected(bpf_error(-error, "attaching to the tracepoints of process creation"));
@@ -324,11 +337,12 @@ Capture::Capture(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Capture::~Capture() = default;
 
 Result<std::unique_ptr<Capture>> Capture::make(const CaptureOptions& options) {
-  if (options.head_bytes > ZS_HEAD_BYTES_MAX || options.tail_bytes > ZS_TAIL_BYTES_MAX || options.rings == 0 ||
-      options.rings > ZS_RINGS_MAX) {
+  if (options.head_bytes > ZS_HEAD_BYTES_MAX || options.tail_bytes > ZS_TAIL_BYTES_MAX ||
+      options.rings == 0 || options.rings > ZS_RINGS_MAX) {
     return fail(ErrorCode::kInvalidArgument,
                 "capture options: at most " + std::to_string(ZS_HEAD_BYTES_MAX) + " head bytes, " +
-                    std::to_string(ZS_TAIL_BYTES_MAX) + " tail bytes and 1 to " + std::to_string(ZS_RINGS_MAX) + " workers");
+                    std::to_string(ZS_TAIL_BYTES_MAX) + " tail bytes and 1 to " +
+                    std::to_string(ZS_RINGS_MAX) + " workers");
   }
   libbpf_set_print(collect_libbpf_message);
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -340,7 +354,9 @@ Result<std::unique_ptr<Capture>> Capture::make(const CaptureOptions& options) {
   return std::unique_ptr<Capture>(new Capture(std::move(impl)));
 }
 
-CaptureKind Capture::kind() const { return impl_->kind; }
+CaptureKind Capture::kind() const {
+  return impl_->kind;
+}
 
 Status Capture::select(uint32_t pid, ProcessTraits traits) {
   const int map = impl_->maps.fd("processes");
@@ -349,7 +365,8 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
     // A tentative entry's connections, if any, stay in the ring that they have.
     value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
   }
-  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_NO_TICKS);
+  value.flags &=
+      ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_NO_TICKS);
   if (traits.no_thread_context) {
     value.flags |= ZS_PROCESS_NO_CONTEXT;
   }
@@ -366,7 +383,8 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
 
 Status Capture::deselect(uint32_t pid) {
   if (bpf_map_delete_elem(impl_->maps.fd("processes"), &pid) != 0 && errno != ENOENT) {
-    return tl::unexpected(error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
+    return tl::unexpected(
+        error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
   }
   return {};
 }
@@ -380,10 +398,12 @@ Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHa
     if (ring.busy) {
       // Records came just now: more will gather without a wake-up, so look again soon.
       ring.busy = false;
-      ::usleep(std::min(static_cast<useconds_t>(timeout_ms) * 1000, gather_time(impl_->options.ring_bytes)));
+      ::usleep(std::min(static_cast<useconds_t>(timeout_ms) * 1000,
+                        gather_time(impl_->options.ring_bytes)));
       count = ring_buffer__consume(ring.reader.get());
     } else {
-      // From here on the first record wakes us. One that came in between is found by the look after the flag.
+      // From here on the first record wakes us. One that came in between is found by the look after
+      // the flag.
       *idle = 1;
       __sync_synchronize();
       count = ring_buffer__consume(ring.reader.get());
@@ -437,7 +457,9 @@ Result<bool> Capture::attach_ticks_if_wanted() {
   return true;
 }
 
-bool Capture::ticks_attached() const { return impl_->ticks_attached; }
+bool Capture::ticks_attached() const {
+  return impl_->ticks_attached;
+}
 
 std::span<const CounterDescription> counter_descriptions() {
   static constexpr std::array<CounterDescription, ZS_COUNTER_COUNT> kDescriptions = {{
@@ -473,7 +495,8 @@ std::vector<ProgramStatistics> Capture::programs() const {
       bpf_prog_info info{};
       __u32 size = sizeof(info);
       if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
-        result.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns, info.recursion_misses});
+        result.push_back(
+            {bpf_program__name(program), info.run_cnt, info.run_time_ns, info.recursion_misses});
       }
     }
   };
@@ -495,7 +518,8 @@ size_t Capture::process_count() const {
   const int map = impl_->maps.fd("processes");
   size_t count = 0;
   uint32_t key = 0;
-  for (int error = bpf_map_get_next_key(map, nullptr, &key); error == 0 && count < impl_->options.max_processes;
+  for (int error = bpf_map_get_next_key(map, nullptr, &key);
+       error == 0 && count < impl_->options.max_processes;
        error = bpf_map_get_next_key(map, &key, &key)) {
     ++count;
   }
@@ -525,17 +549,21 @@ Capability try_object(const char* name, const char* lost) {
 std::vector<Capability> probe_capabilities() {
   libbpf_set_print(collect_libbpf_message);
   std::vector<Capability> result;
-  result.push_back({"kernel BTF (/sys/kernel/btf/vmlinux)", ::access("/sys/kernel/btf/vmlinux", R_OK) == 0,
-                    "nothing can be captured without it; use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
+  result.push_back(
+      {"kernel BTF (/sys/kernel/btf/vmlinux)", ::access("/sys/kernel/btf/vmlinux", R_OK) == 0,
+       "nothing can be captured without it; use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
   if (result.back().available) {
     result.back().detail.clear();
   }
-  result.push_back(try_object<sock_length_bpf>("socket tracepoints (capture kind tracepoint, kernel 6.3+)",
-                                               "without them capture kind syscall is used, which costs every system call"));
+  result.push_back(try_object<sock_length_bpf>(
+      "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
+      "without them capture kind syscall is used, which costs every system call"));
   result.push_back(try_object<syscall_exit_bpf>("system call tracepoint (capture kind syscall)",
                                                 "without it kernels before 6.3 cannot be traced"));
-  result.push_back(try_object<sock_state_bpf>("TCP state tracepoint", "without it the ends of connections are not seen"));
-  result.push_back(try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
+  result.push_back(try_object<sock_state_bpf>("TCP state tracepoint",
+                                              "without it the ends of connections are not seen"));
+  result.push_back(
+      try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
   result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
                                         "without them outgoing calls of event loops stay roots"));
   return result;

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel side, loaded and attached: the only user of libbpf. A Capture is born attached and detaches everything when
-// destroyed; the kernel does the same when the process ends in any other way, because nothing is pinned.
+// The kernel side, loaded and attached: the only user of libbpf. A Capture is born attached and
+// detaches everything when destroyed; the kernel does the same when the process ends in any other
+// way, because nothing is pinned.
 #pragma once
 
 #include <atomic>
@@ -29,15 +30,18 @@ enum class CaptureKind : uint8_t {
 
 struct CaptureOptions {
   CaptureKind kind = CaptureKind::kAuto;
-  uint32_t head_bytes = 4096;      // per message, at most 8192
-  uint32_t tail_bytes = 128;       // per operation, at most 256
+  uint32_t head_bytes = 4096;       // per message, at most 8192
+  uint32_t tail_bytes = 128;        // per operation, at most 256
   uint32_t ring_bytes = 4U << 20U;  // of each ring; a power of two, at least one page
-  uint32_t rings = 1;              // one for each worker, at most 64
+  uint32_t rings = 1;               // one for each worker, at most 64
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
-  bool capture_new_programs = false;  // before on_exec decides about them: needed for selections that a new program may match
-  bool capture_new_listeners = false;  // the same for a process that begins to listen: for selections by port
-  bool event_loop_ticks = true;    // attach the hook on system calls when a selected event loop calls out
+  bool capture_new_programs = false;  // before on_exec decides about them: needed for selections
+                                      // that a new program may match
+  bool capture_new_listeners =
+      false;  // the same for a process that begins to listen: for selections by port
+  bool event_loop_ticks =
+      true;  // attach the hook on system calls when a selected event loop calls out
 };
 
 struct ProcessEvent {
@@ -51,14 +55,15 @@ struct ProcessEvent {
 // Flags of Capture::select.
 struct ProcessTraits {
   bool no_thread_context = false;  // threads say nothing about the request served (goroutines)
-  bool no_ticks = false;           // turns of its event loop say nothing: requests are handled in later turns (asyncio)
+  bool no_ticks =
+      false;  // turns of its event loop say nothing: requests are handled in later turns (asyncio)
 };
 
 struct ProgramStatistics {
   std::string name;
   uint64_t run_count = 0;
-  uint64_t run_time_ns = 0;         // only counted while BPF statistics are on
-  uint64_t recursion_misses = 0;    // events that the kernel skipped
+  uint64_t run_time_ns = 0;       // only counted while BPF statistics are on
+  uint64_t recursion_misses = 0;  // events that the kernel skipped
 };
 
 class Capture {
@@ -70,12 +75,14 @@ class Capture {
 
   [[nodiscard]] CaptureKind kind() const;  // the one in use; never kAuto
 
-  // Any thread. select() may be repeated to change traits; the ring of a process that has one stays.
+  // Any thread. select() may be repeated to change traits; the ring of a process that has one
+  // stays.
   Status select(uint32_t pid, ProcessTraits traits);
   Status deselect(uint32_t pid);
 
-  // The worker of `ring`. Hands out what is there; if there is nothing, waits for at most `timeout_ms`, and is woken by
-  // the first record. Returns the number of records. The bytes are valid during the call.
+  // The worker of `ring`. Hands out what is there; if there is nothing, waits for at most
+  // `timeout_ms`, and is woken by the first record. Returns the number of records. The bytes are
+  // valid during the call.
   using RecordHandler = std::function<void(std::span<const std::byte>)>;
   Result<size_t> poll_ring(uint32_t ring, int timeout_ms, const RecordHandler& handler);
 
@@ -86,8 +93,8 @@ class Capture {
   using ProcessEventHandler = std::function<void(const ProcessEvent&)>;
   Result<size_t> poll_processes(int timeout_ms, const ProcessEventHandler& handler);
 
-  // The watcher thread, now and then: attaches the hook for event loops' turns once one needs it. True when it was
-  // attached by this call.
+  // The watcher thread, now and then: attaches the hook for event loops' turns once one needs it.
+  // True when it was attached by this call.
   Result<bool> attach_ticks_if_wanted();
   [[nodiscard]] bool ticks_attached() const;
 
@@ -109,7 +116,8 @@ struct CounterDescription {
 // Of Capture::counters(), from bpf/abi/counters.def. Names that begin with "lost_" are losses.
 [[nodiscard]] std::span<const CounterDescription> counter_descriptions();
 
-// Counts and times all BPF programs of the host while it lives (kernel.bpf_stats_enabled); that costs each run about 20 ns.
+// Counts and times all BPF programs of the host while it lives (kernel.bpf_stats_enabled); that
+// costs each run about 20 ns.
 class StatisticsSwitch {
  public:
   static std::optional<StatisticsSwitch> turn_on();

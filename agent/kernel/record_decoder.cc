@@ -16,7 +16,8 @@ namespace zerospan::kernel {
 
 namespace {
 
-// The record as its struct, if all of it is there. Copied out: records in a file need not be aligned.
+// The record as its struct, if all of it is there. Copied out: records in a file need not be
+// aligned.
 template <typename Record>
 std::optional<Record> read_as(std::span<const std::byte> bytes) {
   Record record;
@@ -55,7 +56,8 @@ DecodeStatus decode_connection(std::span<const std::byte> bytes, ConnectionEvent
     case AF_UNIX: {
       connection.transport = model::Transport::kUnix;
       const char* path = reinterpret_cast<const char*>(record->unix_path);
-      // A name in the abstract namespace starts with a zero byte, shown as '@' like in /proc/net/unix.
+      // A name in the abstract namespace starts with a zero byte, shown as '@' like in
+      // /proc/net/unix.
       const bool abstract = path[0] == '\0' && path[1] != '\0';
       connection.local.address =
           abstract ? "@" + std::string(path + 1, strnlen(path + 1, ZS_UNIX_PATH_BYTES - 1))
@@ -105,7 +107,8 @@ DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& ev
   if (!record || bytes.size() != sizeof(*record) || record->kind > ZS_CLOSE_RESET) {
     return DecodeStatus::kMalformed;
   }
-  events.on_close(record->connection_id, {static_cast<model::CloseKind>(record->kind), record->time_ns});
+  events.on_close(record->connection_id,
+                  {static_cast<model::CloseKind>(record->kind), record->time_ns});
   return DecodeStatus::kOk;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Turns one record of the kernel side (bpf/abi/abi.h) into model values. Pure and total: any bytes give an event or a
-// refusal, never a read outside of them.
+// Turns one record of the kernel side (bpf/abi/abi.h) into model values. Pure and total: any bytes
+// give an event or a refusal, never a read outside of them.
 #pragma once
 
 #include <cstdint>

@@ -32,7 +32,8 @@ static_assert(sizeof(EntryHeader) == 8);
 
 }  // namespace
 
-Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(const std::string& path, uint64_t seed) {
+Result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(const std::string& path,
+                                                                 uint64_t seed) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   std::FILE* file = fd < 0 ? nullptr : ::fdopen(fd, "wb");
   if (file == nullptr) {
@@ -51,7 +52,8 @@ RecordingWriter::~RecordingWriter() {
 }
 
 void RecordingWriter::write(EntryType type, uint8_t ring, std::span<const std::byte> bytes) {
-  const EntryHeader header{static_cast<uint8_t>(type), ring, 0, static_cast<uint32_t>(bytes.size())};
+  const EntryHeader header{static_cast<uint8_t>(type), ring, 0,
+                           static_cast<uint32_t>(bytes.size())};
   zs_connection_record connection;
   if (type == EntryType::kRecord && bytes.size() == sizeof(connection)) {
     std::memcpy(&connection, bytes.data(), sizeof(connection));
@@ -75,7 +77,8 @@ Status RecordingWriter::close() {
   }
   file_ = nullptr;
   if (error_ != 0) {
-    return tl::unexpected(error_from_errno(error_, "writing the recording " + path_ + ", which is incomplete"));
+    return tl::unexpected(
+        error_from_errno(error_, "writing the recording " + path_ + ", which is incomplete"));
   }
   return {};
 }
@@ -88,21 +91,25 @@ Result<std::unique_ptr<RecordingReader>> RecordingReader::open(const std::string
   std::unique_ptr<RecordingReader> reader(new RecordingReader(path, file));
   std::array<char, 64> line{};
   int version = 0;
-  if (std::fgets(line.data(), line.size(), file) == nullptr || !std::string_view(line.data()).starts_with(kMagic) ||
+  if (std::fgets(line.data(), line.size(), file) == nullptr ||
+      !std::string_view(line.data()).starts_with(kMagic) ||
       std::sscanf(line.data() + kMagic.size(), "%d", &version) != 1 ||
       std::fread(&reader->seed_, sizeof(reader->seed_), 1, file) != 1) {
     return fail(ErrorCode::kMalformed, path + " is not a zerospan recording");
   }
   if (version != ZS_ABI_VERSION) {
-    return fail(ErrorCode::kUnsupported, path + " has records of version " + std::to_string(version) +
-                                             ", this zerospan replays version " + std::to_string(ZS_ABI_VERSION) +
-                                             ": replay it with the release that made it");
+    return fail(ErrorCode::kUnsupported,
+                path + " has records of version " + std::to_string(version) +
+                    ", this zerospan replays version " + std::to_string(ZS_ABI_VERSION) +
+                    ": replay it with the release that made it");
   }
   reader->buffer_ = std::make_unique<std::byte[]>(kMaxEntryBytes);
   return reader;
 }
 
-RecordingReader::~RecordingReader() { std::fclose(file_); }
+RecordingReader::~RecordingReader() {
+  std::fclose(file_);
+}
 
 Result<bool> RecordingReader::next(Entry& entry) {
   EntryHeader header{};
@@ -111,9 +118,11 @@ Result<bool> RecordingReader::next(Entry& entry) {
     truncated_ = got != 0;
     return false;
   }
-  if (header.type < static_cast<uint8_t>(EntryType::kRecord) || header.type > static_cast<uint8_t>(EntryType::kEnd) ||
-      header.ring >= ZS_RINGS_MAX || header.length > kMaxEntryBytes) {
-    return fail(ErrorCode::kMalformed, path_ + " is damaged near byte " + std::to_string(std::ftell(file_)));
+  if (header.type < static_cast<uint8_t>(EntryType::kRecord) ||
+      header.type > static_cast<uint8_t>(EntryType::kEnd) || header.ring >= ZS_RINGS_MAX ||
+      header.length > kMaxEntryBytes) {
+    return fail(ErrorCode::kMalformed,
+                path_ + " is damaged near byte " + std::to_string(std::ftell(file_)));
   }
   if (std::fread(buffer_.get(), 1, header.length, file_) != header.length) {
     truncated_ = true;

@@ -1,12 +1,13 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A run's records in a file: everything that decides the spans, so that a replay needs no kernel, no privilege and no
-// traced program. The file holds what the traced programs sent (message heads): treat it as secret.
+// A run's records in a file: everything that decides the spans, so that a replay needs no kernel,
+// no privilege and no traced program. The file holds what the traced programs sent (message heads):
+// treat it as secret.
 //
-// Format: the line "zerospan recording N\n" (N = ZS_ABI_VERSION), a 64-bit seed, then entries until the end of the file:
-// type (u8), ring (u8), two zero bytes, length (u32), then that many bytes. All little-endian. A file that ends inside an
-// entry was cut off: the whole entries are good.
+// Format: the line "zerospan recording N\n" (N = ZS_ABI_VERSION), a 64-bit seed, then entries until
+// the end of the file: type (u8), ring (u8), two zero bytes, length (u32), then that many bytes.
+// All little-endian. A file that ends inside an entry was cut off: the whole entries are good.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +51,8 @@ class RecordingWriter {
   [[nodiscard]] uint64_t entries() const { return entries_; }
 
  private:
-  explicit RecordingWriter(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+  explicit RecordingWriter(std::string path, std::FILE* file)
+      : path_(std::move(path)), file_(file) {}
 
   std::string path_;
   std::FILE* file_;
@@ -59,8 +61,8 @@ class RecordingWriter {
   int error_ = 0;
 };
 
-// Reads entry after entry. Single-threaded. Any bytes are read safely; an entry longer than any that is written ends the
-// reading with an error.
+// Reads entry after entry. Single-threaded. Any bytes are read safely; an entry longer than any
+// that is written ends the reading with an error.
 class RecordingReader {
  public:
   static Result<std::unique_ptr<RecordingReader>> open(const std::string& path);

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Owns a libbpf skeleton: destroyed with all its links. Move-only. `Skeleton` is a generated struct whose static member
-// functions open and destroy it.
+// Owns a libbpf skeleton: destroyed with all its links. Move-only. `Skeleton` is a generated struct
+// whose static member functions open and destroy it.
 #pragma once
 
 #include <memory>

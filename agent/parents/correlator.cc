@@ -15,7 +15,9 @@ namespace {
 constexpr uint64_t kSpanIdSalt = 0x7370616e;
 constexpr uint64_t kTraceIdSalt = 0x74726163;
 
-uint64_t non_zero(uint64_t value) { return value == 0 ? 1 : value; }
+uint64_t non_zero(uint64_t value) {
+  return value == 0 ? 1 : value;
+}
 
 }  // namespace
 
@@ -23,10 +25,12 @@ size_t Correlator::ExchangeKeyHash::operator()(const ExchangeKey& key) const {
   return mix64(key.connection_id, key.sequence);
 }
 
-Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators, sampling::Sampler sampler)
+Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators,
+                       sampling::Sampler sampler)
     : options_(options), propagators_(std::move(propagators)), sampler_(std::move(sampler)) {}
 
-void Correlator::on_request(const model::Connection& connection, const protocols::RequestStart& start) {
+void Correlator::on_request(const model::Connection& connection,
+                            const protocols::RequestStart& start) {
   if (start.role == model::Role::kServer) {
     start_server(connection, start);
   } else {
@@ -55,7 +59,8 @@ Identity Correlator::remote_child(model::RemoteContext&& remote) const {
   return identity;
 }
 
-void Correlator::start_server(const model::Connection& connection, const protocols::RequestStart& start) {
+void Correlator::start_server(const model::Connection& connection,
+                              const protocols::RequestStart& start) {
   Identity identity;
   std::optional<model::RemoteContext> remote;
   if (start.http != nullptr) {
@@ -71,9 +76,10 @@ void Correlator::start_server(const model::Connection& connection, const protoco
     identity.trace_id = new_trace_id(connection.id, start.sequence);
     identity.sampled = sampler_.sample(identity.trace_id, std::nullopt);
   }
-  // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's id itself. Requests
-  // that were read together share it; the first of them has it.
-  const bool owns_id = start.request_id != 0 && start.batch_index == 0 && !requests_.contains(start.request_id);
+  // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's
+  // id itself. Requests that were read together share it; the first of them has it.
+  const bool owns_id =
+      start.request_id != 0 && start.batch_index == 0 && !requests_.contains(start.request_id);
   identity.span_id = model::SpanId::from_u64(
       owns_id ? start.request_id
               : non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
@@ -108,8 +114,9 @@ bool Correlator::alone(const Request& request) const {
   return request.open && count != open_by_pid_.end() && count->second == 1;
 }
 
-const Correlator::Request* Correlator::find_parent(const model::Connection& connection, const protocols::RequestStart& start,
-                                                   const std::optional<model::RemoteContext>& sent) {
+const Correlator::Request* Correlator::find_parent(
+    const model::Connection& connection, const protocols::RequestStart& start,
+    const std::optional<model::RemoteContext>& sent) {
   using model::Evidence;
   if (start.evidence == Evidence::kNone || start.request_id == 0) {
     ++counters_.roots_without_evidence;
@@ -125,15 +132,18 @@ const Correlator::Request* Correlator::find_parent(const model::Connection& conn
     ++counters_.roots_request_over;
     return nullptr;
   }
-  // A child process (CGI) may call for the request that its parent process reads; nothing else crosses processes.
-  const bool same_process = request.pid == connection.pid || start.evidence == Evidence::kCreatingThread;
+  // A child process (CGI) may call for the request that its parent process reads; nothing else
+  // crosses processes.
+  const bool same_process =
+      request.pid == connection.pid || start.evidence == Evidence::kCreatingThread;
   bool certain = same_process && !request.overlapped;
   switch (start.evidence) {
     case Evidence::kThread:
     case Evidence::kTick:
     case Evidence::kTickResponse:
       break;
-    case Evidence::kTickSameConnection:  // a pool may hand the freed connection to whoever queued for it
+    case Evidence::kTickSameConnection:  // a pool may hand the freed connection to whoever queued
+                                         // for it
     case Evidence::kCreatingThread:      // a pool's thread goes on to serve others
       certain = certain && alone(request);
       break;
@@ -142,7 +152,8 @@ const Correlator::Request* Correlator::find_parent(const model::Connection& conn
       certain = false;
       break;
   }
-  // A program that forwards its caller's context as it came has said itself which request this call belongs to.
+  // A program that forwards its caller's context as it came has said itself which request this call
+  // belongs to.
   if (!certain && same_process && sent && sent->trace_id == request.trace_id &&
       sent->span_id == request.caller_span_id) {
     ++counters_.parents_by_header;
@@ -166,7 +177,8 @@ const Correlator::Request* Correlator::find_parent(const model::Connection& conn
   return &request;
 }
 
-void Correlator::start_client(const model::Connection& connection, const protocols::RequestStart& start) {
+void Correlator::start_client(const model::Connection& connection,
+                              const protocols::RequestStart& start) {
   Identity identity;
   std::optional<model::RemoteContext> sent;
   if (start.http != nullptr) {
@@ -198,7 +210,8 @@ void Correlator::start_client(const model::Connection& connection, const protoco
   open_.insert_or_assign({connection.id, start.sequence}, OpenExchange{std::move(identity), 0});
 }
 
-std::optional<Identity> Correlator::on_exchange(const model::Connection& connection, const model::Exchange& exchange) {
+std::optional<Identity> Correlator::on_exchange(const model::Connection& connection,
+                                                const model::Exchange& exchange) {
   const auto found = open_.find({connection.id, exchange.sequence});
   if (found == open_.end()) {
     return std::nullopt;
@@ -215,11 +228,14 @@ std::optional<Identity> Correlator::on_exchange(const model::Connection& connect
   return std::move(open.identity);
 }
 
-void Correlator::end_request(const model::Connection& connection, const model::Exchange& exchange, uint64_t request_id) {
-  if (const auto state = connections_.find(connection.id); state != connections_.end() && --state->second.open == 0) {
+void Correlator::end_request(const model::Connection& connection, const model::Exchange& exchange,
+                             uint64_t request_id) {
+  if (const auto state = connections_.find(connection.id);
+      state != connections_.end() && --state->second.open == 0) {
     connections_.erase(state);
   }
-  if (const auto count = open_by_pid_.find(connection.pid); count != open_by_pid_.end() && --count->second == 0) {
+  if (const auto count = open_by_pid_.find(connection.pid);
+      count != open_by_pid_.end() && --count->second == 0) {
     open_by_pid_.erase(count);
   }
   const auto request = requests_.find(request_id);

@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Decides for every exchange which trace and which parent its span has, and whether it is kept: from what the kernel knew
-// about the thread, and from the context that came on the wire. The rule above all: a wrong parent is worse than none. Where
-// the evidence allows more than one request, the span becomes a root and a counter goes up.
+// Decides for every exchange which trace and which parent its span has, and whether it is kept:
+// from what the kernel knew about the thread, and from the context that came on the wire. The rule
+// above all: a wrong parent is worse than none. Where the evidence allows more than one request,
+// the span becomes a root and a counter goes up.
 //
-// One per worker thread, not thread-safe. All exchanges of a process tree come to the same worker, in the order in which
-// they happened. Ids are derived from the records and from a seed, so a replay gives the same.
+// One per worker thread, not thread-safe. All exchanges of a process tree come to the same worker,
+// in the order in which they happened. Ids are derived from the records and from a seed, so a
+// replay gives the same.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +36,7 @@ struct Identity {
 };
 
 struct CorrelatorOptions {
-  uint64_t seed = 0;            // of the ids that are made here; random per run, stored in recordings
+  uint64_t seed = 0;  // of the ids that are made here; random per run, stored in recordings
   size_t max_requests = 16384;  // ended requests that are remembered for late evidence
 };
 
@@ -43,23 +45,26 @@ struct CorrelatorCounters {
   uint64_t parents_by_thread = 0;
   uint64_t parents_by_tick = 0;
   uint64_t parents_by_creating_thread = 0;
-  uint64_t parents_by_header = 0;      // the program sent a context of its own
-  uint64_t remote_parents = 0;         // server spans that continue a caller's trace
+  uint64_t parents_by_header = 0;  // the program sent a context of its own
+  uint64_t remote_parents = 0;     // server spans that continue a caller's trace
   uint64_t roots_without_evidence = 0;
   uint64_t roots_ambiguous = 0;        // more than one request could have made the call
   uint64_t roots_request_over = 0;     // the request had been answered by then
   uint64_t roots_request_unknown = 0;  // the request's records were lost, or it was forgotten
-  uint64_t evidence_contradicted = 0;  // the header that was sent names another trace than the kernel's evidence
-  uint64_t not_sampled = 0;            // exchanges
+  uint64_t evidence_contradicted =
+      0;  // the header that was sent names another trace than the kernel's evidence
+  uint64_t not_sampled = 0;  // exchanges
 };
 
 class Correlator {
  public:
-  Correlator(CorrelatorOptions options, propagation::Propagators propagators, sampling::Sampler sampler);
+  Correlator(CorrelatorOptions options, propagation::Propagators propagators,
+             sampling::Sampler sampler);
 
   void on_request(const model::Connection& connection, const protocols::RequestStart& start);
   // The identity of a kept exchange's span; nullopt if the sampler dropped its trace.
-  [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection, const model::Exchange& exchange);
+  [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection,
+                                                    const model::Exchange& exchange);
 
   [[nodiscard]] const CorrelatorCounters& counters() const { return counters_; }
   // Requests, exchanges, connections and processes that are remembered now.
@@ -75,7 +80,8 @@ class Correlator {
     model::SpanId caller_span_id;  // what the caller named as its span; invalid if nothing
     bool sampled = true;
     bool open = true;
-    // Requests that were in progress on one connection at once cannot be told apart by the thread that serves them.
+    // Requests that were in progress on one connection at once cannot be told apart by the thread
+    // that serves them.
     bool overlapped = false;
     uint64_t end_ns = 0;
     uint32_t pid = 0;
@@ -101,12 +107,14 @@ class Correlator {
   void start_server(const model::Connection& connection, const protocols::RequestStart& start);
   void start_client(const model::Connection& connection, const protocols::RequestStart& start);
   // `sent`: the context in the call's own headers, if any.
-  [[nodiscard]] const Request* find_parent(const model::Connection& connection, const protocols::RequestStart& start,
+  [[nodiscard]] const Request* find_parent(const model::Connection& connection,
+                                           const protocols::RequestStart& start,
                                            const std::optional<model::RemoteContext>& sent);
   [[nodiscard]] bool alone(const Request& request) const;
   [[nodiscard]] model::TraceId new_trace_id(uint64_t a, uint64_t b) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
-  void end_request(const model::Connection& connection, const model::Exchange& exchange, uint64_t request_id);
+  void end_request(const model::Connection& connection, const model::Exchange& exchange,
+                   uint64_t request_id);
   void forget_old();
 
   CorrelatorOptions options_;

@@ -14,7 +14,8 @@ namespace http1_entry {
 bool detect(model::Direction direction, std::string_view first_bytes) {
   return http1::detect(direction, first_bytes) != http1::Detection::kNo;
 }
-std::unique_ptr<ConnectionParser> make(const model::Connection& connection, ParserCounters* counters) {
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
   return std::make_unique<http1::Connection>(connection, http1::Options{}, counters);
 }
 }  // namespace http1_entry
@@ -27,6 +28,8 @@ constexpr auto kProtocols = std::to_array<Protocol>({
 
 }  // namespace
 
-std::span<const Protocol> all_protocols() { return kProtocols; }
+std::span<const Protocol> all_protocols() {
+  return kProtocols;
+}
 
 }  // namespace zerospan::protocols

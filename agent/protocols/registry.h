@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The protocols that zerospan follows, as an explicit table made from bpf/abi/protocols.def. Immutable.
+// The protocols that zerospan follows, as an explicit table made from bpf/abi/protocols.def.
+// Immutable.
 #pragma once
 
 #include <array>
@@ -18,7 +19,8 @@ struct Protocol {
   // Could these first bytes of a direction be this protocol's? False is final.
   bool (*detect)(model::Direction direction, std::string_view first_bytes);
   // `counters` outlives the parser and is written by the calling thread only.
-  std::unique_ptr<ConnectionParser> (*make)(const model::Connection& connection, ParserCounters* counters);
+  std::unique_ptr<ConnectionParser> (*make)(const model::Connection& connection,
+                                            ParserCounters* counters);
 };
 
 // In the order in which they are asked.

@@ -2,12 +2,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * What the kernel side and the agent share: the records in the ring buffers, the values of maps that both write, and the
- * settings in read-only data. Fixed-width fields, natural alignment, named padding, no pointers. tests/structure compares
- * the layout in the built objects' BTF with the C++ compiler's.
+ * What the kernel side and the agent share: the records in the ring buffers, the values of maps
+ * that both write, and the settings in read-only data. Fixed-width fields, natural alignment, named
+ * padding, no pointers. tests/structure compares the layout in the built objects' BTF with the C++
+ * compiler's.
  *
- * Change rule: enumerators are append-only with explicit numbers. Any other change raises ZS_ABI_VERSION, which the agent
- * checks when it loads an object and when it replays a recording.
+ * Change rule: enumerators are append-only with explicit numbers. Any other change raises
+ * ZS_ABI_VERSION, which the agent checks when it loads an object and when it replays a recording.
  */
 #pragma once
 
@@ -58,11 +59,13 @@ enum zs_close_kind {
 };
 
 enum zs_process_event {
-  ZS_PROCESS_FORK = 1, /* tgid is the child's; only of a process that has an entry in the map of processes */
+  ZS_PROCESS_FORK =
+      1, /* tgid is the child's; only of a process that has an entry in the map of processes */
   ZS_PROCESS_EXEC = 2,
-  ZS_PROCESS_EXIT = 3, /* the last thread is gone; only of a process that has an entry */
+  ZS_PROCESS_EXIT = 3,   /* the last thread is gone; only of a process that has an entry */
   ZS_PROCESS_LISTEN = 4, /* a TCP socket of tgid listens on port */
-  ZS_PROCESS_TICKS_WANTED = 5, /* an event loop of tgid calls out: zs_control.ticks_wanted was set */
+  ZS_PROCESS_TICKS_WANTED =
+      5, /* an event loop of tgid calls out: zs_control.ticks_wanted was set */
 };
 
 struct zs_record_header {
@@ -76,16 +79,17 @@ struct zs_connection_record {
   __u64 connection_id;
   __u64 time_ns; /* CLOCK_MONOTONIC, as all times here */
   __u32 tgid;
-  __u16 family;     /* AF_INET, AF_INET6 or AF_UNIX */
-  __u8 role;        /* enum zs_role */
+  __u16 family; /* AF_INET, AF_INET6 or AF_UNIX */
+  __u8 role;    /* enum zs_role */
   __u8 seen_from_start;
   __u16 local_port; /* host byte order */
   __u16 peer_port;
   __u32 reserved;
-  __u64 socket; /* its key in the map of connections, to mute it; zero in recordings */
+  __u64 socket;           /* its key in the map of connections, to mute it; zero in recordings */
   __u8 local_address[16]; /* network byte order; IPv4 in the first four bytes */
   __u8 peer_address[16];
-  __u8 unix_path[ZS_UNIX_PATH_BYTES]; /* of the server's socket; zero-terminated unless full; empty if unnamed */
+  __u8 unix_path[ZS_UNIX_PATH_BYTES]; /* of the server's socket; zero-terminated unless full; empty
+                                         if unnamed */
   __u32 reserved2;
 };
 
@@ -97,7 +101,8 @@ struct zs_data_record {
   __u64 offset;      /* of the first byte in this direction's stream */
   __u64 request_id;
   __u32 thread_id;
-  __u32 byte_count; /* bytes that the operation moved; of them head_bytes and then tail_bytes follow this struct */
+  __u32 byte_count; /* bytes that the operation moved; of them head_bytes and then tail_bytes follow
+                       this struct */
   __u32 head_bytes;
   __u32 tail_bytes;
   __u8 direction; /* enum zs_direction */
@@ -123,18 +128,23 @@ struct zs_process_record {
   __u8 reserved[5];
 };
 
-/* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture. */
+/* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture.
+ */
 enum zs_process_flags {
   ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
-  ZS_PROCESS_NO_CONTEXT = 2, /* a thread says nothing about the request that it serves (goroutines) */
-  /* The runtime reads a request in one turn of its loop and handles it in a later one (asyncio): turns prove nothing. */
+  ZS_PROCESS_NO_CONTEXT =
+      2, /* a thread says nothing about the request that it serves (goroutines) */
+  /* The runtime reads a request in one turn of its loop and handles it in a later one (asyncio):
+     turns prove nothing. */
   ZS_PROCESS_NO_TICKS = 8,
-  ZS_PROCESS_EVENT_LOOP = 4, /* set by the kernel side: it read a request from a socket in an epoll set */
+  ZS_PROCESS_EVENT_LOOP =
+      4, /* set by the kernel side: it read a request from a socket in an epoll set */
 };
 
 struct zs_process {
   __u32 flags; /* enum zs_process_flags */
-  __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree shares one */
+  __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree
+                  shares one */
 };
 
 /* Argument of the program that mutes a connection. */

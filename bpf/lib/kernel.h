@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * The kernel types that the probes touch, as CO-RE flavours: only the fields that are read, relocated by libbpf to the
- * running kernel's layout. Field names are those of include/linux/ in kernel 6.x; what was renamed or came later is
- * guarded by bpf_core_field_exists where it is read.
+ * The kernel types that the probes touch, as CO-RE flavours: only the fields that are read,
+ * relocated by libbpf to the running kernel's layout. Field names are those of include/linux/ in
+ * kernel 6.x; what was renamed or came later is guarded by bpf_core_field_exists where it is read.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
-#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -41,22 +41,22 @@ struct inode {
 };
 
 struct file {
-  struct inode *f_inode;
+  struct inode* f_inode;
   unsigned int f_flags;
-  void *private_data;
-  void *f_ep; /* include/linux/fs.h: non-null while the file is in an epoll set (5.11+) */
+  void* private_data;
+  void* f_ep; /* include/linux/fs.h: non-null while the file is in an epoll set (5.11+) */
 };
 
 struct socket {
-  struct file *file;
-  struct sock *sk;
+  struct file* file;
+  struct sock* sk;
 };
 
 struct sock {
   struct sock_common __sk_common;
   __u8 sk_shutdown;
   __u16 sk_type;
-  struct socket *sk_socket;
+  struct socket* sk_socket;
   int sk_err;
 };
 
@@ -64,8 +64,9 @@ struct tcp_sock {
   __u64 bytes_received; /* data that arrived in order */
   __u64 bytes_sent;
   __u32 rcv_nxt;
-  __u32 copied_seq; /* up to where the program has read */
-  __u64 tcp_wstamp_ns; /* include/linux/tcp.h: departure time of the last sent packet, CLOCK_MONOTONIC */
+  __u32 copied_seq;    /* up to where the program has read */
+  __u64 tcp_wstamp_ns; /* include/linux/tcp.h: departure time of the last sent packet,
+                          CLOCK_MONOTONIC */
 };
 
 struct sockaddr_un {
@@ -80,17 +81,17 @@ struct unix_address {
 
 struct unix_sock {
   struct sock sk;
-  struct unix_address *addr;
-  struct sock *peer;
+  struct unix_address* addr;
+  struct sock* peer;
 };
 
 struct fdtable {
   unsigned int max_fds;
-  struct file **fd;
+  struct file** fd;
 };
 
 struct files_struct {
-  struct fdtable *fdt;
+  struct fdtable* fdt;
 };
 
 typedef struct {
@@ -110,9 +111,9 @@ struct task_struct {
   unsigned int flags;
   int pid;
   int tgid;
-  struct task_struct *real_parent;
-  struct files_struct *files;
-  struct signal_struct *signal;
+  struct task_struct* real_parent;
+  struct files_struct* files;
+  struct signal_struct* signal;
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -128,9 +129,10 @@ struct pt_regs {
 #pragma clang attribute pop
 
 /*
- * A field of a socket, or of what it points to. Where the verifier knows the pointer's type, as of the arguments of tp_btf
- * programs, this is a plain load (a nanosecond; a bad address reads as zero). A probe that has found the address by itself
- * defines ZS_SOCKET_BY_ADDRESS before its includes, and pays for a helper call.
+ * A field of a socket, or of what it points to. Where the verifier knows the pointer's type, as of
+ * the arguments of tp_btf programs, this is a plain load (a nanosecond; a bad address reads as
+ * zero). A probe that has found the address by itself defines ZS_SOCKET_BY_ADDRESS before its
+ * includes, and pays for a helper call.
  */
 #ifdef ZS_SOCKET_BY_ADDRESS
 #define zs_read(pointer, field) BPF_CORE_READ(pointer, field)
@@ -138,7 +140,8 @@ struct pt_regs {
 #define zs_read(pointer, field) ((pointer)->field)
 #endif
 
-/* include/linux/socket.h, include/net/tcp_states.h, include/linux/sched.h, include/uapi/asm-generic/fcntl.h */
+/* include/linux/socket.h, include/net/tcp_states.h, include/linux/sched.h,
+ * include/uapi/asm-generic/fcntl.h */
 #define ZS_AF_UNIX 1
 #define ZS_AF_INET 2
 #define ZS_AF_INET6 10

@@ -3,7 +3,8 @@
 
 /*
  * System call numbers and register names of the processor that the probes are built for. x86-64:
- * arch/x86/entry/syscalls/syscall_64.tbl; the fourth argument is in r10 (arch/x86/entry/entry_64.S).
+ * arch/x86/entry/syscalls/syscall_64.tbl; the fourth argument is in r10
+ * (arch/x86/entry/entry_64.S).
  */
 #pragma once
 
@@ -28,7 +29,9 @@
 #define ZS_NR_EPOLL_PWAIT 281
 #define ZS_NR_EPOLL_PWAIT2 441
 
-#define ZS_TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: the task is in a 32-bit system call */
+#define ZS_TS_COMPAT                                                           \
+  2 /* arch/x86/include/asm/thread_info.h: the task is in a 32-bit system call \
+     */
 
 struct zs_syscall {
   __s64 number;
@@ -39,7 +42,8 @@ struct zs_syscall {
 };
 
 /* `regs` and `task` below must have a type that the verifier knows: plain loads. */
-static __always_inline void zs_syscall__from_regs(struct zs_syscall *call, const struct pt_regs *regs) {
+static __always_inline void zs_syscall__from_regs(struct zs_syscall* call,
+                                                  const struct pt_regs* regs) {
   call->number = (__s64)regs->orig_ax;
   call->argument0 = regs->di;
   call->argument1 = regs->si;
@@ -47,7 +51,7 @@ static __always_inline void zs_syscall__from_regs(struct zs_syscall *call, const
   call->argument3 = regs->r10;
 }
 
-static __always_inline bool zs_syscall__is_compat(const struct task_struct *task) {
+static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {
   return task->thread_info.status & ZS_TS_COMPAT;
 }
 

@@ -13,31 +13,32 @@ enum zs_connection_state {
 
 struct zs_connection {
   __u64 id;
-  __u64 inode;           /* of the socket's file, Unix sockets only: tells a new socket at the same address */
-  __u64 offset[2];       /* bytes seen, by enum zs_direction */
+  __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
+  __u64 offset[2]; /* bytes seen, by enum zs_direction */
   __u64 last_send_ns;
-  __u64 request_id;      /* server: the request being read or answered; client: the one that the last send was for */
+  __u64 request_id; /* server: the request being read or answered; client: the one that the last
+                       send was for */
   __u64 origin_request_id; /* client: what was current in the thread that called connect() */
-  __u32 head_budget[2];  /* bytes of the current message that may still be captured */
+  __u32 head_budget[2];    /* bytes of the current message that may still be captured */
   __u32 ring;
-  __u8 state;            /* enum zs_connection_state; the agent writes ZS_CONNECTION_MUTED */
-  __u8 role;             /* enum zs_role */
-  __u8 last_direction;   /* enum zs_direction, or 2 before the first operation */
+  __u8 state;          /* enum zs_connection_state; the agent writes ZS_CONNECTION_MUTED */
+  __u8 role;           /* enum zs_role */
+  __u8 last_direction; /* enum zs_direction, or 2 before the first operation */
   __u8 sniffs_left;
-  __u8 announced;        /* the connection record is in the ring */
+  __u8 announced; /* the connection record is in the ring */
   __u8 seen_from_start;
-  __u8 loop;             /* enum zs_loop, once it was seen to be in an epoll set */
-  __u8 origin_evidence;  /* enum zs_evidence at connect() */
+  __u8 loop;            /* enum zs_loop, once it was seen to be in an epoll set */
+  __u8 origin_evidence; /* enum zs_evidence at connect() */
   __u8 connect_seen;
   __u8 receive_closed;
-  __u16 family;          /* AF_INET, AF_INET6 or AF_UNIX */
+  __u16 family; /* AF_INET, AF_INET6 or AF_UNIX */
 };
 
 /*
- * Connections of selected processes, by the address of their struct sock. Entries go when the TCP state becomes CLOSE, at
- * end of stream for Unix sockets, and by the agent for those that stayed unused. A hash without LRU: eviction would tear a
- * connection's accounting apart without a word. Not preallocated: sized for the worst, paid for by use. The agent sets
- * max_entries.
+ * Connections of selected processes, by the address of their struct sock. Entries go when the TCP
+ * state becomes CLOSE, at end of stream for Unix sockets, and by the agent for those that stayed
+ * unused. A hash without LRU: eviction would tear a connection's accounting apart without a word.
+ * Not preallocated: sized for the worst, paid for by use. The agent sets max_entries.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -6,7 +6,8 @@
 #include "bpf/lib/kernel.h"
 
 /*
- * One value, mapped into the agent's memory, so that neither side makes a system call to signal the other.
+ * One value, mapped into the agent's memory, so that neither side makes a system call to signal the
+ * other.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -16,7 +17,7 @@ struct {
   __type(value, struct zs_control);
 } control SEC(".maps");
 
-static __always_inline struct zs_control *control__get(void) {
+static __always_inline struct zs_control* control__get(void) {
   __u32 key = 0;
   return bpf_map_lookup_elem(&control, &key);
 }

@@ -6,7 +6,8 @@
 #include "bpf/lib/kernel.h"
 
 /*
- * Per-CPU counters, by enum zs_counter: an increment needs no atomic operation and shares no cache line.
+ * Per-CPU counters, by enum zs_counter: an increment needs no atomic operation and shares no cache
+ * line.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -17,7 +18,7 @@ struct {
 
 static __always_inline void counters__add(enum zs_counter counter) {
   __u32 key = counter;
-  __u64 *value = bpf_map_lookup_elem(&counters, &key);
+  __u64* value = bpf_map_lookup_elem(&counters, &key);
   if (value) {
     *value += 1;
   }

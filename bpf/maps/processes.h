@@ -6,10 +6,11 @@
 #include "bpf/lib/kernel.h"
 
 /*
- * The selected processes. Looked up at every socket operation of the host, so a process that is not here costs just
- * that. The agent adds and removes; fork copies the parent's entry. A hash without LRU: eviction would silently end the
- * tracing of a process. Not preallocated (needs 6.1 in tracing programs; the agent clears the flag before that): most
- * hosts use a small part. The agent sets max_entries.
+ * The selected processes. Looked up at every socket operation of the host, so a process that is not
+ * here costs just that. The agent adds and removes; fork copies the parent's entry. A hash without
+ * LRU: eviction would silently end the tracing of a process. Not preallocated (needs 6.1 in tracing
+ * programs; the agent clears the flag before that): most hosts use a small part. The agent sets
+ * max_entries.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -11,7 +11,8 @@ struct zs_iovec {
   __u64 length;
 };
 
-/* Where an operation's bytes are: `count` buffers, of which the first two are read, and the array in the program's memory. */
+/* Where an operation's bytes are: `count` buffers, of which the first two are read, and the array
+ * in the program's memory. */
 struct zs_buffers {
   struct zs_iovec front[2];
   __u64 iov;
@@ -20,7 +21,7 @@ struct zs_buffers {
 
 /* What the copy loop is to do, as positions in the operation's bytes, and where it stands. */
 struct zs_copy_position {
-  __u64 end;         /* of the operation */
+  __u64 end; /* of the operation */
   __u64 head_end;
   __u64 tail_start;
   __u64 position;    /* of the current buffer */
@@ -30,12 +31,13 @@ struct zs_copy_position {
 };
 
 /*
- * Room to look at one operation and to build its data record, which is larger than the BPF stack. The bytes area is twice
- * the maximum so that the verifier can bound an offset and a length apart. State of loops lives here and not on the stack:
- * the verifier does not track values in maps, so the states after each turn are equal to it.
+ * Room to look at one operation and to build its data record, which is larger than the BPF stack.
+ * The bytes area is twice the maximum so that the verifier can bound an offset and a length apart.
+ * State of loops lives here and not on the stack: the verifier does not track values in maps, so
+ * the states after each turn are equal to it.
  *
- * Tracepoint programs run without preemption, and only those in process context use this: one slot per CPU is enough, and
- * one per direction guards against a nested send.
+ * Tracepoint programs run without preemption, and only those in process context use this: one slot
+ * per CPU is enough, and one per direction guards against a nested send.
  */
 #define ZS_SCRATCH_BYTES (2 * (ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX))
 
@@ -53,4 +55,6 @@ struct {
   __type(value, struct zs_scratch);
 } scratch SEC(".maps");
 
-static __always_inline struct zs_scratch *scratch__get(__u32 slot) { return bpf_map_lookup_elem(&scratch, &slot); }
+static __always_inline struct zs_scratch* scratch__get(__u32 slot) {
+  return bpf_map_lookup_elem(&scratch, &slot);
+}

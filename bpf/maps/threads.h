@@ -9,7 +9,8 @@
 enum zs_loop {
   ZS_LOOP_NONE = 0,  /* read from a blocking socket: the thread serves it until the response ends */
   ZS_LOOP_EPOLL = 1, /* until the next epoll_wait */
-  ZS_LOOP_POLL = 2,  /* non-blocking, in no epoll set: until the next poll or select of several descriptors */
+  ZS_LOOP_POLL =
+      2, /* non-blocking, in no epoll set: until the next poll or select of several descriptors */
 };
 
 struct zs_thread {
@@ -21,8 +22,9 @@ struct zs_thread {
 };
 
 /*
- * Which request a thread serves. Entries go when the thread exits. A hash without LRU: an evicted entry would only lose a
- * parent, but a full table must be counted. Not preallocated: bounded by the threads that serve requests.
+ * Which request a thread serves. Entries go when the thread exits. A hash without LRU: an evicted
+ * entry would only lose a parent, but a full table must be counted. Not preallocated: bounded by
+ * the threads that serve requests.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Copies the interesting bytes of one socket operation out of the program's memory: the first head_want bytes, and the
- * last bytes, whatever buffers they lie in.
+ * Copies the interesting bytes of one socket operation out of the program's memory: the first
+ * head_want bytes, and the last bytes, whatever buffers they lie in.
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/syscall.h"
@@ -12,7 +12,8 @@
 #include "bpf/maps/scratch.h"
 #include "bpf/maps/settings.h"
 
-#define ZS_BUFFERS_MAX 16 /* iovec entries that are followed; servers that gather use two to eight */
+#define ZS_BUFFERS_MAX \
+  16 /* iovec entries that are followed; servers that gather use two to eight */
 
 /* The front of struct user_msghdr (include/linux/socket.h) on a 64-bit kernel. */
 struct zs_user_msghdr {
@@ -23,7 +24,8 @@ struct zs_user_msghdr {
 };
 
 /* False: the bytes of this system call cannot be found, only their number is known. */
-static __always_inline bool buffers__find(struct zs_buffers *buffers, const struct zs_syscall *call) {
+static __always_inline bool buffers__find(struct zs_buffers* buffers,
+                                          const struct zs_syscall* call) {
   switch (call->number) {
     case ZS_NR_READ:
     case ZS_NR_WRITE:
@@ -41,7 +43,7 @@ static __always_inline bool buffers__find(struct zs_buffers *buffers, const stru
     case ZS_NR_SENDMSG:
     case ZS_NR_RECVMSG: {
       struct zs_user_msghdr message;
-      if (bpf_probe_read_user(&message, sizeof(message), (const void *)call->argument1)) {
+      if (bpf_probe_read_user(&message, sizeof(message), (const void*)call->argument1)) {
         return false;
       }
       buffers->iov = message.iov;
@@ -53,24 +55,27 @@ static __always_inline bool buffers__find(struct zs_buffers *buffers, const stru
   }
   /* Two at once: a server's header and body. */
   const __u64 front = buffers->count < 2 ? sizeof(struct zs_iovec) : sizeof(buffers->front);
-  return buffers->count > 0 && bpf_probe_read_user(buffers->front, front, (const void *)buffers->iov) == 0;
+  return buffers->count > 0 &&
+         bpf_probe_read_user(buffers->front, front, (const void*)buffers->iov) == 0;
 }
 
-static __always_inline bool buffers__at(const struct zs_buffers *buffers, __u32 index, struct zs_iovec *buffer) {
+static __always_inline bool buffers__at(const struct zs_buffers* buffers, __u32 index,
+                                        struct zs_iovec* buffer) {
   if (index < 2) {
     *buffer = buffers->front[index & 1U];
     return true;
   }
-  return bpf_probe_read_user(buffer, sizeof(*buffer), (const void *)(buffers->iov + index * sizeof(*buffer))) == 0;
+  return bpf_probe_read_user(buffer, sizeof(*buffer),
+                             (const void*)(buffers->iov + index * sizeof(*buffer))) == 0;
 }
 
 /*
- * Copies the first buffer's first bytes, as many as the gate needs and at most head_want if that is more, and tells what
- * they look like. Here and below a global function with scalar arguments only: the verifier proves it once, apart from its
- * callers (kernel 5.6+).
+ * Copies the first buffer's first bytes, as many as the gate needs and at most head_want if that is
+ * more, and tells what they look like. Here and below a global function with scalar arguments only:
+ * the verifier proves it once, apart from its callers (kernel 5.6+).
  */
 __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
-  struct zs_scratch *out = scratch__get(slot);
+  struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return ZS_GATE_NO;
   }
@@ -85,7 +90,8 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
   if (count > want) {
     count = want;
   }
-  if (count > ZS_HEAD_BYTES_MAX || bpf_probe_read_user(out->bytes, count, (const void *)buffer.base)) {
+  if (count > ZS_HEAD_BYTES_MAX ||
+      bpf_probe_read_user(out->bytes, count, (const void*)buffer.base)) {
     return ZS_GATE_NO;
   }
   if (!skipped) {
@@ -95,7 +101,8 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
 }
 
 /* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */
-static __always_inline bool capture__append(struct zs_scratch *out, __u64 address, __u64 count, __u64 limit) {
+static __always_inline bool capture__append(struct zs_scratch* out, __u64 address, __u64 count,
+                                            __u64 limit) {
   __u64 filled = out->copy.filled;
   if (count > limit) {
     count = limit;
@@ -103,7 +110,7 @@ static __always_inline bool capture__append(struct zs_scratch *out, __u64 addres
   if (filled > ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX) {
     return false;
   }
-  if (bpf_probe_read_user(&out->bytes[filled], count, (const void *)address)) {
+  if (bpf_probe_read_user(&out->bytes[filled], count, (const void*)address)) {
     return false;
   }
   out->copy.filled = filled + count;
@@ -111,7 +118,7 @@ static __always_inline bool capture__append(struct zs_scratch *out, __u64 addres
 }
 
 /* One buffer's share of the head and of the tail. */
-static __always_inline bool capture__copy_buffer(struct zs_scratch *out, __u32 index) {
+static __always_inline bool capture__copy_buffer(struct zs_scratch* out, __u32 index) {
   struct zs_iovec buffer;
   if (!buffers__at(&out->buffers, index, &buffer)) {
     return false;
@@ -141,10 +148,11 @@ static __always_inline bool capture__copy_buffer(struct zs_scratch *out, __u32 i
 }
 
 /*
- * Fills bytes[], head_bytes and tail_bytes of the scratch record. On failure both lengths are 0 and a counter tells why.
+ * Fills bytes[], head_bytes and tail_bytes of the scratch record. On failure both lengths are 0 and
+ * a counter tells why.
  */
 __noinline int capture__copy(__u32 slot, __u32 byte_count, __u32 head_want) {
-  struct zs_scratch *out = scratch__get(slot);
+  struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return 0;
   }

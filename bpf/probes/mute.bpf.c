@@ -2,17 +2,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Run by the agent when it found that a connection has nothing more to tell. In the kernel, and not by an update from user
- * space, so that the check of the id and the write cannot be torn apart by a socket that takes the address over. Needs 5.14.
+ * Run by the agent when it found that a connection has nothing more to tell. In the kernel, and not
+ * by an update from user space, so that the check of the id and the write cannot be torn apart by a
+ * socket that takes the address over. Needs 5.14.
  */
 #include "bpf/maps/connections.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("syscall")
-int mute__connection(struct zs_mute *request) {
+int mute__connection(struct zs_mute* request) {
   const __u64 socket = request->socket; /* a key must be on the stack or in a map */
-  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &socket);
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &socket);
   if (!connection || connection->id != request->connection_id) {
     return 0;
   }

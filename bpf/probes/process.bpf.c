@@ -13,9 +13,9 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tp_btf/sched_process_fork")
-int BPF_PROG(process__fork, struct task_struct *parent, struct task_struct *child) {
+int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* child) {
   __u32 parent_tgid = BPF_CORE_READ(parent, tgid);
-  const struct zs_process *process = bpf_map_lookup_elem(&processes, &parent_tgid);
+  const struct zs_process* process = bpf_map_lookup_elem(&processes, &parent_tgid);
   if (!process) {
     return 0;
   }
@@ -29,7 +29,7 @@ int BPF_PROG(process__fork, struct task_struct *parent, struct task_struct *chil
     }
     process_ring__emit(ZS_PROCESS_FORK, child_tgid, parent_tgid, 0);
   }
-  const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &parent_tid);
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &parent_tid);
   if (thread && thread->request_id) {
     struct zs_thread inherited = {};
     inherited.request_id = thread->request_id;
@@ -42,7 +42,7 @@ int BPF_PROG(process__fork, struct task_struct *parent, struct task_struct *chil
 }
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process__exec, struct task_struct *task) {
+int BPF_PROG(process__exec, struct task_struct* task) {
   __u32 tgid = BPF_CORE_READ(task, tgid);
   if (zs_tentative && !bpf_map_lookup_elem(&processes, &tgid)) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
@@ -55,7 +55,7 @@ int BPF_PROG(process__exec, struct task_struct *task) {
 }
 
 SEC("tp_btf/sched_process_exit")
-int BPF_PROG(process__exit, struct task_struct *task) {
+int BPF_PROG(process__exit, struct task_struct* task) {
   __u32 tid = BPF_CORE_READ(task, pid);
   bpf_map_delete_elem(&threads, &tid);
   if (BPF_CORE_READ(task, signal, live.counter) > 0) {

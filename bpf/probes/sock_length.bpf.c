@@ -2,39 +2,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Attach kind (a): the tracepoints sock:sock_send_length and sock:sock_recv_length (net/socket.c, kernel 6.3+). They fire
- * once at the end of each socket operation, with its result; the buffers are found through the user registers of the
- * system call that the thread is in.
+ * Attach kind (a): the tracepoints sock:sock_send_length and sock:sock_recv_length (net/socket.c,
+ * kernel 6.3+). They fire once at the end of each socket operation, with its result; the buffers
+ * are found through the user registers of the system call that the thread is in.
  */
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline int handle(struct sock *sk, enum zs_direction direction, int result, int flags) {
+static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
+                                  int flags) {
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
   }
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
-  struct zs_process *process = processes__find(pid_tgid >> 32U);
+  struct zs_process* process = processes__find(pid_tgid >> 32U);
   if (!process) {
     return 0;
   }
   struct zs_syscall call;
-  const struct task_struct *task = (const struct task_struct *)bpf_get_current_task_btf();
+  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   /* Kernel threads that do I/O for a ring have no system call of their own. */
-  const bool user = !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) && !zs_syscall__is_compat(task);
+  const bool user =
+      !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) && !zs_syscall__is_compat(task);
   if (user) {
-    zs_syscall__from_regs(&call, (const struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task));
+    zs_syscall__from_regs(&call,
+                          (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
   }
   return socket_operation__handle(sk, process, pid_tgid, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_length__send, struct sock *sk, int result, int flags) {
+int BPF_PROG(sock_length__send, struct sock* sk, int result, int flags) {
   return handle(sk, ZS_SEND, result, flags);
 }
 
 SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_length__receive, struct sock *sk, int result, int flags) {
+int BPF_PROG(sock_length__receive, struct sock* sk, int result, int flags) {
   return handle(sk, ZS_RECEIVE, result, flags);
 }

@@ -2,48 +2,50 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * The life of TCP connections, from the tracepoint sock:inet_sock_set_state (net/ipv4/af_inet.c): connect() with the
- * request that it is made for, half-close, close and reset; and which process listens on which port.
+ * The life of TCP connections, from the tracepoint sock:inet_sock_set_state (net/ipv4/af_inet.c):
+ * connect() with the request that it is made for, half-close, close and reset; and which process
+ * listens on which port.
  */
 #include "bpf/maps/process_ring.h"
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline void on_connect(const struct sock *sk) {
+static __always_inline void on_connect(const struct sock* sk) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   const __u32 tid = (__u32)pid_tgid;
-  struct zs_process *process = processes__find(pid_tgid >> 32U);
+  struct zs_process* process = processes__find(pid_tgid >> 32U);
   if (!process) {
     return;
   }
-  struct zs_connection *connection =
+  struct zs_connection* connection =
       connection__create(sk, process, sk->__sk_common.skc_family, true);
   if (!connection) {
     return;
   }
   connection->role = ZS_ROLE_CLIENT;
   connection->connect_seen = 1;
-  struct zs_control *shared = control__get();
+  struct zs_control* shared = control__get();
   const bool no_ticks = process->flags & ZS_PROCESS_NO_TICKS;
   if ((process->flags & ZS_PROCESS_EVENT_LOOP) && !no_ticks && shared && !shared->ticks_attached) {
     ticks__want(shared, pid_tgid >> 32U);
   }
-  const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
   if (thread && thread->request_id) {
     connection->origin_request_id = thread->request_id;
     connection->origin_evidence = thread->evidence;
     if (thread->loop != ZS_LOOP_NONE && (no_ticks || !(shared && shared->ticks_attached))) {
       connection->origin_evidence = ZS_EVIDENCE_AMBIGUOUS;
     } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE) {
-      /* A pool that was full opens a connection for whoever queued first, which the response does not tell. */
+      /* A pool that was full opens a connection for whoever queued first, which the response does
+       * not tell. */
       connection->origin_evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
     }
   }
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, const int new_state) {
+int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
   if (new_state == ZS_TCP_SYN_SENT) {
     on_connect(sk);
     return 0;
@@ -61,7 +63,7 @@ int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, con
     return 0;
   }
   const __u64 key = (__u64)sk;
-  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &key);
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   if (!connection) {
     return 0;
   }
@@ -70,7 +72,8 @@ int BPF_PROG(sock_state__change, const struct sock *sk, const int old_state, con
     return 0;
   }
   /* Without a FIN in either direction, or with an error, the close was an abort. */
-  const bool reset = sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
+  const bool reset =
+      sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
   connection__emit_close(connection, reset ? ZS_CLOSE_RESET : ZS_CLOSE_ALL);
   bpf_map_delete_elem(&connections, &key);
   return 0;

@@ -3,8 +3,9 @@
 #pragma once
 
 /*
- * One socket operation of a selected process, whichever hook saw it: which connection, which request, which bytes.
- * Every attach kind calls socket_operation__handle; nothing here knows the hook.
+ * One socket operation of a selected process, whichever hook saw it: which connection, which
+ * request, which bytes. Every attach kind calls socket_operation__handle; nothing here knows the
+ * hook.
  */
 #include "bpf/maps/connections.h"
 #include "bpf/maps/process_ring.h"
@@ -13,25 +14,28 @@
 #include "bpf/maps/threads.h"
 #include "bpf/probes/capture.h"
 
-#define ZS_SNIFFS_NEW 2  /* operations until a connection that we saw from its start is nobody's */
-#define ZS_SNIFFS_OLD 16 /* the same for one that was open before us and may be in the middle of a message */
+#define ZS_SNIFFS_NEW 2 /* operations until a connection that we saw from its start is nobody's */
+#define ZS_SNIFFS_OLD \
+  16 /* the same for one that was open before us and may be in the middle of a message */
 #define ZS_NO_DIRECTION 2
 
-static __always_inline struct zs_process *processes__find(__u32 tgid) {
+static __always_inline struct zs_process* processes__find(__u32 tgid) {
   return tgid == zs_agent_tgid ? NULL : bpf_map_lookup_elem(&processes, &tgid);
 }
 
-/* Unique: no CPU sees two connections in one nanosecond, and 48 bits of them last three days of uptime at a time. */
+/* Unique: no CPU sees two connections in one nanosecond, and 48 bits of them last three days of
+ * uptime at a time. */
 static __always_inline __u64 connection__new_id(void) {
   return ((__u64)bpf_get_smp_processor_id() << 48U | (bpf_ktime_get_ns() & 0xffffffffffffULL)) + 1;
 }
 
 /*
- * It becomes the server span's id (W3C Trace Context section 3.2.2.4: random, not all zero). A connection and a position in
- * its stream have one request, and mixing both with a seed that nobody outside knows (splitmix64's finalizer, a bijection)
- * is as good as a random number at a tenth of the cost of bpf_get_prandom_u32().
+ * It becomes the server span's id (W3C Trace Context section 3.2.2.4: random, not all zero). A
+ * connection and a position in its stream have one request, and mixing both with a seed that nobody
+ * outside knows (splitmix64's finalizer, a bijection) is as good as a random number at a tenth of
+ * the cost of bpf_get_prandom_u32().
  */
-static __always_inline __u64 request__new_id(const struct zs_connection *connection) {
+static __always_inline __u64 request__new_id(const struct zs_connection* connection) {
   __u64 id = (connection->id ^ zs_id_seed) + connection->offset[0] * 0x9e3779b97f4a7c15ULL;
   id = (id ^ id >> 30U) * 0xbf58476d1ce4e5b9ULL;
   id = (id ^ id >> 27U) * 0x94d049bb133111ebULL;
@@ -39,23 +43,23 @@ static __always_inline __u64 request__new_id(const struct zs_connection *connect
   return id ? id : 1;
 }
 
-static __always_inline struct file *socket__file(const struct sock *sk) {
-  const struct socket *socket = zs_read(sk, sk_socket);
+static __always_inline struct file* socket__file(const struct sock* sk) {
+  const struct socket* socket = zs_read(sk, sk_socket);
   return zs_read(socket, file);
 }
 
-static __always_inline __u64 socket__inode(const struct sock *sk) {
-  const struct file *file = socket__file(sk);
-  const struct inode *inode = zs_read(file, f_inode);
+static __always_inline __u64 socket__inode(const struct sock* sk) {
+  const struct file* file = socket__file(sk);
+  const struct inode* inode = zs_read(file, f_inode);
   return zs_read(inode, i_ino);
 }
 
 /*
- * How the program waits for this socket: a descriptor in an epoll set belongs to an event loop; a non-blocking one that is
- * in none may belong to a loop over poll or select.
+ * How the program waits for this socket: a descriptor in an epoll set belongs to an event loop; a
+ * non-blocking one that is in none may belong to a loop over poll or select.
  */
-static __always_inline enum zs_loop socket__loop(const struct sock *sk) {
-  const struct file *file = socket__file(sk);
+static __always_inline enum zs_loop socket__loop(const struct sock* sk) {
+  const struct file* file = socket__file(sk);
   if (!file) {
     return ZS_LOOP_NONE;
   }
@@ -65,31 +69,32 @@ static __always_inline enum zs_loop socket__loop(const struct sock *sk) {
   return zs_read(file, f_flags) & ZS_O_NONBLOCK ? ZS_LOOP_POLL : ZS_LOOP_NONE;
 }
 
-static __always_inline bool socket__is_stream(const struct sock *sk, __u16 family) {
+static __always_inline bool socket__is_stream(const struct sock* sk, __u16 family) {
   return (family == ZS_AF_INET || family == ZS_AF_INET6 || family == ZS_AF_UNIX) &&
          zs_read(sk, sk_type) == ZS_SOCK_STREAM;
 }
 
 /*
- * Is this read of `byte_count` bytes the first of its connection? TCP counts what the program has read; a FIN that has
- * arrived behind the data takes one sequence number.
+ * Is this read of `byte_count` bytes the first of its connection? TCP counts what the program has
+ * read; a FIN that has arrived behind the data takes one sequence number.
  */
-static __always_inline bool socket__first_read(const struct sock *sk, __u16 family, __u32 byte_count) {
+static __always_inline bool socket__first_read(const struct sock* sk, __u16 family,
+                                               __u32 byte_count) {
   if (family == ZS_AF_UNIX) {
     return false;
   }
-  const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
+  const struct tcp_sock* tcp = (const struct tcp_sock*)sk;
   const __u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
   const __u64 read = BPF_CORE_READ(tcp, bytes_received) - unread;
   return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read + 1 == byte_count);
 }
 
 /* The path that the server's socket is bound to; an accepted socket has its listener's address. */
-static __always_inline void socket__unix_path(const struct sock *sk, __u8 *path) {
-  const struct unix_sock *unix_sk = (const struct unix_sock *)sk;
-  struct unix_address *address = BPF_CORE_READ(unix_sk, addr);
+static __always_inline void socket__unix_path(const struct sock* sk, __u8* path) {
+  const struct unix_sock* unix_sk = (const struct unix_sock*)sk;
+  struct unix_address* address = BPF_CORE_READ(unix_sk, addr);
   if (!address) {
-    const struct unix_sock *peer = (const struct unix_sock *)BPF_CORE_READ(unix_sk, peer);
+    const struct unix_sock* peer = (const struct unix_sock*)BPF_CORE_READ(unix_sk, peer);
     address = peer ? BPF_CORE_READ(peer, addr) : NULL;
   }
   if (address) {
@@ -97,7 +102,8 @@ static __always_inline void socket__unix_path(const struct sock *sk, __u8 *path)
   }
 }
 
-static __always_inline bool connection__announce(const struct sock *sk, struct zs_connection *connection, __u32 tgid,
+static __always_inline bool connection__announce(const struct sock* sk,
+                                                 struct zs_connection* connection, __u32 tgid,
                                                  __u64 now) {
   struct zs_connection_record record = {};
   record.header.length = sizeof(record);
@@ -115,7 +121,8 @@ static __always_inline bool connection__announce(const struct sock *sk, struct z
     address = zs_read(sk, __sk_common.skc_daddr);
     __builtin_memcpy(record.peer_address, &address, sizeof(address));
   } else if (record.family == ZS_AF_INET6) {
-    bpf_core_read(record.local_address, sizeof(record.local_address), &sk->__sk_common.skc_v6_rcv_saddr);
+    bpf_core_read(record.local_address, sizeof(record.local_address),
+                  &sk->__sk_common.skc_v6_rcv_saddr);
     bpf_core_read(record.peer_address, sizeof(record.peer_address), &sk->__sk_common.skc_v6_daddr);
   } else {
     socket__unix_path(sk, record.unix_path);
@@ -127,7 +134,8 @@ static __always_inline bool connection__announce(const struct sock *sk, struct z
   return rings__output(connection->ring, &record, sizeof(record));
 }
 
-static __always_inline void connection__emit_close(struct zs_connection *connection, enum zs_close_kind kind) {
+static __always_inline void connection__emit_close(struct zs_connection* connection,
+                                                   enum zs_close_kind kind) {
   struct zs_close_record record = {};
   if (!connection->announced || connection->state != ZS_CONNECTION_KNOWN) {
     return;
@@ -141,8 +149,10 @@ static __always_inline void connection__emit_close(struct zs_connection *connect
 }
 
 /* Adds the connection of a socket; NULL and a counter if the map is full. */
-static __always_inline struct zs_connection *connection__create(const struct sock *sk, const struct zs_process *process,
-                                                                __u16 family, bool seen_from_start) {
+static __always_inline struct zs_connection* connection__create(const struct sock* sk,
+                                                                const struct zs_process* process,
+                                                                __u16 family,
+                                                                bool seen_from_start) {
   const __u64 key = (__u64)sk;
   struct zs_connection fresh = {};
   fresh.id = connection__new_id();
@@ -161,9 +171,9 @@ static __always_inline struct zs_connection *connection__create(const struct soc
   return bpf_map_lookup_elem(&connections, &key);
 }
 
-static __always_inline struct zs_connection *connection__find(const struct sock *sk) {
+static __always_inline struct zs_connection* connection__find(const struct sock* sk) {
   const __u64 key = (__u64)sk;
-  struct zs_connection *connection = bpf_map_lookup_elem(&connections, &key);
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   if (connection && connection->family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
     /* Unix sockets have no close event: this address is another socket by now. */
     connection__emit_close(connection, ZS_CLOSE_ALL);
@@ -173,7 +183,7 @@ static __always_inline struct zs_connection *connection__find(const struct sock 
 }
 
 /* An event loop of this process calls out: wakes the agent, which attaches the tick program. */
-static __always_inline void ticks__want(struct zs_control *shared, __u32 tgid) {
+static __always_inline void ticks__want(struct zs_control* shared, __u32 tgid) {
   if (!shared->ticks_wanted) {
     shared->ticks_wanted = 1;
     process_ring__emit(ZS_PROCESS_TICKS_WANTED, tgid, 0, 0);
@@ -181,9 +191,10 @@ static __always_inline void ticks__want(struct zs_control *shared, __u32 tgid) {
 }
 
 /* Remembers what this thread serves from now on. */
-static __always_inline void thread__serve(__u32 tid, __u64 request_id, const struct zs_connection *connection,
+static __always_inline void thread__serve(__u32 tid, __u64 request_id,
+                                          const struct zs_connection* connection,
                                           enum zs_evidence evidence, enum zs_loop loop) {
-  struct zs_thread *known = bpf_map_lookup_elem(&threads, &tid);
+  struct zs_thread* known = bpf_map_lookup_elem(&threads, &tid);
   if (known) {
     /* Only the thread itself writes its entry: in place costs a tenth of an update. */
     known->request_id = request_id;
@@ -203,10 +214,12 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id, const str
 }
 
 /* A read of a connection: it decides what the reading thread serves. */
-static __always_inline void context__on_receive(const struct sock *sk, struct zs_process *process,
-                                                struct zs_connection *connection, __u32 tid, enum zs_gate gate) {
+static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
+                                                struct zs_connection* connection, __u32 tid,
+                                                enum zs_gate gate) {
   if (connection->role == ZS_ROLE_SERVER &&
-      (connection->request_id == 0 || (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
+      (connection->request_id == 0 ||
+       (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
        (gate == ZS_GATE_PARTIAL && connection->last_direction == ZS_SEND))) {
     connection->request_id = request__new_id(connection);
   }
@@ -226,10 +239,11 @@ static __always_inline void context__on_receive(const struct sock *sk, struct zs
                   loop == ZS_LOOP_NONE ? ZS_EVIDENCE_THREAD : ZS_EVIDENCE_TICK, loop);
   } else if (loop != ZS_LOOP_NONE) {
     /*
-     * An event loop goes on with whoever waited for this response. In a blocking thread the response changes nothing,
-     * and a blocking client's non-blocking socket (a timeout set) must not disturb what the thread serves.
+     * An event loop goes on with whoever waited for this response. In a blocking thread the
+     * response changes nothing, and a blocking client's non-blocking socket (a timeout set) must
+     * not disturb what the thread serves.
      */
-    struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+    struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
     if (loop == ZS_LOOP_EPOLL || !thread || thread->loop != ZS_LOOP_NONE) {
       if (thread && thread->loop == ZS_LOOP_NONE && thread->evidence == ZS_EVIDENCE_THREAD) {
         return;
@@ -241,16 +255,18 @@ static __always_inline void context__on_receive(const struct sock *sk, struct zs
 }
 
 /* A write on a client connection: which request is it for? */
-static __always_inline void context__on_client_send(struct zs_process *process, struct zs_connection *connection,
-                                                    __u32 tid, bool first_send, struct zs_data_record *record) {
+static __always_inline void context__on_client_send(struct zs_process* process,
+                                                    struct zs_connection* connection, __u32 tid,
+                                                    bool first_send,
+                                                    struct zs_data_record* record) {
   record->request_id = 0;
   record->evidence = ZS_EVIDENCE_NONE;
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     return;
   }
-  struct zs_control *shared = control__get();
+  struct zs_control* shared = control__get();
   const bool ticks = shared && shared->ticks_attached;
-  const struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
   __u8 loop = ZS_LOOP_NONE;
   if (thread) {
     record->request_id = thread->request_id;
@@ -260,8 +276,10 @@ static __always_inline void context__on_client_send(struct zs_process *process, 
       record->evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
     }
   }
-  if (first_send && (process->flags & ZS_PROCESS_EVENT_LOOP) && record->evidence != ZS_EVIDENCE_THREAD) {
-    /* An event loop writes when the connection is ready, in any turn: what counts is who asked for it. */
+  if (first_send && (process->flags & ZS_PROCESS_EVENT_LOOP) &&
+      record->evidence != ZS_EVIDENCE_THREAD) {
+    /* An event loop writes when the connection is ready, in any turn: what counts is who asked for
+     * it. */
     if (connection->connect_seen) {
       record->request_id = connection->origin_request_id;
       record->evidence = connection->origin_evidence;
@@ -280,8 +298,8 @@ static __always_inline void context__on_client_send(struct zs_process *process, 
   }
 }
 
-static __always_inline void connection__sniff(struct zs_connection *connection, enum zs_direction direction,
-                                              enum zs_gate gate) {
+static __always_inline void connection__sniff(struct zs_connection* connection,
+                                              enum zs_direction direction, enum zs_gate gate) {
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
       connection->sniffs_left -= 1;
@@ -301,23 +319,25 @@ static __always_inline void connection__sniff(struct zs_connection *connection, 
 }
 
 /*
- * `process` is the entry of the current thread's process, `pid_tgid` what bpf_get_current_pid_tgid() gave.
- * `result` is what the operation returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call
- * that the thread is in; NULL if its arguments cannot be had.
+ * `process` is the entry of the current thread's process, `pid_tgid` what
+ * bpf_get_current_pid_tgid() gave. `result` is what the operation returned: bytes moved, 0 at end
+ * of stream, or a negative errno. `call` is the system call that the thread is in; NULL if its
+ * arguments cannot be had.
  */
-static __always_inline int socket_operation__handle(const struct sock *sk, struct zs_process *process, __u64 pid_tgid,
+static __always_inline int socket_operation__handle(const struct sock* sk,
+                                                    struct zs_process* process, __u64 pid_tgid,
                                                     enum zs_direction direction, int result,
-                                                    const struct zs_syscall *call) {
+                                                    const struct zs_syscall* call) {
   const __u32 tgid = pid_tgid >> 32U;
   const __u32 tid = (__u32)pid_tgid;
-  struct zs_connection *connection = connection__find(sk);
+  struct zs_connection* connection = connection__find(sk);
   if (!connection) {
     const __u16 family = zs_read(sk, __sk_common.skc_family);
     if (result <= 0 || !socket__is_stream(sk, family)) {
       return 0;
     }
-    connection = connection__create(sk, process, family,
-                                    direction == ZS_RECEIVE && socket__first_read(sk, family, result));
+    connection = connection__create(
+        sk, process, family, direction == ZS_RECEIVE && socket__first_read(sk, family, result));
     if (!connection) {
       return 0;
     }
@@ -340,14 +360,15 @@ static __always_inline int socket_operation__handle(const struct sock *sk, struc
   }
 
   const __u32 slot = direction;
-  struct zs_scratch *out = scratch__get(slot);
+  struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return 0;
   }
   const __u32 byte_count = result;
   const __u8 dir = direction == ZS_SEND;
   /* One copy serves the gate and the capture, where this may be the start of a message. */
-  const __u32 first_want = connection->last_direction == direction ? connection->head_budget[dir] : zs_head_bytes;
+  const __u32 first_want =
+      connection->last_direction == direction ? connection->head_budget[dir] : zs_head_bytes;
   const bool readable = call && buffers__find(&out->buffers, call);
   const enum zs_gate gate = readable ? capture__first(slot, byte_count, first_want) : ZS_GATE_NO;
   if (connection->state == ZS_CONNECTION_SNIFFING) {
@@ -364,7 +385,7 @@ static __always_inline int socket_operation__handle(const struct sock *sk, struc
     }
   }
 
-  struct zs_data_record *record = &out->record;
+  struct zs_data_record* record = &out->record;
   __builtin_memset(record, 0, sizeof(*record));
   record->header.type = ZS_RECORD_DATA;
   record->connection_id = connection->id;
@@ -383,7 +404,7 @@ static __always_inline int socket_operation__handle(const struct sock *sk, struc
   } else {
     if (connection->role == ZS_ROLE_CLIENT) {
       if (connection->family != ZS_AF_UNIX) {
-        const __u64 departed = BPF_CORE_READ((const struct tcp_sock *)sk, tcp_wstamp_ns);
+        const __u64 departed = BPF_CORE_READ((const struct tcp_sock*)sk, tcp_wstamp_ns);
         if (departed > connection->last_send_ns && departed < now) {
           record->departed_ns = departed;
         }
@@ -397,7 +418,8 @@ static __always_inline int socket_operation__handle(const struct sock *sk, struc
     connection->last_send_ns = now;
   }
 
-  if (connection->last_direction != direction || gate == ZS_GATE_REQUEST || gate == ZS_GATE_RESPONSE) {
+  if (connection->last_direction != direction || gate == ZS_GATE_REQUEST ||
+      gate == ZS_GATE_RESPONSE) {
     connection->head_budget[dir] = zs_head_bytes;
   }
   connection->last_direction = direction;

@@ -2,39 +2,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Attach kind (d), the last resort: the end of every system call. The descriptor is resolved to its socket, and from there
- * all is as in the other kinds. It costs every system call of the host about 100 ns.
+ * Attach kind (d), the last resort: the end of every system call. The descriptor is resolved to its
+ * socket, and from there all is as in the other kinds. It costs every system call of the host about
+ * 100 ns.
  */
 #define ZS_SOCKET_BY_ADDRESS
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline struct sock *task__socket(const struct task_struct *task, __u32 descriptor) {
-  const struct fdtable *table = task->files->fdt;
+static __always_inline struct sock* task__socket(const struct task_struct* task, __u32 descriptor) {
+  const struct fdtable* table = task->files->fdt;
   if (descriptor >= table->max_fds) {
     return NULL;
   }
-  struct file **slots = table->fd;
-  struct file *file = NULL;
+  struct file** slots = table->fd;
+  struct file* file = NULL;
   if (bpf_probe_read_kernel(&file, sizeof(file), slots + descriptor) || !file) {
     return NULL;
   }
   if ((BPF_CORE_READ(file, f_inode, i_mode) & ZS_S_IFMT) != ZS_S_IFSOCK) {
     return NULL;
   }
-  const struct socket *socket = BPF_CORE_READ(file, private_data);
+  const struct socket* socket = BPF_CORE_READ(file, private_data);
   return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_exit__handle, struct pt_regs *regs, long result) {
+int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
-  struct zs_process *process = processes__find(pid_tgid >> 32U);
+  struct zs_process* process = processes__find(pid_tgid >> 32U);
   if (!process) {
     return 0;
   }
-  const struct task_struct *task = (const struct task_struct *)bpf_get_current_task_btf();
+  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   if (zs_syscall__is_compat(task)) {
     return 0;
   }
@@ -68,6 +69,6 @@ int BPF_PROG(syscall_exit__handle, struct pt_regs *regs, long result) {
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
   }
-  const struct sock *sk = task__socket(task, call.argument0);
+  const struct sock* sk = task__socket(task, call.argument0);
   return sk ? socket_operation__handle(sk, process, pid_tgid, direction, (int)result, &call) : 0;
 }

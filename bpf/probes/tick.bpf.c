@@ -2,8 +2,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * The turns of event loops: a thread that waits for events has finished with the request that it read last. Attached only
- * while a selected event loop makes outgoing calls, because a hook on system calls costs every process of the host.
+ * The turns of event loops: a thread that waits for events has finished with the request that it
+ * read last. Attached only while a selected event loop makes outgoing calls, because a hook on
+ * system calls costs every process of the host.
  */
 #include "bpf/lib/syscall.h"
 #include "bpf/maps/counters.h"
@@ -12,7 +13,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(tick__wait, struct pt_regs *regs, long number) {
+int BPF_PROG(tick__wait, struct pt_regs* regs, long number) {
   enum zs_loop loop;
   switch (number) {
     case ZS_NR_EPOLL_WAIT:
@@ -30,7 +31,7 @@ int BPF_PROG(tick__wait, struct pt_regs *regs, long number) {
       return 0;
   }
   __u32 tid = (__u32)bpf_get_current_pid_tgid();
-  struct zs_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
   if (!thread || thread->loop != loop) {
     return 0;
   }

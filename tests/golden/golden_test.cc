@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Every recording of this folder, replayed, gives the spans beside it, byte for byte. record.py makes both.
+// Every recording of this folder, replayed, gives the spans beside it, byte for byte. record.py
+// makes both.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -55,8 +56,8 @@ TEST_P(Golden, GivesTheSpansBesideIt) {
   expected.replace_extension(".jsonl");
   const std::string want = contents(expected);
   // Not EXPECT_EQ: a difference of kilobytes on one line helps nobody.
-  EXPECT_TRUE(got == want) << "look at it with: zerospan replay " << GetParam() << " --format=otlp-json | diff "
-                           << expected << " -";
+  EXPECT_TRUE(got == want) << "look at it with: zerospan replay " << GetParam()
+                           << " --format=otlp-json | diff " << expected << " -";
 }
 
 INSTANTIATE_TEST_SUITE_P(Recordings, Golden, testing::ValuesIn(recordings()),

@@ -2,8 +2,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * BTF has the types that maps, globals and functions name, not those of local variables only. This object names every
- * struct of the ABI that the probes keep in local variables, compiled as they are.
+ * BTF has the types that maps, globals and functions name, not those of local variables only. This
+ * object names every struct of the ABI that the probes keep in local variables, compiled as they
+ * are.
  */
 #include "bpf/abi/abi.h"
 
