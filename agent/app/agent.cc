@@ -151,15 +151,28 @@ void Agent::run_worker(uint32_t index) {
   hand_on(end_ns);
 }
 
+namespace {
+
+// nginx and the servers that are made from it.
+bool is_nginx(const discovery::ProcessInfo& info) {
+  const std::string_view path = info.executable;
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name == "nginx" || name == "openresty" || name == "angie" || name == "tengine" ||
+         name == "freenginx";
+}
+
+}  // namespace
+
 void Agent::apply(const discovery::Actions& actions) {
   for (const discovery::Action& action : actions) {
     Status status;
     if (action.kind == discovery::Action::Kind::kSelect) {
       const std::shared_ptr<const discovery::ProcessInfo> info =
           processes_->view()->snapshot()->find(action.pid);
-      status = capture_->select(action.pid,
-                                {.no_thread_context = action.is_go,
-                                 .no_ticks = info && info->runtime == discovery::Runtime::kPython});
+      const bool node = info && info->runtime == discovery::Runtime::kNode;
+      status = capture_->select(action.pid, {.no_thread_context = action.is_go,
+                                             .callbacks = node || (info && is_nginx(*info)),
+                                             .libuv = node});
     } else {
       status = capture_->deselect(action.pid);
     }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,9 +16,11 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
@@ -119,6 +122,23 @@ struct RingBufferDeleter {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 };
 
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+
+// The file that has the process's libuv: a library of its own, or the program.
+std::string libuv_file(uint32_t pid) {
+  const std::string proc = "/proc/" + std::to_string(pid);
+  std::ifstream maps(proc + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const size_t path = line.find('/');
+    if (path != std::string::npos && line.find("/libuv.so", path) != std::string::npos) {
+      return proc + "/root" + line.substr(path);
+    }
+  }
+  return proc + "/exe";
+}
+
 // One ring buffer and the call-back that is current while it is read.
 struct Ring {
   UniqueFd map;
@@ -180,6 +200,8 @@ struct Capture::Impl {
   SkeletonPtr<process_bpf> processes;
   SkeletonPtr<tick_bpf> ticks;
   SkeletonPtr<mute_bpf> muter;
+  std::set<uint32_t> libuv_processes;
+  std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
   std::vector<Ring> rings;
   std::unique_ptr<ring_buffer, RingBufferDeleter> process_reader;
   ProcessEventHandler process_handler;
@@ -193,6 +215,24 @@ struct Capture::Impl {
     if (control != nullptr) {
       ::munmap(control, static_cast<size_t>(::getpagesize()));
     }
+  }
+
+  // Attaches tick__after_events to the program's libuv, once per file. False: it has no symbols (a
+  // stripped library), so that calls from busy turns stay roots.
+  bool probe_libuv(uint32_t pid) {
+    const std::string path = libuv_file(pid);
+    struct stat file {};
+    if (::stat(path.c_str(), &file) != 0) {
+      return false;
+    }
+    const auto [known, is_new] = libuv_probes.try_emplace({file.st_dev, file.st_ino});
+    if (is_new) {
+      LIBBPF_OPTS(bpf_uprobe_opts, at, .func_name = "uv__run_check");
+      known->second.reset(bpf_program__attach_uprobe_opts(ticks->progs.tick__after_events, -1,
+                                                          path.c_str(), 0, &at));
+      take_libbpf_messages();
+    }
+    return known->second != nullptr;
   }
 
   // Opens, sizes, loads and attaches one object; the shared maps are made by the first.
@@ -365,13 +405,20 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
     // A tentative entry's connections, if any, stay in the ring that they have.
     value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
   }
-  value.flags &=
-      ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_NO_TICKS);
+  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT |
+                                     ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_PROBED);
   if (traits.no_thread_context) {
     value.flags |= ZS_PROCESS_NO_CONTEXT;
   }
-  if (traits.no_ticks) {
-    value.flags |= ZS_PROCESS_NO_TICKS;
+  if (traits.callbacks) {
+    value.flags |= ZS_PROCESS_CALLBACKS;
+  }
+  if (traits.libuv) {
+    value.flags |= ZS_PROCESS_LIBUV;
+    impl_->libuv_processes.insert(pid);
+    if (impl_->ticks_attached && impl_->probe_libuv(pid)) {
+      value.flags |= ZS_PROCESS_PROBED;
+    }
   }
   if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
     return tl::unexpected(error_from_errno(
@@ -382,6 +429,7 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
 }
 
 Status Capture::deselect(uint32_t pid) {
+  impl_->libuv_processes.erase(pid);
   if (bpf_map_delete_elem(impl_->maps.fd("processes"), &pid) != 0 && errno != ENOENT) {
     return tl::unexpected(
         error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
@@ -453,6 +501,14 @@ Result<bool> Capture::attach_ticks_if_wanted() {
     return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
   }
   impl_->ticks_attached = true;
+  const int map = impl_->maps.fd("processes");
+  for (const uint32_t pid : impl_->libuv_processes) {
+    zs_process value{};
+    if (impl_->probe_libuv(pid) && bpf_map_lookup_elem(map, &pid, &value) == 0) {
+      value.flags |= ZS_PROCESS_PROBED;
+      bpf_map_update_elem(map, &pid, &value, BPF_EXIST);
+    }
+  }
   *static_cast<volatile __u32*>(&impl_->control->ticks_attached) = 1;
   return true;
 }

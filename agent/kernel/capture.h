@@ -55,8 +55,10 @@ struct ProcessEvent {
 // Flags of Capture::select.
 struct ProcessTraits {
   bool no_thread_context = false;  // threads say nothing about the request served (goroutines)
-  bool no_ticks =
-      false;  // turns of its event loop say nothing: requests are handled in later turns (asyncio)
+  // Its event loop does in a call-back what the bytes ask for that this call-back has read: nginx
+  // and libuv, but not loops that queue tasks (asyncio, tokio, Netty).
+  bool callbacks = false;
+  bool libuv = false;  // with callbacks: the loop is libuv's
 };
 
 struct ProgramStatistics {

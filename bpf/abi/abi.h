@@ -134,11 +134,16 @@ enum zs_process_flags {
   ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
   ZS_PROCESS_NO_CONTEXT =
       2, /* a thread says nothing about the request that it serves (goroutines) */
-  /* The runtime reads a request in one turn of its loop and handles it in a later one (asyncio):
-     turns prove nothing. */
-  ZS_PROCESS_NO_TICKS = 8,
   ZS_PROCESS_EVENT_LOOP =
       4, /* set by the kernel side: it read a request from a socket in an epoll set */
+  /*
+   * Its event loop does in a call-back what the bytes ask for that this call-back has read. Only
+   * programs of which that is known: a loop that queues tasks (asyncio, tokio, Netty) reads for one
+   * task and goes on with another.
+   */
+  ZS_PROCESS_CALLBACKS = 16,
+  ZS_PROCESS_LIBUV = 32,  /* with ZS_PROCESS_CALLBACKS: the loop is libuv's */
+  ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
 };
 
 struct zs_process {

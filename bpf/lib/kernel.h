@@ -154,6 +154,7 @@ struct pt_regs {
 #define ZS_PF_IO_WORKER 0x00000010
 #define ZS_PF_KTHREAD 0x00200000
 #define ZS_EAGAIN 11
+#define ZS_NS_PER_MS 1000000ULL
 
 enum zs_tcp_state {
   ZS_TCP_ESTABLISHED = 1,

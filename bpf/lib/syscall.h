@@ -14,18 +14,19 @@
 
 #define ZS_NR_READ 0
 #define ZS_NR_WRITE 1
-#define ZS_NR_POLL 7
+#define ZS_NR_CLOSE 3
 #define ZS_NR_READV 19
 #define ZS_NR_WRITEV 20
-#define ZS_NR_SELECT 23
 #define ZS_NR_SENDFILE 40
+#define ZS_NR_ACCEPT 43
 #define ZS_NR_SENDTO 44
 #define ZS_NR_RECVFROM 45
 #define ZS_NR_SENDMSG 46
 #define ZS_NR_RECVMSG 47
+#define ZS_NR_GETSOCKOPT 55
 #define ZS_NR_EPOLL_WAIT 232
-#define ZS_NR_PSELECT6 270
-#define ZS_NR_PPOLL 271
+#define ZS_NR_ACCEPT4 288
+#define ZS_NR_RECVMMSG 299
 #define ZS_NR_EPOLL_PWAIT 281
 #define ZS_NR_EPOLL_PWAIT2 441
 

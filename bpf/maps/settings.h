@@ -13,7 +13,7 @@ const volatile __u32 zs_head_bytes = 4096; /* per message, at most ZS_HEAD_BYTES
 const volatile __u32 zs_tail_bytes = 128;  /* per operation, at most ZS_TAIL_BYTES_MAX */
 const volatile __u64 zs_id_seed = 0;       /* random; makes the ids of requests unpredictable */
 const volatile __u32 zs_agent_tgid = 0;    /* never traced, whatever the map of processes says */
-const volatile bool zs_tentative_listeners =
+const volatile __u8 zs_tentative_listeners =
     false; /* the same for a process that begins to listen */
-const volatile bool zs_tentative =
+const volatile __u8 zs_tentative =
     false; /* capture a new program until the agent has decided about it */

@@ -44,7 +44,11 @@ int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* chil
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process__exec, struct task_struct* task) {
   __u32 tgid = BPF_CORE_READ(task, tgid);
-  if (zs_tentative && !bpf_map_lookup_elem(&processes, &tgid)) {
+  struct zs_process* process = bpf_map_lookup_elem(&processes, &tgid);
+  if (process) {
+    /* What was known of the program before says nothing about this one. */
+    process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV);
+  } else if (zs_tentative) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
     if (bpf_map_update_elem(&processes, &tgid, &tentative, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);

@@ -12,12 +12,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
                                   int flags) {
-  if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
+  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE)) {
     return 0;
   }
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   struct zs_process* process = processes__find(pid_tgid >> 32U);
   if (!process) {
+    return 0;
+  }
+  if (result == -ZS_EAGAIN) {
+    context__on_short_send(process, (__u32)pid_tgid);
     return 0;
   }
   struct zs_syscall call;

@@ -25,22 +25,18 @@ static __always_inline void on_connect(const struct sock* sk) {
   }
   connection->role = ZS_ROLE_CLIENT;
   connection->connect_seen = 1;
-  struct zs_control* shared = control__get();
-  const bool no_ticks = process->flags & ZS_PROCESS_NO_TICKS;
-  if ((process->flags & ZS_PROCESS_EVENT_LOOP) && !no_ticks && shared && !shared->ticks_attached) {
-    ticks__want(shared, pid_tgid >> 32U);
-  }
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
-  if (thread && thread->request_id) {
-    connection->origin_request_id = thread->request_id;
-    connection->origin_evidence = thread->evidence;
-    if (thread->loop != ZS_LOOP_NONE && (no_ticks || !(shared && shared->ticks_attached))) {
-      connection->origin_evidence = ZS_EVIDENCE_AMBIGUOUS;
-    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE) {
-      /* A pool that was full opens a connection for whoever queued first, which the response does
-       * not tell. */
-      connection->origin_evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
-    }
+  if (!thread || !thread->request_id) {
+    return;
+  }
+  connection->origin_request_id = thread->request_id;
+  connection->origin_evidence = thread->evidence;
+  if (!thread__proves(process, thread)) {
+    connection->origin_evidence = ZS_EVIDENCE_AMBIGUOUS;
+  } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE) {
+    /* A pool that was full opens a connection for whoever queued first, which the response does
+     * not tell. */
+    connection->origin_evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
   }
 }
 

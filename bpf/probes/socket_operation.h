@@ -182,18 +182,55 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
   return connection;
 }
 
-/* An event loop of this process calls out: wakes the agent, which attaches the tick program. */
-static __always_inline void ticks__want(struct zs_control* shared, __u32 tgid) {
-  if (!shared->ticks_wanted) {
-    shared->ticks_wanted = 1;
-    process_ring__emit(ZS_PROCESS_TICKS_WANTED, tgid, 0, 0);
+/*
+ * Whether what this thread does now is for the request that it read last. A blocking thread serves
+ * that request. An event loop's thread does so if it is still in the call-back that has read it.
+ * What else could have run since:
+ * - another event's call-back: it would have read, or gone on with a message of another connection,
+ *   and either ends the thread's right. One that a thread pool queued need not: so nginx must have
+ *   no other thread, and libuv only sockets in this turn.
+ * - nginx's timers, after all events: none is due yet.
+ * - libuv's immediates and timers, after all events: the last event is still to come; or it is the
+ *   only one, so that what this turn has queued is its own, and no older timer is due; or a probe
+ *   tells when the events are handled.
+ * - what libuv does for writes that have ended, between the last event and that probe: this turn
+ * has one event, or no write that could be such.
+ */
+static __always_inline bool thread__proves(const struct zs_process* process,
+                                           const struct zs_thread* thread) {
+  if (thread->loop == ZS_LOOP_NONE) {
+    return true;
   }
+  if (thread->loop != ZS_LOOP_EPOLL || !(process->flags & ZS_PROCESS_CALLBACKS)) {
+    return false;
+  }
+  struct zs_control* shared = control__get();
+  if (!shared) {
+    return false;
+  }
+  if (!shared->ticks_attached) {
+    if (!shared->ticks_wanted) {
+      shared->ticks_wanted = 1;
+      process_ring__emit(ZS_PROCESS_TICKS_WANTED, bpf_get_current_pid_tgid() >> 32U, 0, 0);
+    }
+    return false;
+  }
+  const bool no_timer = bpf_ktime_get_ns() < thread->timers_ns;
+  if (thread->libuv) {
+    const bool probed = process->flags & ZS_PROCESS_PROBED;
+    return thread->sockets_only &&
+           (thread->last >= 0 || (thread->single ? no_timer || probed : probed && !thread->mixed));
+  }
+  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  return no_timer && task->signal->live.counter == 1;
 }
 
 /* Remembers what this thread serves from now on. */
 static __always_inline void thread__serve(__u32 tid, __u64 request_id,
                                           const struct zs_connection* connection,
-                                          enum zs_evidence evidence, enum zs_loop loop) {
+                                          enum zs_evidence evidence, enum zs_loop loop,
+                                          const struct zs_process* process) {
+  const bool libuv = process->flags & ZS_PROCESS_LIBUV;
   struct zs_thread* known = bpf_map_lookup_elem(&threads, &tid);
   if (known) {
     /* Only the thread itself writes its entry: in place costs a tenth of an update. */
@@ -201,6 +238,7 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
     known->connection_id = connection->id;
     known->evidence = evidence;
     known->loop = loop;
+    known->libuv = libuv;
     return;
   }
   struct zs_thread value = {};
@@ -208,6 +246,7 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
   value.connection_id = connection->id;
   value.evidence = evidence;
   value.loop = loop;
+  value.libuv = libuv;
   if (bpf_map_update_elem(&threads, &tid, &value, BPF_ANY)) {
     counters__add(ZS_COUNTER_LOST_THREADS_FULL);
   }
@@ -236,7 +275,7 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
       process->flags |= ZS_PROCESS_EVENT_LOOP;
     }
     thread__serve(tid, connection->request_id, connection,
-                  loop == ZS_LOOP_NONE ? ZS_EVIDENCE_THREAD : ZS_EVIDENCE_TICK, loop);
+                  loop == ZS_LOOP_NONE ? ZS_EVIDENCE_THREAD : ZS_EVIDENCE_TICK, loop, process);
   } else if (loop != ZS_LOOP_NONE) {
     /*
      * An event loop goes on with whoever waited for this response. In a blocking thread the
@@ -249,7 +288,8 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
         return;
       }
       thread__serve(tid, connection->request_id, connection,
-                    connection->request_id ? ZS_EVIDENCE_TICK_RESPONSE : ZS_EVIDENCE_NONE, loop);
+                    connection->request_id ? ZS_EVIDENCE_TICK_RESPONSE : ZS_EVIDENCE_NONE, loop,
+                    process);
     }
   }
 }
@@ -264,15 +304,14 @@ static __always_inline void context__on_client_send(struct zs_process* process,
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     return;
   }
-  struct zs_control* shared = control__get();
-  const bool ticks = shared && shared->ticks_attached;
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
-  __u8 loop = ZS_LOOP_NONE;
-  if (thread) {
+  if (thread && thread->request_id) {
     record->request_id = thread->request_id;
     record->evidence = thread->evidence;
-    loop = thread->loop;
-    if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE && thread->connection_id == connection->id) {
+    if (!thread__proves(process, thread)) {
+      record->evidence = ZS_EVIDENCE_AMBIGUOUS;
+    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE &&
+               thread->connection_id == connection->id) {
       record->evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
     }
   }
@@ -283,18 +322,35 @@ static __always_inline void context__on_client_send(struct zs_process* process,
     if (connection->connect_seen) {
       record->request_id = connection->origin_request_id;
       record->evidence = connection->origin_evidence;
-      return;
-    }
-    if (record->request_id) {
+    } else if (record->request_id) {
       record->evidence = ZS_EVIDENCE_AMBIGUOUS;
     }
   }
-  const bool no_ticks = process->flags & ZS_PROCESS_NO_TICKS;
-  if (loop != ZS_LOOP_NONE && (no_ticks || !ticks)) {
-    record->evidence = record->request_id ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_NONE;
-    if (shared && !no_ticks) {
-      ticks__want(shared, bpf_get_current_pid_tgid() >> 32U);
-    }
+}
+
+/* A thread of an event loop that goes on with another request's message is in another call-back. */
+static __always_inline void context__on_other_send(const struct zs_process* process,
+                                                   const struct zs_connection* connection,
+                                                   __u32 tid) {
+  if (!(process->flags & ZS_PROCESS_CALLBACKS)) {
+    return;
+  }
+  struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  if (thread && thread->loop == ZS_LOOP_EPOLL && thread->request_id != connection->request_id) {
+    thread->request_id = 0;
+    thread->evidence = ZS_EVIDENCE_NONE;
+    thread->mixed = 1;
+  }
+}
+
+/* A write that the socket did not take, or not all of: the program writes on later, in any turn. */
+static __always_inline void context__on_short_send(const struct zs_process* process, __u32 tid) {
+  if (!(process->flags & ZS_PROCESS_LIBUV)) {
+    return;
+  }
+  struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  if (thread) {
+    thread->mixed = 1;
   }
 }
 
@@ -413,7 +469,11 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       if (request_start) {
         context__on_client_send(process, connection, tid, record->offset == 0, record);
         connection->request_id = record->request_id;
+      } else {
+        context__on_other_send(process, connection, tid);
       }
+    } else {
+      context__on_other_send(process, connection, tid);
     }
     connection->last_send_ns = now;
   }

@@ -7,26 +7,10 @@
  * 100 ns.
  */
 #define ZS_SOCKET_BY_ADDRESS
+#include "bpf/lib/descriptor.h"
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-static __always_inline struct sock* task__socket(const struct task_struct* task, __u32 descriptor) {
-  const struct fdtable* table = task->files->fdt;
-  if (descriptor >= table->max_fds) {
-    return NULL;
-  }
-  struct file** slots = table->fd;
-  struct file* file = NULL;
-  if (bpf_probe_read_kernel(&file, sizeof(file), slots + descriptor) || !file) {
-    return NULL;
-  }
-  if ((BPF_CORE_READ(file, f_inode, i_mode) & ZS_S_IFMT) != ZS_S_IFSOCK) {
-    return NULL;
-  }
-  const struct socket* socket = BPF_CORE_READ(file, private_data);
-  return socket ? BPF_CORE_READ(socket, sk) : NULL;
-}
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
@@ -66,9 +50,13 @@ int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
     default:
       return 0;
   }
+  if (result == -ZS_EAGAIN && direction == ZS_SEND) {
+    context__on_short_send(process, (__u32)pid_tgid);
+  }
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
   }
-  const struct sock* sk = task__socket(task, call.argument0);
+  const struct socket* socket = task__socket(task, call.argument0);
+  const struct sock* sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
   return sk ? socket_operation__handle(sk, process, pid_tgid, direction, (int)result, &call) : 0;
 }

@@ -24,7 +24,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
-BUILD = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", ROOT / "build" / "release"))
+BUILD = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", ROOT / "build" / "release")).resolve()
 BINARY = BUILD / "zerospan"
 PYTHON = "/usr/bin/python3"
 

@@ -63,11 +63,23 @@ class Parents(harness.Case):
         self.score("nginx, two workers", servers.nginx(self, backend=self.backend(), workers=2), "/proxy",
                    count=400, least=0.9)
 
-    def test_node_http(self):
-        self.score("Node http agent", servers.node(self, backend=self.backend()), "/http", least=0.6)
+    def test_nginx_paced(self):
+        """Requests that a limit holds back go on from timers."""
+        self.score("nginx, held back by limit_req", servers.nginx(self, backend=self.backend()), "/paced")
 
-    def test_node_fetch(self):
-        self.score("Node fetch", servers.node(self, backend=self.backend()), "/fetch", least=0.6)
+    def test_node_later(self):
+        """Calls from timers, immediates and the thread pool: roots, unless nothing else can have run."""
+        node = servers.node(self, backend=self.backend())
+        for path in ("/timer", "/immediate", "/pool", "/mixed"):
+            self.score(f"Node, called from {path[1:]}", node, path, count=600, workers=100)
+
+    def test_node(self):
+        """The last call-back of a busy turn cannot be told from the timers and immediates after it."""
+        node = servers.node(self, backend=self.backend())
+        for name, path in (("http agent", "/http"), ("fetch", "/fetch")):
+            self.score(f"Node {name}, one at a time", node, path, count=50, workers=1, least=0.5)
+            self.score(f"Node {name}, ten at a time", node, path, workers=10)
+            self.score(f"Node {name}", node, path, least=0.1)
 
     def test_aiohttp(self):
         """asyncio runs a task in a later turn than the one that read the request: no turn proves a parent."""

@@ -3,7 +3,7 @@
 
 // node_http.js serve LOG | proxy LOG BACKEND | client
 // The same contract as go/main.go. `proxy` uses the http module's agent for /http and the global
-// fetch for anything else.
+// fetch for anything else; /timer, /immediate, /pool and /mixed call one of both, later.
 'use strict';
 const fs = require('fs');
 const http = require('http');
@@ -53,14 +53,27 @@ function answer(request, response, sent) {
 
 const agent = new http.Agent({keepAlive: true, maxSockets: 64});
 
+// Ways to go on with a request later, in the midst of what the loop does for others.
+const later = {
+  '/timer': (go) => setTimeout(go, 1 + Math.floor(Math.random() * 20)),
+  '/immediate': (go) => setImmediate(go),
+  '/pool': (go) => fs.stat('/', go),
+  '/mixed': (go) => Object.values(later)[Math.floor(Math.random() * 3)](go),
+};
+
 function proxy(request, response, sent) {
+  const wait = later[request.url.split('?')[0]];
+  if (wait) wait(() => call(request, response, sent)); else call(request, response, sent);
+}
+
+function call(request, response, sent) {
   const id = request.headers['x-id'] || '';
   const reply = (status, body) => {
     response.writeHead(status, {'Content-Length': body.length});
     sent(body.length);
     response.end(body);
   };
-  if (request.url.startsWith('/http')) {
+  if (request.url.startsWith('/http') || Math.random() < 0.5 && later[request.url.split('?')[0]]) {
     http.get(backend + request.url, {agent, headers: {'x-id': id}}, (upstream) => {
       const parts = [];
       upstream.on('data', (part) => parts.push(part));
