@@ -61,14 +61,16 @@ Agent::~Agent() {
 }
 
 void Agent::stop() {
+  // The watcher first: a worker that has the last records must find the processes that they are of.
+  watching_ = false;
+  if (watcher_.joinable()) {
+    watcher_.join();
+  }
   stopping_ = true;
   for (const auto& worker : workers_) {
     if (worker->thread.joinable()) {
       worker->thread.join();
     }
-  }
-  if (watcher_.joinable()) {
-    watcher_.join();
   }
 }
 
@@ -191,9 +193,10 @@ void Agent::settle(uint32_t pid) {
 
 void Agent::run_watcher() {
   uint64_t lost_before = 0;
-  while (!stopping_) {
+  while (true) {
+    const bool stopping = !watching_;
     const Result<size_t> count = capture_->poll_processes(
-        kWatcherWaitMilliseconds, [this](const kernel::ProcessEvent& event) {
+        stopping ? 0 : kWatcherWaitMilliseconds, [this](const kernel::ProcessEvent& event) {
           switch (event.kind) {
             case kernel::ProcessEvent::Kind::kFork:
               apply(processes_->on_fork(event.parent_pid, event.pid));
@@ -215,6 +218,9 @@ void Agent::run_watcher() {
     if (!count) {
       static log::Limited limited;
       limited.error("{}", count.error().message);
+    }
+    if (stopping && (!count || *count == 0)) {
+      break;
     }
     if (const uint64_t lost = capture_->counters()["lost_process_ring_full"]; lost != lost_before) {
       lost_before = lost;

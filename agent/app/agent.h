@@ -73,7 +73,8 @@ class Agent {
   std::unique_ptr<discovery::ProcessTable> processes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
-  std::atomic<bool> stopping_{false};
+  std::atomic<bool> watching_{true};   // the watcher goes on
+  std::atomic<bool> stopping_{false};  // the workers end
 };
 
 // A resource as JSON for EntryType::kProcess, and back.

@@ -106,7 +106,9 @@ std::vector<model::Span> Pipeline::take_spans(uint64_t now_ns) {
   if (!waiting_.empty()) {
     release_waiting(now_ns);
   }
-  return std::exchange(spans_, {});
+  std::vector<model::Span> taken;
+  taken.reserve(spans_.size());  // of the next batch, which will be about as large
+  return std::exchange(spans_, std::move(taken));
 }
 
 void Pipeline::finish(uint64_t time_ns) {

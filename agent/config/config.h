@@ -78,8 +78,8 @@ struct Http {
       "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
       "AWSAccessKeyId",  "Signature",        "sig",
       "X-Goog-Signature"};
-  std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS",
-                                            "PATCH",   "POST",   "PUT", "TRACE"};
+  std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD",  "OPTIONS",
+                                            "PATCH",   "POST",   "PUT", "QUERY", "TRACE"};
 };
 
 struct Propagation {

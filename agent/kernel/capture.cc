@@ -187,6 +187,18 @@ bool preallocation_needed() {
   return major < 6 || (major == 6 && minor < 1);
 }
 
+void preallocate_if_needed(bpf_object* object) {
+  if (!preallocation_needed()) {
+    return;
+  }
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (bpf_map__type(map) == BPF_MAP_TYPE_HASH) {
+      bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
+    }
+  }
+}
+
 }  // namespace
 
 struct Capture::Impl {
@@ -227,7 +239,9 @@ struct Capture::Impl {
     }
     const auto [known, is_new] = libuv_probes.try_emplace({file.st_dev, file.st_ino});
     if (is_new) {
-      LIBBPF_OPTS(bpf_uprobe_opts, at, .func_name = "uv__run_check");
+      bpf_uprobe_opts at{};
+      at.sz = sizeof(at);
+      at.func_name = "uv__run_check";
       known->second.reset(bpf_program__attach_uprobe_opts(ticks->progs.tick__after_events, -1,
                                                           path.c_str(), 0, &at));
       take_libbpf_messages();
@@ -273,7 +287,7 @@ struct Capture::Impl {
   }
 
   void size_maps(bpf_object* object) const {
-    const bool preallocate = preallocation_needed();
+    preallocate_if_needed(object);
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
       const std::string_view name = bpf_map__name(map);
@@ -281,10 +295,6 @@ struct Capture::Impl {
         bpf_map__set_max_entries(map, options.max_connections);
       } else if (name == "processes") {
         bpf_map__set_max_entries(map, options.max_processes);
-      }
-      if (preallocate && bpf_map__type(map) == BPF_MAP_TYPE_HASH) {
-        bpf_map__set_map_flags(map,
-                               bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
       }
     }
   }
@@ -473,7 +483,10 @@ Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHa
 
 void Capture::mute(uint64_t socket, uint64_t connection_id) {
   zs_mute request{socket, connection_id};
-  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof(request));
+  bpf_test_run_opts run{};
+  run.sz = sizeof(run);
+  run.ctx_in = &request;
+  run.ctx_size_in = sizeof(request);
   // A failure leaves the connection recorded: costly, not wrong.
   bpf_prog_test_run_opts(bpf_program__fd(impl_->muter->progs.mute__connection), &run);
 }
@@ -593,6 +606,9 @@ template <typename Skeleton>
 Capability try_object(const char* name, const char* lost) {
   take_libbpf_messages();
   const SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+  if (skeleton) {
+    preallocate_if_needed(skeleton->obj);
+  }
   int error = skeleton ? Skeleton::load(skeleton.get()) : -errno;
   if (error == 0) {
     error = Skeleton::attach(skeleton.get());
@@ -622,6 +638,8 @@ std::vector<Capability> probe_capabilities() {
       try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
   result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
                                         "without them outgoing calls of event loops stay roots"));
+  result.push_back(
+      try_object<mute_bpf>("muting (kernel 5.14+)", "without it zerospan does not start"));
   return result;
 }
 

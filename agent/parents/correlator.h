@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory_resource>
 #include <optional>
 #include <unordered_map>
 
@@ -37,7 +38,7 @@ struct Identity {
 
 struct CorrelatorOptions {
   uint64_t seed = 0;  // of the ids that are made here; random per run, stored in recordings
-  size_t max_requests = 16384;  // ended requests that are remembered for late evidence
+  size_t max_requests = 4096;  // ended requests that are remembered for late evidence
 };
 
 // Why a client span is a root, or how it found its parent.
@@ -120,11 +121,14 @@ class Correlator {
   CorrelatorOptions options_;
   propagation::Propagators propagators_;
   sampling::Sampler sampler_;
-  std::unordered_map<uint64_t, Request> requests_;  // by the kernel's request id
-  std::deque<uint64_t> ended_;                      // request ids, the oldest first
-  std::unordered_map<ExchangeKey, OpenExchange, ExchangeKeyHash> open_;
-  std::unordered_map<uint64_t, ConnectionState> connections_;  // those with requests in progress
-  std::unordered_map<uint32_t, uint32_t> open_by_pid_;         // server requests in progress
+  // The maps' nodes come and go with every exchange.
+  std::pmr::unsynchronized_pool_resource nodes_;
+  std::pmr::unordered_map<uint64_t, Request> requests_{&nodes_};  // by the kernel's request id
+  std::deque<uint64_t> ended_;                                    // request ids, the oldest first
+  std::pmr::unordered_map<ExchangeKey, OpenExchange, ExchangeKeyHash> open_{&nodes_};
+  std::pmr::unordered_map<uint64_t, ConnectionState> connections_{
+      &nodes_};  // those with requests in progress
+  std::pmr::unordered_map<uint32_t, uint32_t> open_by_pid_{&nodes_};  // server requests in progress
   CorrelatorCounters counters_;
 };
 

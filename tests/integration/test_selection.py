@@ -22,7 +22,8 @@ class Selection(harness.Case):
         return {request.id for request in requests}
 
     def expect(self, agent, ids):
-        self.assertEqual(sorted(ids), sorted(span.id for span in agent.interrupt()))
+        found = sorted(span.id for span in agent.interrupt())
+        self.assertEqual(sorted(ids), found, {k: v for k, v in agent.stats().items() if v})
         self.assertEqual({}, agent.lost())
 
     def test_by_pid(self):

@@ -44,6 +44,16 @@ class Servers(harness.Case):
         self.check(servers.java(self))
 
 
+class BySystemCall(Servers):
+    """The same through the last-resort hook, which kernels without the socket tracepoints use."""
+
+    requests = 100
+    test_nginx_two_workers = test_java = None
+
+    def agent(self, *selection, **how):
+        return super().agent(*selection, "--capture=syscall", **how)
+
+
 class SlowServers(Servers):
     test_nginx = test_nginx_two_workers = test_go = test_node = test_python = test_java = None
 
