@@ -3,6 +3,8 @@
 
 #include "agent/app/agent.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "agent/app/settings.h"
@@ -17,6 +19,8 @@ namespace log = selfobs::log;
 
 constexpr int kWorkerWaitMilliseconds = 200;
 constexpr int kWatcherWaitMilliseconds = 25;
+constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 0.01,
+                                                  0.03,   0.1,    0.3,   1,     3};
 constexpr uint64_t kSecond = 1'000'000'000;
 
 }  // namespace
@@ -59,6 +63,12 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
 Agent::~Agent() {
   stop();
 }
+
+Agent::Agent(SpanSink sink, kernel::RecordingWriter* recording)
+    : sink_(std::move(sink)),
+      recording_(recording),
+      ring_wait_(kStageSeconds),
+      pipeline_time_(kStageSeconds) {}
 
 void Agent::stop() {
   // The watcher first: a worker that has the last records must find the processes that they are of.
@@ -104,7 +114,17 @@ void Agent::run_worker(uint32_t index) {
   Worker& worker = *workers_[index];
   Pipeline& pipeline = *worker.pipeline;
   uint64_t anchored_ns = 0;
+  uint64_t look_ns = 0;  // when this look at the ring found its first record; 0: none yet
+  uint64_t look_bytes = 0;
   const kernel::Capture::RecordHandler handle = [&](std::span<const std::byte> record) {
+    if (look_ns == 0) {
+      look_ns = log::monotonic_ns();
+      const uint64_t record_ns = kernel::record_time_ns(record);
+      if (record_ns != 0 && record_ns < look_ns) {
+        ring_wait_.observe(static_cast<double>(look_ns - record_ns) / 1e9);
+      }
+    }
+    look_bytes += record.size();
     if (recording_ != nullptr) {
       recording_->write(kernel::EntryType::kRecord, static_cast<uint8_t>(index), record);
     }
@@ -137,6 +157,12 @@ void Agent::run_worker(uint32_t index) {
       count = 0;
     }
     hand_on(log::monotonic_ns());
+    if (look_ns != 0) {
+      pipeline_time_.observe(static_cast<double>(log::monotonic_ns() - look_ns) / 1e9);
+      worker.ring_peak_bytes = std::max<uint64_t>(worker.ring_peak_bytes, look_bytes);
+      look_ns = 0;
+      look_bytes = 0;
+    }
     // What happened before stop() was called is in the ring by then: one more look after the flag
     // finds it all.
     if (last_round && *count == 0) {
@@ -234,6 +260,17 @@ void Agent::run_watcher() {
           "a traced event loop calls out: following its turns, which costs every system call of "
           "this host 0.1 us");
     }
+  }
+}
+
+void Agent::collect_stages(selfobs::Samples& samples) const {
+  constexpr std::string_view kHelp = "how long each stage takes for what one look at a ring finds";
+  samples.histogram("zerospan_stage_seconds", kHelp, ring_wait_.value(), {{"stage", "ring"}});
+  samples.histogram("zerospan_stage_seconds", kHelp, pipeline_time_.value(),
+                    {{"stage", "pipeline"}});
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    samples.gauge("zerospan_ring_peak_bytes", "the most that one look found in a ring",
+                  static_cast<double>(workers_[i]->ring_peak_bytes), {{"ring", std::to_string(i)}});
   }
 }
 

@@ -21,6 +21,7 @@
 #include "agent/discovery/process_table.h"
 #include "agent/kernel/capture.h"
 #include "agent/kernel/recording.h"
+#include "agent/selfobs/metrics.h"
 
 namespace zerospan::app {
 
@@ -44,6 +45,8 @@ class Agent {
   // Any thread. Without the exporter's part.
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
+  // How long records wait and take, and how full the rings become. Any thread.
+  void collect_stages(selfobs::Samples& samples) const;
 
  private:
   struct Worker {
@@ -52,12 +55,12 @@ class Agent {
     std::unordered_map<uint32_t, std::shared_ptr<const model::Resource>>
         recorded;  // already in the recording
     mutable std::mutex mutex;
-    PipelineCounters published;  // under the mutex
+    PipelineCounters published;                // under the mutex
+    std::atomic<uint64_t> ring_peak_bytes{0};  // the most that one look found
     std::thread thread;
   };
 
-  Agent(SpanSink sink, kernel::RecordingWriter* recording)
-      : sink_(std::move(sink)), recording_(recording) {}
+  Agent(SpanSink sink, kernel::RecordingWriter* recording);
   void run_worker(uint32_t index);
   void run_watcher();
   void apply(const discovery::Actions& actions);
@@ -73,6 +76,8 @@ class Agent {
   std::unique_ptr<discovery::ProcessTable> processes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
+  selfobs::Histogram ring_wait_;       // seconds from a look's first record to the look
+  selfobs::Histogram pipeline_time_;   // seconds from a look to its spans, handed on
   std::atomic<bool> watching_{true};   // the watcher goes on
   std::atomic<bool> stopping_{false};  // the workers end
 };

@@ -136,6 +136,7 @@ int run_live(const config::Command& command) {
   };
   metrics.add([&](selfobs::Samples& samples) {
     collect(gather(), samples);
+    (*agent)->collect_stages(samples);
     collect_programs((*agent)->capture(), samples);
     selfobs::collect_process(samples);
   });

@@ -35,6 +35,8 @@ class ExportOutput final : public SpanOutput {
   void count(Statistics& statistics) const override {
     const batch::ExportCounters& counters = exporter_->counters();
     statistics.spans_exported = counters.spans_exported;
+    statistics.export_requests = counters.requests;
+    statistics.export_seconds = static_cast<double>(counters.send_ns) / 1e9;
     for (size_t i = 0; i < batch::kDropReasons; ++i) {
       const auto reason = static_cast<batch::DropReason>(i);
       statistics.spans_dropped[std::string(batch::drop_reason_name(reason))] =

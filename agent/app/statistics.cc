@@ -220,6 +220,9 @@ void collect(const Statistics& statistics, selfobs::Samples& samples) {
             {{"reason", reason}});
   }
   counter("spans_exported", "spans that the receiver accepted", statistics.spans_exported);
+  counter("export_requests", "export requests sent, retries included", statistics.export_requests);
+  samples.counter("zerospan_export_seconds_total", "time spent in export requests",
+                  statistics.export_seconds);
   samples.gauge("zerospan_spans_queued", "spans waiting to be exported",
                 static_cast<double>(statistics.spans_queued));
   samples.gauge("zerospan_connections", "connections followed now",

@@ -25,6 +25,8 @@ struct Statistics {
   discovery::ProcessTableCounters processes;
   uint64_t spans_exported = 0;
   uint64_t spans_queued = 0;
+  uint64_t export_requests = 0;                   // retries included
+  double export_seconds = 0;                      // spent in them
   std::map<std::string, uint64_t> spans_dropped;  // by reason
 };
 

@@ -16,11 +16,11 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <mutex>
 #include <optional>
 #include <random>
-#include <set>
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
@@ -212,7 +212,6 @@ struct Capture::Impl {
   SkeletonPtr<process_bpf> processes;
   SkeletonPtr<tick_bpf> ticks;
   SkeletonPtr<mute_bpf> muter;
-  std::set<uint32_t> libuv_processes;
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
   std::vector<Ring> rings;
   std::unique_ptr<ring_buffer, RingBufferDeleter> process_reader;
@@ -247,6 +246,18 @@ struct Capture::Impl {
       take_libbpf_messages();
     }
     return known->second != nullptr;
+  }
+
+  // From now on the tick programs see what this process's event loop does. A turn that is under way
+  // was not seen from its beginning.
+  void follow_turns(uint32_t pid, zs_process& value) {
+    if ((value.flags & ZS_PROCESS_LIBUV) != 0 && probe_libuv(pid)) {
+      value.flags |= ZS_PROCESS_PROBED;
+    }
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    value.turns_from_ns =
+        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
   }
 
   // Opens, sizes, loads and attaches one object; the shared maps are made by the first.
@@ -425,10 +436,9 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
   }
   if (traits.libuv) {
     value.flags |= ZS_PROCESS_LIBUV;
-    impl_->libuv_processes.insert(pid);
-    if (impl_->ticks_attached && impl_->probe_libuv(pid)) {
-      value.flags |= ZS_PROCESS_PROBED;
-    }
+  }
+  if (impl_->ticks_attached) {
+    impl_->follow_turns(pid, value);
   }
   if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
     return tl::unexpected(error_from_errno(
@@ -439,7 +449,6 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
 }
 
 Status Capture::deselect(uint32_t pid) {
-  impl_->libuv_processes.erase(pid);
   if (bpf_map_delete_elem(impl_->maps.fd("processes"), &pid) != 0 && errno != ENOENT) {
     return tl::unexpected(
         error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
@@ -501,29 +510,39 @@ Result<size_t> Capture::poll_processes(int timeout_ms, const ProcessEventHandler
 }
 
 Result<bool> Capture::attach_ticks_if_wanted() {
-  if (!impl_->options.event_loop_ticks || impl_->ticks_attached || impl_->ticks_failed ||
-      *static_cast<volatile __u32*>(&impl_->control->ticks_wanted) == 0) {
+  volatile __u32* wanted = &impl_->control->ticks_wanted;
+  if (!impl_->options.event_loop_ticks || impl_->ticks_failed || *wanted == 0) {
     return false;
   }
-  if (!impl_->ticks_status) {
-    impl_->ticks_failed = true;
-    return tl::unexpected(impl_->ticks_status.error());
+  const bool first = !impl_->ticks_attached;
+  if (first) {
+    if (!impl_->ticks_status) {
+      impl_->ticks_failed = true;
+      return tl::unexpected(impl_->ticks_status.error());
+    }
+    if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
+      impl_->ticks_failed = true;
+      return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
+    }
+    impl_->ticks_attached = true;
   }
-  if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
-    impl_->ticks_failed = true;
-    return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
-  }
-  impl_->ticks_attached = true;
+  // Again when a process was forked in the midst of this, with its parent's entry as it was before.
+  *wanted = 0;
   const int map = impl_->maps.fd("processes");
-  for (const uint32_t pid : impl_->libuv_processes) {
+  std::vector<uint32_t> pids;
+  uint32_t pid = 0;
+  for (int more = bpf_map_get_next_key(map, nullptr, &pid); more == 0;
+       more = bpf_map_get_next_key(map, &pid, &pid)) {
+    pids.push_back(pid);
+  }
+  for (const uint32_t each : pids) {
     zs_process value{};
-    if (impl_->probe_libuv(pid) && bpf_map_lookup_elem(map, &pid, &value) == 0) {
-      value.flags |= ZS_PROCESS_PROBED;
-      bpf_map_update_elem(map, &pid, &value, BPF_EXIST);
+    if (bpf_map_lookup_elem(map, &each, &value) == 0 && value.turns_from_ns == 0) {
+      impl_->follow_turns(each, value);
+      bpf_map_update_elem(map, &each, &value, BPF_EXIST);
     }
   }
-  *static_cast<volatile __u32*>(&impl_->control->ticks_attached) = 1;
-  return true;
+  return first;
 }
 
 bool Capture::ticks_attached() const {

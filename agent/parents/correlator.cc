@@ -163,6 +163,11 @@ const Correlator::Request* Correlator::find_parent(
     ++counters_.roots_ambiguous;
     return nullptr;
   }
+  if (sent && sent->trace_id != request.trace_id) {
+    // The program itself says which trace this call belongs to.
+    ++counters_.evidence_contradicted;
+    return nullptr;
+  }
   switch (start.evidence) {
     case Evidence::kThread:
       ++counters_.parents_by_thread;
@@ -186,11 +191,6 @@ void Correlator::start_client(const model::Connection& connection,
     identity.baggage = propagators_.extract_baggage(start.http->request_headers);
   }
   const Request* parent = find_parent(connection, start, sent);
-  if (parent != nullptr && sent && sent->trace_id != parent->trace_id) {
-    // The program itself says which trace this call belongs to.
-    ++counters_.evidence_contradicted;
-    parent = nullptr;
-  }
   if (parent != nullptr) {
     identity.trace_id = parent->trace_id;
     identity.parent_span_id = parent->span_id;

@@ -150,6 +150,9 @@ struct zs_process {
   __u32 flags; /* enum zs_process_flags */
   __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree
                   shares one */
+  /* Its event loop's turns that began after this time are followed from their first event on; 0:
+   * none is. */
+  __u64 turns_from_ns;
 };
 
 /* Argument of the program that mutes a connection. */
@@ -160,8 +163,8 @@ struct zs_mute {
 
 /* One memory-mapped value that both sides write. */
 struct zs_control {
-  __u32 ticks_wanted;   /* kernel: an event loop makes outgoing calls; attach the tick program */
-  __u32 ticks_attached; /* agent: it is attached, so tick evidence may be trusted */
+  __u32 ticks_wanted; /* kernel: an event loop whose turns are not followed makes outgoing calls */
+  __u32 reserved;
   __u32 idle[ZS_RINGS_MAX]; /* agent: the consumer of this ring sleeps until it is woken */
 };
 

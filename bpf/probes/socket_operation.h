@@ -204,15 +204,15 @@ static __always_inline bool thread__proves(const struct zs_process* process,
   if (thread->loop != ZS_LOOP_EPOLL || !(process->flags & ZS_PROCESS_CALLBACKS)) {
     return false;
   }
-  struct zs_control* shared = control__get();
-  if (!shared) {
-    return false;
-  }
-  if (!shared->ticks_attached) {
-    if (!shared->ticks_wanted) {
+  if (process->turns_from_ns == 0) {
+    struct zs_control* shared = control__get();
+    if (shared && !shared->ticks_wanted) {
       shared->ticks_wanted = 1;
       process_ring__emit(ZS_PROCESS_TICKS_WANTED, bpf_get_current_pid_tgid() >> 32U, 0, 0);
     }
+    return false;
+  }
+  if (thread->turn_ns <= process->turns_from_ns) {
     return false;
   }
   const bool no_timer = bpf_ktime_get_ns() < thread->timers_ns;

@@ -37,6 +37,8 @@ struct ExportCounters {
   std::atomic<uint64_t> retries{0};   // sends that repeat an earlier one
   std::atomic<uint64_t> bytes{0};     // of encoded requests that were accepted, before compression
 
+  std::atomic<uint64_t> send_ns{0};  // spent in those sends
+
   [[nodiscard]] std::atomic<uint64_t>& dropped(DropReason reason) {
     return spans_dropped[static_cast<size_t>(reason)];
   }

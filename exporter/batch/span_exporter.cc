@@ -176,6 +176,8 @@ void SpanExporter::send(std::string_view request, size_t span_count) {
     ++counters_.requests;
     counters_.retries += repeated ? 1 : 0;
     const SendOutcome outcome = transport_->send(request, deadline);
+    counters_.send_ns +=
+        static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - now).count());
     switch (outcome.status) {
       case SendStatus::kAccepted: {
         schedule_.on_answer();

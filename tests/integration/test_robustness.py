@@ -182,6 +182,12 @@ class Export(harness.Case):
             return totals if done >= len(requests) else None
 
         totals = harness.wait_for(settled, "all spans to be exported or counted", 30, interval=0.1)
+        text = self.scrape(metrics_port)
+        for stage in ("ring", "pipeline"):
+            looks = re.search(rf'^zerospan_stage_seconds_count{{stage="{stage}"}} (\d+)', text, re.M)
+            self.assertTrue(looks and int(looks.group(1)) > 0, f"no latency of stage {stage}")
+        self.assertGreater(totals["zerospan_export_requests_total"], 0)
+        self.assertGreater(totals["zerospan_ring_peak_bytes"], 0)
         agent.interrupt()
         os.kill(receiver.pid, signal.SIGTERM)
         receiver.wait_exit()

@@ -74,12 +74,13 @@ const std::map<std::string, Layout>& compiled() {
          FIELD(zs_process_record, tgid), FIELD(zs_process_record, parent_tgid),
          FIELD(zs_process_record, port), FIELD(zs_process_record, event),
          FIELD(zs_process_record, reserved)}}},
-      {"zs_process", {sizeof(zs_process), {FIELD(zs_process, flags), FIELD(zs_process, ring)}}},
+      {"zs_process",
+       {sizeof(zs_process),
+        {FIELD(zs_process, flags), FIELD(zs_process, ring), FIELD(zs_process, turns_from_ns)}}},
       {"zs_mute", {sizeof(zs_mute), {FIELD(zs_mute, socket), FIELD(zs_mute, connection_id)}}},
       {"zs_control",
        {sizeof(zs_control),
-        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, ticks_attached),
-         FIELD(zs_control, idle)}}},
+        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, reserved), FIELD(zs_control, idle)}}},
   };
   return layouts;
 }
