@@ -51,7 +51,7 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
              "connections whose first bytes no protocol accepted"),
     ZS_FIELD(parents.parents_by_thread, "parents_by_thread", "calls whose parent the thread told"),
     ZS_FIELD(parents.parents_by_tick, "parents_by_tick",
-             "calls whose parent the event loop's turn told"),
+             "calls whose parent the event loop's call-back told"),
     ZS_FIELD(parents.parents_by_creating_thread, "parents_by_creating_thread",
              "calls whose parent the creating thread told"),
     ZS_FIELD(parents.parents_by_header, "parents_by_header",
