@@ -37,8 +37,9 @@ def check_servers(case, logged, spans, sent, clock):
         most = line.bytes + (line.bytes // 500 + 2) * 16 if "chunked=1" in line.target else line.bytes
         if size is None or not line.bytes <= size <= most:
             problems.append(f"body size {size} for {line}")
-        # A server that answers with an error may close before it has read the body.
-        body = 0 if getattr(request, "closed", False) and line.status >= 400 else len(request.body)
+        # A server that closes of its own accord, or after an error, need not have read the body.
+        closed = getattr(request, "closed", False) and (not request.close or line.status >= 400)
+        body = 0 if closed else len(request.body)
         if body and not body <= span.attributes.get("http.request.body.size", 0) <= body + \
                 (len(request.payload()) - body):
             problems.append(f"request body size {span.attributes.get('http.request.body.size')} for {request.head(0)}")
