@@ -30,4 +30,5 @@ fixed_layout=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
   fixed_layout=(setarch -R)
 fi
+export TSAN_OPTIONS=suppressions=$PWD/tests/presets/tsan.supp
 "${fixed_layout[@]}" ctest --test-dir "$folder" -L "$label" --output-on-failure -j "$(nproc)" --no-tests=error
