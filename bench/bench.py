@@ -107,8 +107,8 @@ def measure(pair, path, seconds, core):
 def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seconds):
     """Two like servers share one core and are loaded at the same time, so the machine's moods hit both alike.
 
-    Of each round's two, the agent has selected one, in turn. What an unselected one pays is found by
-    rounds without the agent in between.
+    Of each round's two, the agent has selected one, in turn. What programs pay that are not selected is
+    found by rounds without an agent, and with one that watches a sleeping process.
     """
     cores = sorted(os.sched_getaffinity(0))
     server_core, load_core = cores[0], cores[-1]
@@ -116,9 +116,13 @@ def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seco
     for server in pair:
         pin(server.pid, server_core)
     measure(pair, path, 1, load_core)
-    selected, unselected, alone = [], [], []
+    sleeper = bench.start(["sleep", "100000"])
+    selected, unselected, idle, alone = [], [], [], []
     for i in range(rounds):
         alone.append(statistics.mean(measure(pair, path, seconds, load_core)))
+        agent = bench.agent("--pid", str(sleeper.pid))
+        idle.append(statistics.mean(measure(pair, path, seconds, load_core)))
+        agent.interrupt()
         chosen = i % 2
         agent = bench.agent("--pid", str(pair[chosen].pid))
         # The agent shares the load generators' core, as it would share any core but the servers'.
@@ -128,6 +132,7 @@ def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seco
         agent.output.unlink(missing_ok=True)
         selected.append(micros[chosen])
         unselected.append(micros[1 - chosen])
+    sleeper.stop()
     for server in pair:
         server.program.stop()
 
@@ -139,7 +144,7 @@ def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seco
                   f"{statistics.median(with_it):.1f} us", f"<= {goal:.2f}x", ratio, goal)
 
     row("selected against not selected", selected, unselected, selected_goal)
-    row("not selected against no agent", unselected, alone, 1.02)
+    row("nothing selected against no agent", idle, alone, 1.02)
 
 
 def locked_bytes(pid):
