@@ -140,6 +140,14 @@ struct pt_regs {
 #define zs_read(pointer, field) ((pointer)->field)
 #endif
 
+/*
+ * What nearly every operation does stays in one straight line of code and the rest out of it: the
+ * programs run between two stretches of the traced program, with little of their code in the cache.
+ */
+#define zs_likely(condition) __builtin_expect(!!(condition), 1)
+#define zs_unlikely(condition) __builtin_expect(!!(condition), 0)
+#define ZS_COLD static __attribute__((noinline))
+
 /* include/linux/socket.h, include/net/tcp_states.h, include/linux/sched.h,
  * include/uapi/asm-generic/fcntl.h */
 #define ZS_AF_UNIX 1

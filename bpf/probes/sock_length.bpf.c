@@ -15,25 +15,26 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE)) {
     return 0;
   }
-  const __u64 pid_tgid = bpf_get_current_pid_tgid();
-  struct zs_process* process = processes__find(pid_tgid >> 32U);
+  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const __u32 tgid = task->tgid;
+  const __u32 tid = task->pid;
+  struct zs_process* process = processes__find(tgid);
   if (!process) {
     return 0;
   }
-  if (result == -ZS_EAGAIN) {
-    context__on_short_send(process, (__u32)pid_tgid);
+  if (zs_unlikely(result == -ZS_EAGAIN)) {
+    context__on_short_send(process, tid);
     return 0;
   }
   struct zs_syscall call;
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   /* Kernel threads that do I/O for a ring have no system call of their own. */
   const bool user =
       !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) && !zs_syscall__is_compat(task);
-  if (user) {
+  if (zs_likely(user)) {
     zs_syscall__from_regs(&call,
                           (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
   }
-  return socket_operation__handle(sk, process, pid_tgid, direction, result, user ? &call : NULL);
+  return socket_operation__handle(sk, process, tgid, tid, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")

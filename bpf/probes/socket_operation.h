@@ -102,7 +102,7 @@ static __always_inline void socket__unix_path(const struct sock* sk, __u8* path)
   }
 }
 
-static __always_inline bool connection__announce(const struct sock* sk,
+ZS_COLD bool connection__announce(const struct sock* sk,
                                                  struct zs_connection* connection, __u32 tgid,
                                                  __u64 now) {
   struct zs_connection_record record = {};
@@ -134,7 +134,7 @@ static __always_inline bool connection__announce(const struct sock* sk,
   return rings__output(connection->ring, &record, sizeof(record));
 }
 
-static __always_inline void connection__emit_close(struct zs_connection* connection,
+ZS_COLD void connection__emit_close(struct zs_connection* connection,
                                                    enum zs_close_kind kind) {
   struct zs_close_record record = {};
   if (!connection->announced || connection->state != ZS_CONNECTION_KNOWN) {
@@ -354,7 +354,7 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
   }
 }
 
-static __always_inline void connection__sniff(struct zs_connection* connection,
+ZS_COLD void connection__sniff(struct zs_connection* connection,
                                               enum zs_direction direction, enum zs_gate gate) {
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
@@ -374,45 +374,55 @@ static __always_inline void connection__sniff(struct zs_connection* connection,
   counters__add(ZS_COUNTER_CONNECTIONS_KNOWN);
 }
 
+/* The first operation that is seen of a socket; NULL if it is none to follow. */
+ZS_COLD struct zs_connection* socket_operation__begin(const struct sock* sk,
+                                                      const struct zs_process* process,
+                                                      enum zs_direction direction, int result) {
+  const __u16 family = zs_read(sk, __sk_common.skc_family);
+  if (result <= 0 || !socket__is_stream(sk, family)) {
+    return NULL;
+  }
+  return connection__create(sk, process, family,
+                            direction == ZS_RECEIVE && socket__first_read(sk, family, result));
+}
+
+/* An operation that moved nothing: the end of the stream, or an error. */
+ZS_COLD int socket_operation__end(const struct sock* sk, struct zs_connection* connection,
+                                  enum zs_direction direction, int result) {
+  if (direction == ZS_RECEIVE && result == 0) {
+    if (!connection->receive_closed && (zs_read(sk, sk_shutdown) & ZS_RCV_SHUTDOWN)) {
+      connection->receive_closed = 1;
+      connection__emit_close(connection, ZS_CLOSE_RECEIVE);
+    }
+  } else if (connection->family == ZS_AF_UNIX && result < 0) {
+    connection__emit_close(connection, ZS_CLOSE_RESET);
+  }
+  return 0;
+}
+
 /*
- * `process` is the entry of the current thread's process, `pid_tgid` what
- * bpf_get_current_pid_tgid() gave. `result` is what the operation returned: bytes moved, 0 at end
- * of stream, or a negative errno. `call` is the system call that the thread is in; NULL if its
- * arguments cannot be had.
+ * `process` is the entry of the current thread's process `tgid`. `result` is what the operation
+ * returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call that
+ * the thread is in; NULL if its arguments cannot be had.
  */
 static __always_inline int socket_operation__handle(const struct sock* sk,
-                                                    struct zs_process* process, __u64 pid_tgid,
-                                                    enum zs_direction direction, int result,
-                                                    const struct zs_syscall* call) {
-  const __u32 tgid = pid_tgid >> 32U;
-  const __u32 tid = (__u32)pid_tgid;
+                                                    struct zs_process* process, __u32 tgid,
+                                                    __u32 tid, enum zs_direction direction,
+                                                    int result, const struct zs_syscall* call) {
   struct zs_connection* connection = connection__find(sk);
-  if (!connection) {
-    const __u16 family = zs_read(sk, __sk_common.skc_family);
-    if (result <= 0 || !socket__is_stream(sk, family)) {
-      return 0;
-    }
-    connection = connection__create(
-        sk, process, family, direction == ZS_RECEIVE && socket__first_read(sk, family, result));
+  if (zs_unlikely(!connection)) {
+    connection = socket_operation__begin(sk, process, direction, result);
     if (!connection) {
       return 0;
     }
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
-  if (connection->state == ZS_CONNECTION_MUTED) {
+  if (zs_unlikely(connection->state == ZS_CONNECTION_MUTED)) {
     counters__add(ZS_COUNTER_OPERATIONS_MUTED);
     return 0;
   }
-  if (result <= 0) {
-    if (direction == ZS_RECEIVE && result == 0) {
-      if (!connection->receive_closed && (zs_read(sk, sk_shutdown) & ZS_RCV_SHUTDOWN)) {
-        connection->receive_closed = 1;
-        connection__emit_close(connection, ZS_CLOSE_RECEIVE);
-      }
-    } else if (connection->family == ZS_AF_UNIX && result < 0) {
-      connection__emit_close(connection, ZS_CLOSE_RESET);
-    }
-    return 0;
+  if (zs_unlikely(result <= 0)) {
+    return socket_operation__end(sk, connection, direction, result);
   }
 
   const __u32 slot = direction;
@@ -427,16 +437,16 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       connection->last_direction == direction ? connection->head_budget[dir] : zs_head_bytes;
   const bool readable = call && buffers__find(&out->buffers, call);
   const enum zs_gate gate = readable ? capture__first(slot, byte_count, first_want) : ZS_GATE_NO;
-  if (connection->state == ZS_CONNECTION_SNIFFING) {
+  if (zs_unlikely(connection->state == ZS_CONNECTION_SNIFFING)) {
     connection__sniff(connection, direction, gate);
     if (connection->state != ZS_CONNECTION_KNOWN) {
       return 0;
     }
   }
   const __u64 now = bpf_ktime_get_ns();
-  if (!connection->announced) {
+  if (zs_unlikely(!connection->announced)) {
     connection->announced = connection__announce(sk, connection, tgid, now);
-    if (!connection->announced) {
+    if (zs_unlikely(!connection->announced)) {
       return 0;
     }
   }
@@ -483,13 +493,17 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     connection->head_budget[dir] = zs_head_bytes;
   }
   connection->last_direction = direction;
-  if (readable) {
+  if (zs_likely(readable)) {
     __u32 head_want = connection->head_budget[dir];
     if (head_want > byte_count) {
       head_want = byte_count;
     }
     connection->head_budget[dir] -= head_want;
-    capture__copy(slot, byte_count, head_want);
+    if (zs_likely(out->copy.first == byte_count && byte_count == head_want)) {
+      record->head_bytes = byte_count;
+    } else {
+      capture__copy(slot, byte_count, head_want);
+    }
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
   }
