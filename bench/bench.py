@@ -13,12 +13,12 @@ Run as root, after `make build`: python3 bench/bench.py [--rounds N] [--seconds 
 """
 
 import argparse
-import concurrent.futures
 import json
 import os
 import pathlib
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,6 +31,7 @@ import harness  # noqa: E402
 import servers  # noqa: E402
 import traffic  # noqa: E402
 
+POLL_LOAD = harness.BUILD / "bench" / "poll_load"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -95,46 +96,72 @@ def pin(pid, core):
             os.sched_setaffinity(int(task.name), {core})
 
 
-def measure(pair, path, seconds, core):
-    """Loads all servers of `pair` at once; microseconds of server CPU per request of each."""
-    before = [cpu_with_fallback(server.pid) for server in pair]
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        counts = list(pool.map(lambda server: traffic.wrk(f"http://127.0.0.1:{server.port}{path}", seconds,
-                                                          connections=16, cores=str(core))[0], pair))
-    return [(cpu_with_fallback(server.pid) - used) / count * 1e6 for server, used, count in zip(pair, before, counts)]
+class PairUnderLoad:
+    """Two like servers that share one core, kept busy from another by a client that never sleeps (poll_load.cc
+    has the reason): the machine's moods hit both alike."""
+
+    def __init__(self, bench, make, path):
+        cores = sorted(os.sched_getaffinity(0))
+        self.load_core = cores[-1]
+        self.servers = [make(bench), make(bench)]
+        for server in self.servers:
+            pin(server.pid, cores[0])
+        self.counts = bench.directory / "counts"
+        self.load = bench.start(["taskset", "-c", str(self.load_core), POLL_LOAD, self.counts, "16",
+                                 *(f"{server.port}{path}" for server in self.servers)])
+        harness.wait_for(lambda: self.counts.exists() and all(self.responses()), "responses of both servers")
+
+    def responses(self):
+        data = self.counts.read_bytes()
+        return struct.unpack(f"={len(data) // 8}Q", data)
+
+    def micros(self, seconds):
+        """CPU of each server per response, over so many seconds from now."""
+        used = [cpu_with_fallback(server.pid) for server in self.servers]
+        count = self.responses()
+        time.sleep(seconds)
+        return [(cpu_with_fallback(server.pid) - u) / (n - c) * 1e6
+                for server, u, c, n in zip(self.servers, used, count, self.responses())]
+
+    def stop(self):
+        self.load.stop()
+        for server in self.servers:
+            server.program.stop()
 
 
 def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seconds):
-    """Two like servers share one core and are loaded at the same time, so the machine's moods hit both alike.
+    """Of each round's two servers, the agent has selected one, in turn.
 
-    Of each round's two, the agent has selected one, in turn. What programs pay that are not selected is
-    found by rounds without an agent, and with one that watches a sleeping process.
+    What programs pay that are not selected cannot be had side by side, since the probes are the host's: many
+    short turns with an agent that watches a sleeping process, each between two without any.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    server_core, load_core = cores[0], cores[-1]
-    pair = [make(bench), make(bench)]
-    for server in pair:
-        pin(server.pid, server_core)
-    measure(pair, path, 1, load_core)
+    pair = PairUnderLoad(bench, make, path)
     sleeper = bench.start(["sleep", "100000"])
-    selected, unselected, idle, alone = [], [], [], []
-    for i in range(rounds):
-        alone.append(statistics.mean(measure(pair, path, seconds, load_core)))
-        agent = bench.agent("--pid", str(sleeper.pid))
-        idle.append(statistics.mean(measure(pair, path, seconds, load_core)))
-        agent.interrupt()
-        chosen = i % 2
-        agent = bench.agent("--pid", str(pair[chosen].pid))
-        # The agent shares the load generators' core, as it would share any core but the servers'.
-        pin(agent.pid, load_core)
-        micros = measure(pair, path, seconds, load_core)
+
+    def traced(pid, run_for):
+        agent = bench.agent("--pid", str(pid))
+        # The agent shares the load generator's core, as it would share any core but the servers'.
+        pin(agent.pid, pair.load_core)
+        micros = pair.micros(run_for)
         agent.interrupt()
         agent.output.unlink(missing_ok=True)
-        selected.append(micros[chosen])
-        unselected.append(micros[1 - chosen])
+        return micros
+
+    selected, unselected, idle, alone = [], [], [], []
+    for i in range(rounds):
+        chosen = i % 2
+        both = traced(pair.servers[chosen].pid, seconds)
+        selected.append(both[chosen])
+        unselected.append(both[1 - chosen])
+    turn = seconds / 5
+    before = statistics.mean(pair.micros(turn))
+    for _ in range(rounds * 6):
+        idle.append(statistics.mean(traced(sleeper.pid, turn)))
+        after = statistics.mean(pair.micros(turn))
+        alone.append((before + after) / 2)
+        before = after
     sleeper.stop()
-    for server in pair:
-        server.program.stop()
+    pair.stop()
 
     def row(kind, with_it, without, goal):
         ratios = [a / b for a, b in zip(with_it, without)]
@@ -237,14 +264,8 @@ def life(bench, table):
 
 
 def replay_rate(table):
-    """The Google Benchmark of replay, when it was built."""
-    binary = harness.BUILD / "bench" / "replay_bench"
-    if not binary.exists():
-        found = list(harness.BUILD.rglob("*replay_bench"))
-        if not found:
-            print("  replay_bench is not built: the row is left out")
-            return
-        binary = found[0]
+    """The Google Benchmark of replay."""
+    binary = harness.BUILD / "agent" / "app" / "replay_bench"
     text = subprocess.run([binary, "--benchmark_format=json"], capture_output=True, text=True, check=True,
                           cwd=ROOT).stdout
     for entry in json.loads(text)["benchmarks"]:

@@ -8,19 +8,22 @@
 // idle. A slower server finds its client asleep more often, so a client that sleeps adds to the
 // difference that is to be measured. This one keeps every connection of every server busy.
 //
-//   poll_load SECONDS CONNECTIONS PORT/PATH...
+//   poll_load FILE CONNECTIONS PORT/PATH...
 //
-// prints for each server, in order, how many responses came. Every response of a server must have
-// the length of its first one.
+// runs until it is killed. FILE has, for each server in order, how many responses came so far, as a
+// 64-bit number in host byte order. Every response of a server must have the length of its first
+// one.
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -40,7 +43,7 @@ struct Connection {
 struct Server {
   std::string request;
   size_t response_bytes = 0;  // 0: not known yet
-  uint64_t responses = 0;
+  std::atomic<uint64_t>* responses = nullptr;
   std::vector<Connection> connections;
 };
 
@@ -101,12 +104,27 @@ void poll_connection(Server& server, Connection& connection) {
   }
   if (connection.received == server.response_bytes) {
     connection.received = 0;
-    ++server.responses;
+    server.responses->fetch_add(1, std::memory_order_relaxed);
     send_request(server, connection);
   }
 }
 
-int run(double seconds, size_t connections, std::vector<std::string_view> targets) {
+std::atomic<uint64_t>* map_counts(const char* path, size_t servers) {
+  const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const size_t bytes = servers * sizeof(uint64_t);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    fail(path);
+  }
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) {
+    fail(path);
+  }
+  return static_cast<std::atomic<uint64_t>*>(memory);
+}
+
+[[noreturn]] void run(const char* path, size_t connections,
+                      const std::vector<std::string_view>& targets) {
+  std::atomic<uint64_t>* counts = map_counts(path, targets.size());
   std::vector<Server> servers;
   for (const std::string_view target : targets) {
     const size_t slash = target.find('/');
@@ -114,40 +132,32 @@ int run(double seconds, size_t connections, std::vector<std::string_view> target
       throw std::runtime_error("a target is PORT/PATH: " + std::string(target));
     }
     Server& server = servers.emplace_back();
+    server.responses = counts++;
     const int port = std::stoi(std::string(target.substr(0, slash)));
     server.request = "GET " + std::string(target.substr(slash)) +
                      " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port) + "\r\n\r\n";
     for (size_t i = 0; i < connections; ++i) {
       server.connections.push_back({connect_to(static_cast<uint16_t>(port))});
+      send_request(server, server.connections.back());
     }
   }
-  for (const Server& server : servers) {
-    for (const Connection& connection : server.connections) {
-      send_request(server, connection);
-    }
-  }
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (std::chrono::steady_clock::now() < end) {
+  for (;;) {
     for (size_t i = 0; i < connections; ++i) {
       for (Server& server : servers) {
         poll_connection(server, server.connections[i]);
       }
     }
   }
-  for (const Server& server : servers) {
-    std::printf("%llu\n", static_cast<unsigned long long>(server.responses));
-  }
-  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   if (argc < 4) {
-    std::fputs("usage: poll_load SECONDS CONNECTIONS PORT/PATH...\n", stderr);
+    std::fputs("usage: poll_load FILE CONNECTIONS PORT/PATH...\n", stderr);
     return 2;
   }
-  return run(std::stod(argv[1]), std::stoul(argv[2]), {argv + 3, argv + argc});
+  run(argv[1], std::stoul(argv[2]), {argv + 3, argv + argc});
 } catch (const std::exception& error) {
   std::fprintf(stderr, "poll_load: %s\n", error.what());
   return 1;
