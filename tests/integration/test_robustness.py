@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import unittest
-import urllib.request
 
 import harness
 import servers
@@ -145,17 +144,6 @@ class Robustness(harness.Case):
 class Export(harness.Case):
     """`zerospan run` to a receiver that decodes with classes which the agent's encoder does not share."""
 
-    def scrape(self, port, path="/metrics"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            return response.read().decode()
-
-    def sums(self, text):
-        """Counters added up over their labels: {name: value}."""
-        totals = {}
-        for name, value in re.findall(r"^(zerospan_\w+?)(?:\{[^}]*\})? ([-+.\deE]+)$", text, re.M):
-            totals[name] = totals.get(name, 0) + float(value)
-        return totals
-
     def receiver(self, *arguments):
         output = self.directory / "received.jsonl"
         receiver = self.start([harness.BUILD / "tests/receiver/otlp_receiver", "--output", output, *arguments])
@@ -169,20 +157,20 @@ class Export(harness.Case):
         agent = self.agent("--pid", str(server.pid), "--metrics-listen", f"127.0.0.1:{metrics_port}", command="run",
                            env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
                                 "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-        self.assertIn("ok", self.scrape(metrics_port, "/healthz").lower())
+        self.assertIn("ok", harness.scrape(metrics_port, "/healthz").lower())
         requests = [traffic.Request("GET", traffic.with_id("/s/200")) for _ in range(2000)]
         with traffic.Connection(server.port) as connection:
             for request in requests:
                 connection.send(request)
 
         def settled():
-            totals = self.sums(self.scrape(metrics_port))
+            totals = harness.sums(harness.scrape(metrics_port))
             done = sum(value for name, value in totals.items() if name in (
                 "zerospan_spans_exported_total", "zerospan_spans_dropped_total"))
             return totals if done >= len(requests) else None
 
         totals = harness.wait_for(settled, "all spans to be exported or counted", 30, interval=0.1)
-        text = self.scrape(metrics_port)
+        text = harness.scrape(metrics_port)
         for stage in ("ring", "pipeline"):
             looks = re.search(rf'^zerospan_stage_seconds_count{{stage="{stage}"}} (\d+)', text, re.M)
             self.assertTrue(looks and int(looks.group(1)) > 0, f"no latency of stage {stage}")
