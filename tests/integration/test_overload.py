@@ -79,9 +79,10 @@ class Overload(harness.Case):
         start = self.server.log.stat().st_size
         harness.wait_for(lambda: self.server.log.stat().st_size > start + count, "the server to go on logging")
 
-    def judge(self, logged, spans, cut=0):
+    def judge(self, logged, spans, cut=0, killed=float("inf")):
         """Every span against the server's log. `cut` is how many requests the client may have left
-        behind. Returns how many requests have a whole span, one that says it is not, and none."""
+        behind when it was killed. Returns how many requests have a whole span, one that says it is not,
+        and none."""
         lines = {line.id: line for line in logged}
         self.assertEqual(len(logged), len(lines), "ids in the log")
         seen, problems, score = set(), [], collections.Counter(whole=0, flagged=0, cut=0)
@@ -90,7 +91,10 @@ class Overload(harness.Case):
                 problems.append(f"twice, or not a server's: {span}")
             seen.add(span.id)
             line = lines.get(span.id)
-            if line is None or line.status == 499:  # nginx: the client was gone
+            # 499 is nginx's word for a client that was gone. It need not notice; but then the reset may
+            # be seen before the answer that it was sent for.
+            if line is None or line.status == 499 or \
+                    span.code is None and "error.type" in span.attributes and line.end > killed - self.server.clock:
                 score["cut"] += 1
                 continue
             size = span.attributes.get("http.response.body.size")
@@ -116,14 +120,16 @@ class Overload(harness.Case):
     def spans(self):
         return harness.parse_spans(self.received.read_text())
 
-    def expect_right_again(self, requests=400):
+    def expect_right_again(self, rounds=4, each=60):
         """New connections after the overload: a whole span for every request, and nothing is lost."""
         before = self.settled()
         known = {line.id for line in self.server.logged()}
-        targets = [traffic.with_id(f"/named/200?fill={'y' * (index % 50)}") for index in range(requests)]
-        # On a ring of this size and a busy machine a burst can be too much: a few at a time.
-        traffic.concurrent_gets(self.server.port, targets, 4)
-        after = self.settled()
+        for _ in range(rounds):
+            # No more than the ring holds, whenever the agent may get the processor.
+            targets = [traffic.with_id(f"/named/200?fill={'y' * (index % 50)}") for index in range(each)]
+            traffic.concurrent_gets(self.server.port, targets, 4)
+            after = self.settled()
+        requests = rounds * each
         new = [line for line in self.server.wait_logged(len(known) + requests) if line.id not in known]
         spans = [span for span in self.spans() if span.id not in known]
         lost = after["records_lost_ring_full"] - before["records_lost_ring_full"]
@@ -162,20 +168,22 @@ class Overload(harness.Case):
             self.wait_logged_bytes(2 * RING_BYTES)
             self.go_on()
         self.wait_logged_bytes(RING_BYTES)
+        killed = harness.time.time()
         load.stop()
         lost = self.settled()["records_lost_ring_full"]
         self.assertRegex(harness.scrape(self.metrics_port), r"(?m)^zerospan_records_lost_ring_full_total [1-9]")
         self.expect_right_again()
         self.finish()
-        score = self.judge(self.server.logged(), self.spans(), cut=connections)
+        score = self.judge(self.server.logged(), self.spans(), cut=connections, killed=killed)
         self.report(f"stopped under load {' '.join(arguments)}", score, lost)
-        for kind in ("whole", "flagged", "none"):
-            self.assertGreater(score[kind], 0, kind)
+        self.assertGreater(score["whole"], 0)
+        self.assertGreater(score["none"], 0)
         # A request without a span has lost its own record at least, or that of its connection.
         self.assertLessEqual(score["none"], lost)
+        return score
 
     def test_stops_under_load(self):
-        self.stops_under_load()
+        self.assertGreater(self.stops_under_load()["flagged"], 0)
 
     def test_stops_under_load_of_short_connections(self):
         self.stops_under_load("-H", "Connection: close")
@@ -183,7 +191,8 @@ class Overload(harness.Case):
     def test_connections_that_live_on(self):
         """Kept connections across one stop. Requests and answers are one operation each, so the losses
         can be told to within what a connection's end loses."""
-        count, before, during, after = 20, 5, 40, 5
+        # Before and after no more than the ring holds, between them many times that.
+        count, before, during, after = 15, 5, 50, 5
         connections = [traffic.Connection(self.server.port) for _ in range(count)]
         for connection in connections:
             self.addCleanup(connection.close)
@@ -256,15 +265,13 @@ class Overload(harness.Case):
 
     def wait_read(self, connection):
         """Until the server has read all that was sent on this connection."""
-        port = connection.socket.getsockname()[1]
-        peer = f"0100007F:{port:04X}"
+        ends = [f"0100007F:{port:04X}" for port in (self.server.port, connection.socket.getsockname()[1])]
 
         def read():
-            for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[2] == peer:
-                    return fields[4].endswith(":00000000") and fields[9] != "0"
-            return False
+            rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            # ESTABLISHED, accepted, and nothing in its receive queue.
+            return any(row[1:3] == ends and row[3] == "01" and row[9] != "0" and row[4].endswith(":00000000")
+                       for row in rows)
 
         harness.wait_for(read, "the server to read")
 
