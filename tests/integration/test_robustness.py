@@ -98,6 +98,29 @@ class Robustness(harness.Case):
         self.assertIsNone(span.code)
         self.assertEqual(2, span.status)
 
+    def test_answers_to_clients_that_are_gone(self):
+        """Over loopback the reset comes while the server is still inside of its send. What remains of such
+        a connection must not be taken for another that is at the same address in memory."""
+        server = servers.python(self)
+        agent = self.agent("--pid", str(server.pid))
+        gone = [traffic.Request("GET", traffic.with_id("/gone?size=10&delay=300")) for _ in range(200)]
+        for request in gone:
+            with traffic.Connection(server.port) as connection:
+                connection.socket.sendall(request.head(server.port))
+        server.wait_logged(len(gone))
+        ports = {}
+        for _ in range(500):
+            request = traffic.Request("GET", traffic.with_id("/later?size=10"))
+            connection = traffic.Connection(server.port)
+            self.addCleanup(connection.close)  # not sooner, or it would be at the last one's address again
+            connection.send(request)
+            ports[request.id] = connection.socket.getsockname()[1]
+        spans = agent.interrupt()
+        self.assertEqual(sorted([request.id for request in gone] + list(ports)), sorted(span.id for span in spans))
+        self.assertEqual(ports, {span.id: span.attributes["network.peer.port"] for span in spans if span.id in ports})
+        self.assertEqual(len(gone) + len(ports), agent.stats()["connections_known"])
+        self.assertEqual({}, agent.lost())
+
     def test_visible_soon(self):
         server = servers.go(self)
         agent = self.agent("--pid", str(server.pid))
