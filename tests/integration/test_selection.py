@@ -283,17 +283,26 @@ class Rules(Asking):
         chosen, other = self.server(), self.server(before=["sh", "-c", '"$@"; exit', "sh"])
         self.only(chosen, [other], "--pid", f"{chosen.pid},{other.pid}", "--no-children")
 
-    def test_user_that_a_program_becomes(self):
-        """nginx's workers give up root after they were started."""
-        agent = self.agent("--user", "nobody")
+    def test_user_of_workers(self):
+        """nginx's workers have given up root; its master, of the same command line, has not."""
         server = servers.nginx(self)
-        status = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        self.assertIn("Uid:\t65534", pathlib.Path(f"/proc/{status[0]}/status").read_text())
-        requests = [traffic.Request("GET", traffic.with_id("/s/200")) for _ in range(5)]
-        with traffic.Connection(server.port) as connection:
-            for request in requests:
-                connection.send(request)
-        self.expect(agent, {request.id for request in requests})
+        children = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children")
+
+        def given_up_root():
+            workers = children.read_text().split()
+            return workers and all("\nUid:\t65534" in pathlib.Path(f"/proc/{pid}/status").read_text()
+                                   for pid in workers)
+
+        harness.wait_for(given_up_root, "nginx's workers to give up root")
+        for user, seen in (("nobody", True), ("root", False)):
+            agent = self.agent("--user", user, "--exclude-exe", "*/python3*")
+            requests = [traffic.Request("GET", traffic.with_id("/s/200")) for _ in range(5)]
+            with traffic.Connection(server.port) as connection:
+                for request in requests:
+                    connection.send(request)
+            found = {span.id for span in agent.interrupt()}
+            self.assertEqual({request.id for request in requests} if seen else set(),
+                             found & {request.id for request in requests})
 
 
 if __name__ == "__main__":
