@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
@@ -286,6 +287,19 @@ def accepts(port):
         return True
     except OSError:
         return False
+
+
+def scrape(port, path="/metrics"):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+        return response.read().decode()
+
+
+def sums(text):
+    """Counters of a /metrics page, added up over their labels: {name: value}."""
+    totals = {}
+    for name, value in re.findall(r"^(zerospan_\w+?)(?:\{[^}]*\})? ([-+.\deE]+)$", text, re.M):
+        totals[name] = totals.get(name, 0) + float(value)
+    return totals
 
 
 def describe(counter: collections.Counter):

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import unittest
-import urllib.request
 
 import harness
 import servers
@@ -99,6 +98,29 @@ class Robustness(harness.Case):
         self.assertIsNone(span.code)
         self.assertEqual(2, span.status)
 
+    def test_answers_to_clients_that_are_gone(self):
+        """Over loopback the reset comes while the server is still inside of its send. What remains of such
+        a connection must not be taken for another that is at the same address in memory."""
+        server = servers.python(self)
+        agent = self.agent("--pid", str(server.pid))
+        gone = [traffic.Request("GET", traffic.with_id("/gone?size=10&delay=300")) for _ in range(200)]
+        for request in gone:
+            with traffic.Connection(server.port) as connection:
+                connection.socket.sendall(request.head(server.port))
+        server.wait_logged(len(gone))
+        ports = {}
+        for _ in range(500):
+            request = traffic.Request("GET", traffic.with_id("/later?size=10"))
+            connection = traffic.Connection(server.port)
+            self.addCleanup(connection.close)  # not sooner, or it would be at the last one's address again
+            connection.send(request)
+            ports[request.id] = connection.socket.getsockname()[1]
+        spans = agent.interrupt()
+        self.assertEqual(sorted([request.id for request in gone] + list(ports)), sorted(span.id for span in spans))
+        self.assertEqual(ports, {span.id: span.attributes["network.peer.port"] for span in spans if span.id in ports})
+        self.assertEqual(len(gone) + len(ports), agent.stats()["connections_known"])
+        self.assertEqual({}, agent.lost())
+
     def test_visible_soon(self):
         server = servers.go(self)
         agent = self.agent("--pid", str(server.pid))
@@ -145,17 +167,6 @@ class Robustness(harness.Case):
 class Export(harness.Case):
     """`zerospan run` to a receiver that decodes with classes which the agent's encoder does not share."""
 
-    def scrape(self, port, path="/metrics"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            return response.read().decode()
-
-    def sums(self, text):
-        """Counters added up over their labels: {name: value}."""
-        totals = {}
-        for name, value in re.findall(r"^(zerospan_\w+?)(?:\{[^}]*\})? ([-+.\deE]+)$", text, re.M):
-            totals[name] = totals.get(name, 0) + float(value)
-        return totals
-
     def receiver(self, *arguments):
         output = self.directory / "received.jsonl"
         receiver = self.start([harness.BUILD / "tests/receiver/otlp_receiver", "--output", output, *arguments])
@@ -169,20 +180,20 @@ class Export(harness.Case):
         agent = self.agent("--pid", str(server.pid), "--metrics-listen", f"127.0.0.1:{metrics_port}", command="run",
                            env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
                                 "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-        self.assertIn("ok", self.scrape(metrics_port, "/healthz").lower())
+        self.assertIn("ok", harness.scrape(metrics_port, "/healthz").lower())
         requests = [traffic.Request("GET", traffic.with_id("/s/200")) for _ in range(2000)]
         with traffic.Connection(server.port) as connection:
             for request in requests:
                 connection.send(request)
 
         def settled():
-            totals = self.sums(self.scrape(metrics_port))
+            totals = harness.sums(harness.scrape(metrics_port))
             done = sum(value for name, value in totals.items() if name in (
                 "zerospan_spans_exported_total", "zerospan_spans_dropped_total"))
             return totals if done >= len(requests) else None
 
         totals = harness.wait_for(settled, "all spans to be exported or counted", 30, interval=0.1)
-        text = self.scrape(metrics_port)
+        text = harness.scrape(metrics_port)
         for stage in ("ring", "pipeline"):
             looks = re.search(rf'^zerospan_stage_seconds_count{{stage="{stage}"}} (\d+)', text, re.M)
             self.assertTrue(looks and int(looks.group(1)) > 0, f"no latency of stage {stage}")
