@@ -4,6 +4,7 @@
 #include "agent/conn/connection_table.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace zerospan::conn {
@@ -13,6 +14,8 @@ namespace {
 // How many operations a connection that was open before us may begin with bytes that no protocol
 // accepts: it may be in the middle of a message.
 constexpr uint8_t kRefusalsWhenJoined = 16;
+// Of a full table, this part is given up at once: to find the quietest means to look at all.
+constexpr size_t kEvictedFraction = 64;
 
 }  // namespace
 
@@ -115,16 +118,27 @@ void ConnectionTable::make_opaque(Entry& entry) {
 }
 
 void ConnectionTable::evict_quietest() {
-  const auto quietest = std::min_element(
-      entries_.begin(), entries_.end(),
-      [](const auto& a, const auto& b) { return a.second->last_ns < b.second->last_ns; });
-  Entry& entry = *quietest->second;
-  if (entry.parser) {
-    entry.parser->finish(entry.last_ns, entry);
+  const auto quieter = [](const Entry* a, const Entry* b) {
+    return std::tie(a->last_ns, a->connection.id) < std::tie(b->last_ns, b->connection.id);
+  };
+  std::vector<Entry*> order;
+  order.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) {
+    order.push_back(entry.get());
   }
-  mutes_.push_back({entry.socket, entry.connection.id});
-  entries_.erase(quietest);
-  ++counters_.evicted;
+  const size_t count = std::max<size_t>(1, order.size() / kEvictedFraction);
+  // Sorted, so that a replay gives out the same spans in the same order.
+  std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(count), order.end(),
+                    quieter);
+  for (size_t i = 0; i < count; ++i) {
+    Entry& entry = *order[i];
+    if (entry.parser) {
+      entry.parser->finish(entry.last_ns, entry);
+    }
+    mutes_.push_back({entry.socket, entry.connection.id});
+    entries_.erase(entry.connection.id);
+    ++counters_.evicted;
+  }
 }
 
 void ConnectionTable::finish(uint64_t time_ns) {

@@ -29,7 +29,7 @@ class TrafficSink {
 
 struct TableOptions {
   std::span<const protocols::Protocol> protocols = protocols::all_protocols();
-  size_t max_connections = 65536;  // beyond, the one that was quiet the longest is given up
+  size_t max_connections = 65536;  // beyond, those that were quiet the longest are given up
 };
 
 struct TableCounters {

@@ -90,6 +90,7 @@ DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& eve
   model::Chunk chunk;
   chunk.direction = static_cast<model::Direction>(record->direction);
   chunk.offset = record->offset;
+  chunk.opposite_offset = record->opposite_offset;
   chunk.length = record->byte_count;
   chunk.head = {payload, record->head_bytes};
   chunk.tail = {payload + record->head_bytes, record->tail_bytes};
@@ -108,7 +109,8 @@ DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& ev
     return DecodeStatus::kMalformed;
   }
   events.on_close(record->connection_id,
-                  {static_cast<model::CloseKind>(record->kind), record->time_ns});
+                  {static_cast<model::CloseKind>(record->kind), record->time_ns,
+                   record->offset[ZS_RECEIVE], record->offset[ZS_SEND]});
   return DecodeStatus::kOk;
 }
 

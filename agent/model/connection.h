@@ -61,6 +61,8 @@ struct Chunk {
   Direction direction = Direction::kReceive;
   uint64_t offset = 0;  // of the first byte in this direction's stream, counted since the
                         // connection was first seen
+  // In the other direction's stream: what is missing below was lost, it will not come later.
+  uint64_t opposite_offset = 0;
   uint32_t length = 0;
   std::string_view head;
   std::string_view tail;
@@ -87,6 +89,9 @@ enum class CloseKind : uint8_t {
 struct Closed {
   CloseKind kind = CloseKind::kClosed;
   uint64_t time_ns = 0;
+  // How far each direction's stream went: what is missing below was lost.
+  uint64_t receive_offset = 0;
+  uint64_t send_offset = 0;
 };
 
 }  // namespace zerospan::model

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define ZS_ABI_VERSION 1
+#define ZS_ABI_VERSION 2
 
 /* Bounds that size buffers at build time; the settings below stay within them. */
 #define ZS_HEAD_BYTES_MAX 8192
@@ -99,6 +99,8 @@ struct zs_data_record {
   __u64 time_ns;
   __u64 departed_ns; /* sends: when the first byte could have left; else time_ns */
   __u64 offset;      /* of the first byte in this direction's stream */
+  /* In the other direction's stream: records below it are in the ring before this one, or lost. */
+  __u64 opposite_offset;
   __u64 request_id;
   __u32 thread_id;
   __u32 byte_count; /* bytes that the operation moved; of them head_bytes and then tail_bytes follow
@@ -116,6 +118,7 @@ struct zs_close_record {
   __u64 time_ns;
   __u8 kind; /* enum zs_close_kind */
   __u8 reserved[7];
+  __u64 offset[2]; /* by enum zs_direction: what is missing below was lost */
 };
 
 struct zs_process_record {

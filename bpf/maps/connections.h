@@ -15,6 +15,7 @@ struct zs_connection {
   __u64 id;
   __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
   __u64 offset[2]; /* bytes seen, by enum zs_direction */
+  __u64 told[2];   /* of them, those whose records are in the ring or lost */
   __u64 last_send_ns;
   __u64 request_id; /* server: the request being read or answered; client: the one that the last
                        send was for */

@@ -76,7 +76,7 @@ static __always_inline bool socket__is_stream(const struct sock* sk, __u16 famil
 
 /*
  * Is this read of `byte_count` bytes the first of its connection? TCP counts what the program has
- * read; a FIN that has arrived behind the data takes one sequence number.
+ * read; a FIN that it has read past takes one sequence number, which bytes_received counts too.
  */
 static __always_inline bool socket__first_read(const struct sock* sk, __u16 family,
                                                __u32 byte_count) {
@@ -86,7 +86,7 @@ static __always_inline bool socket__first_read(const struct sock* sk, __u16 fami
   const struct tcp_sock* tcp = (const struct tcp_sock*)sk;
   const __u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
   const __u64 read = BPF_CORE_READ(tcp, bytes_received) - unread;
-  return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read + 1 == byte_count);
+  return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read == byte_count + 1ULL);
 }
 
 /* The path that the server's socket is bound to; an accepted socket has its listener's address. */
@@ -102,9 +102,8 @@ static __always_inline void socket__unix_path(const struct sock* sk, __u8* path)
   }
 }
 
-ZS_COLD bool connection__announce(const struct sock* sk,
-                                                 struct zs_connection* connection, __u32 tgid,
-                                                 __u64 now) {
+ZS_COLD bool connection__announce(const struct sock* sk, struct zs_connection* connection,
+                                  __u32 tgid, __u64 now) {
   struct zs_connection_record record = {};
   record.header.length = sizeof(record);
   record.header.type = ZS_RECORD_CONNECTION;
@@ -134,8 +133,7 @@ ZS_COLD bool connection__announce(const struct sock* sk,
   return rings__output(connection->ring, &record, sizeof(record));
 }
 
-ZS_COLD void connection__emit_close(struct zs_connection* connection,
-                                                   enum zs_close_kind kind) {
+ZS_COLD void connection__emit_close(struct zs_connection* connection, enum zs_close_kind kind) {
   struct zs_close_record record = {};
   if (!connection->announced || connection->state != ZS_CONNECTION_KNOWN) {
     return;
@@ -145,6 +143,8 @@ ZS_COLD void connection__emit_close(struct zs_connection* connection,
   record.connection_id = connection->id;
   record.time_ns = bpf_ktime_get_ns();
   record.kind = kind;
+  record.offset[ZS_RECEIVE] = connection->told[ZS_RECEIVE];
+  record.offset[ZS_SEND] = connection->told[ZS_SEND];
   rings__output(connection->ring, &record, sizeof(record));
 }
 
@@ -354,8 +354,8 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
   }
 }
 
-ZS_COLD void connection__sniff(struct zs_connection* connection,
-                                              enum zs_direction direction, enum zs_gate gate) {
+ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
+                               enum zs_gate gate) {
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
       connection->sniffs_left -= 1;
@@ -380,6 +380,11 @@ ZS_COLD struct zs_connection* socket_operation__begin(const struct sock* sk,
                                                       enum zs_direction direction, int result) {
   const __u16 family = zs_read(sk, __sk_common.skc_family);
   if (result <= 0 || !socket__is_stream(sk, family)) {
+    return NULL;
+  }
+  /* A reset that came inside of this very call: its close was seen already, and no other will come
+   * to take an entry away again. */
+  if (family != ZS_AF_UNIX && zs_read(sk, __sk_common.skc_state) == ZS_TCP_CLOSE) {
     return NULL;
   }
   return connection__create(sk, process, family,
@@ -446,7 +451,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   const __u64 now = bpf_ktime_get_ns();
   if (zs_unlikely(!connection->announced)) {
     connection->announced = connection__announce(sk, connection, tgid, now);
-    if (zs_unlikely(!connection->announced)) {
+    if (!connection->announced) {
+      /* What the agent sees first will be the middle of its streams. */
+      connection->seen_from_start = 0;
       return 0;
     }
   }
@@ -461,6 +468,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   record->byte_count = byte_count;
   record->direction = direction;
   record->offset = __sync_fetch_and_add(&connection->offset[dir], byte_count);
+  record->opposite_offset = connection->told[!dir];
 
   if (direction == ZS_RECEIVE) {
     context__on_receive(sk, process, connection, tid, gate);
@@ -513,5 +521,6 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   record->header.length = length;
   rings__output(connection->ring, record, length);
+  connection->told[dir] = record->offset + byte_count;
   return 0;
 }

@@ -62,13 +62,12 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
   op.request_id = chunk.request_id;
   op.evidence = chunk.evidence;
 
-  const uint64_t lost = chunk.offset - s.next_offset;
+  // Before a read nothing can have answered it; a send may have been answered before it returned.
+  const bool receive = chunk.direction == model::Direction::kReceive;
+  catch_up(model::opposite(chunk.direction), chunk.opposite_offset,
+           receive ? chunk.time_ns - 1 : chunk.time_ns, sink);
+  lose(op, chunk.offset, sink);
   s.next_offset = chunk.offset + chunk.length;
-  if (lost != 0) {
-    ++counters_->gaps;
-    counters_->gap_bytes += lost;
-    skip(op, lost, true, sink);
-  }
   feed(op, head, true, sink);
   if (middle != 0) {
     skip(op, middle, false, sink);
@@ -82,6 +81,32 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
     }
   }
   return opaque_ ? Verdict::kOpaque : Verdict::kContinue;
+}
+
+// What the stream has not had below `offset` is lost.
+void Connection::lose(const Operation& op, uint64_t offset, ExchangeSink& sink) {
+  Stream& s = stream(op.direction);
+  if (offset > s.next_offset) {
+    const uint64_t lost = offset - s.next_offset;
+    s.next_offset = offset;
+    ++counters_->gaps;
+    counters_->gap_bytes += lost;
+    skip(op, lost, true, sink);
+  }
+}
+
+// The other direction's record, or the close, tells how far a stream had come by then.
+void Connection::catch_up(model::Direction direction, uint64_t offset, uint64_t time_ns,
+                          ExchangeSink& sink) {
+  if (offset == 0) {
+    return;
+  }
+  stream(direction).offset_known = true;
+  Operation op;
+  op.direction = direction;
+  op.time_ns = time_ns;
+  op.departed_ns = time_ns;
+  lose(op, offset, sink);
 }
 
 // The first message that is seen tells which direction has the requests.
@@ -386,6 +411,11 @@ Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
   }
   if (role_ == model::Role::kUnknown) {
     return Verdict::kContinue;
+  }
+  catch_up(model::Direction::kReceive, closed.receive_offset, closed.time_ns, sink);
+  catch_up(model::Direction::kSend, closed.send_offset, closed.time_ns, sink);
+  if (opaque_) {
+    return Verdict::kOpaque;
   }
   const bool half = closed.kind == model::CloseKind::kSendClosed ||
                     closed.kind == model::CloseKind::kReceiveClosed;

@@ -121,6 +121,8 @@ class Connection final : public ConnectionParser {
   // The next message's beginning is unknown from here on.
   void lose_framing(const Operation& op, Loss loss, ExchangeSink& sink);
   void pass_over(const Operation& op, ExchangeSink& sink);
+  void lose(const Operation& op, uint64_t offset, ExchangeSink& sink);
+  void catch_up(model::Direction direction, uint64_t offset, uint64_t time_ns, ExchangeSink& sink);
   // Marks what is being read in this direction.
   void flag(model::Direction direction, uint32_t incomplete);
 

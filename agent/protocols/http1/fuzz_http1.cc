@@ -77,6 +77,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Checker sink;
   http1::Connection connection(facts, options, &counters);
   uint64_t offsets[2] = {0, 0};
+  // How far a stream had come, as the other's records tell: nothing, the truth, or a lie.
+  const auto told = [&](size_t side) {
+    return (settings & 0x40) != 0 ? offsets[side] : (settings & 0x80) != 0 ? uint64_t{settings} : 0;
+  };
   uint64_t now = 1;
   bool opaque = false;
   while (input.size() >= 2) {
@@ -88,7 +92,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t side = control & 1;
     now += 10;
     if ((control & 0xf0) == 0xf0) {
-      opaque |= connection.on_close(model::Closed{static_cast<model::CloseKind>(control & 3), now},
+      opaque |= connection.on_close(model::Closed{static_cast<model::CloseKind>(control & 3), now,
+                                                  told(0), told(1)},
                                     sink) == Verdict::kOpaque;
       continue;
     }
@@ -99,6 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     model::Chunk chunk;
     chunk.direction = static_cast<model::Direction>(side);
     chunk.offset = offsets[side];
+    chunk.opposite_offset = told(1 - side);
     chunk.length = static_cast<uint32_t>(bytes.size());
     chunk.head = bytes;
     if ((control & 0x0e) == 0x0c) {  // a hole in the middle

@@ -191,6 +191,67 @@ TEST(Loss, GoesOnCountingAcrossAGapInABody) {
   expect_recovered(player);
 }
 
+TEST(Loss, AnAnswerThatIsMissingAtTheEndIsNoError) {
+  for (const model::Role role : {model::Role::kServer, model::Role::kClient}) {
+    for (const model::CloseKind kind : {model::CloseKind::kClosed, model::CloseKind::kReset}) {
+      Player player(role);
+      player.say(kQ, get("1"));
+      player.lose(kR, ok("1", 5).size());
+      player.close(kind);
+      EXPECT_EQ(player.only().incomplete, model::kGap);
+      EXPECT_EQ(player.only().outcome, model::Outcome::kComplete);
+      EXPECT_EQ(Player::http(player.only()).status, 0);
+      EXPECT_EQ(player.counters.gaps, 1U);
+    }
+  }
+}
+
+TEST(Loss, OneAnswerOfAKeptConnectionCostsOneExchange) {
+  for (const model::Role role : {model::Role::kServer, model::Role::kClient}) {
+    Player player(role);
+    for (int i = 0; i < 10; ++i) {
+      const std::string id = std::to_string(i);
+      player.say(kQ, get(id));
+      if (i == 3 || i == 6) {
+        player.lose(kR, ok(id, 5).size());
+      } else {
+        player.say(kR, ok(id, 5));
+      }
+    }
+    player.close(model::CloseKind::kClosed);
+    ASSERT_EQ(player.sink.exchanges.size(), 10U);
+    int whole = 0;
+    for (const model::Exchange& exchange : player.sink.exchanges) {
+      const model::HttpExchange& http = Player::http(exchange);
+      if (exchange.incomplete == model::kIncompleteNone) {
+        ++whole;
+        EXPECT_EQ("/" + std::string(http.response_headers.find("x-id")), http.target);
+      }
+    }
+    // A client's next request may have been answered before its send returned.
+    EXPECT_EQ(whole, role == model::Role::kServer ? 8 : 6);
+  }
+}
+
+TEST(Loss, ABodyWhoseRestIsMissingAtTheEndSaysSo) {
+  Player player(model::Role::kServer);
+  player.say(kQ, get("1"));
+  player.say(kR, ok("1", 500).substr(0, 100));
+  player.lose(kR, 300);
+  player.close(model::CloseKind::kClosed);
+  EXPECT_NE(player.only().incomplete & model::kGap, 0U);
+  EXPECT_EQ(Player::http(player.only()).status, 200);
+}
+
+TEST(Loss, AnAnswerBeforeALostRequestIsWhole) {
+  Player player(model::Role::kServer);
+  player.say(kQ, get("1"));
+  player.say(kR, ok("1", 5));
+  player.lose(kQ, get("2").size());
+  player.close(model::CloseKind::kClosed);
+  EXPECT_EQ(player.only().incomplete, model::kIncompleteNone);
+}
+
 TEST(Loss, FlagsAGapInAHead) {
   Player player(model::Role::kServer);
   player.say(kQ, "GET /1 HTTP/1.1\r\nHost: a\r\nCoo");
@@ -221,12 +282,12 @@ TEST(Loss, RecoversAfterAnExchangeThatWasLostWhole) {
   player.say(kR, ok("1", 3));
   player.lose(kQ, 40);
   player.lose(kR, 60);
-  // Which request the next answer is for cannot be known here, so this one is given up.
+  // Its record tells that the lost answer was before it.
   player.say(kQ, get("3"));
   player.say(kR, ok("3", 3));
   ASSERT_EQ(player.sink.exchanges.size(), 2U);
-  EXPECT_EQ(player.sink.exchanges[1].incomplete, model::kGap);
-  EXPECT_EQ(Player::http(player.sink.exchanges[1]).status, 0);
+  EXPECT_EQ(player.sink.exchanges[1].incomplete, model::kIncompleteNone);
+  EXPECT_EQ(Player::http(player.sink.exchanges[1]).response_headers.find("x-id"), "3");
   expect_recovered(player);
 }
 

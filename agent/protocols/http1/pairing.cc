@@ -324,15 +324,13 @@ void Pairing::end_response(uint64_t departed_ns, ExchangeSink& sink) {
 
 void Pairing::lose_responses(uint64_t time_ns, ExchangeSink& sink) {
   response_loss_seen_ = true;
-  if (count_ == 0) {
+  if (count_ == 0 || (count_ == 1 && (!at(0).response_begun || at(0).response_done))) {
+    // A request that had departed by then, and is not recorded yet, may have lost its answer too.
     response_loss_ns_ = time_ns;
-    return;
   }
-  if (count_ == 1) {
-    if (!at(0).response_begun) {
+  if (count_ <= 1) {
+    if (count_ == 1 && !at(0).response_begun) {
       at(0).response_lost = true;
-    } else if (at(0).response_done) {
-      response_loss_ns_ = time_ns;
     }
     return;
   }

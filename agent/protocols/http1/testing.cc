@@ -53,6 +53,7 @@ Verdict Player::play(model::Chunk chunk, From from) {
   chunk.thread_id = 7;
   uint64_t& offset = offsets_[static_cast<size_t>(from)];
   chunk.offset = offset;
+  chunk.opposite_offset = offsets_[1 - static_cast<size_t>(from)];
   offset += chunk.length;
   return connection.on_chunk(chunk, sink);
 }
@@ -88,7 +89,9 @@ Verdict Player::say_late(From from, std::string_view bytes, uint64_t departed_ns
 
 Verdict Player::close(model::CloseKind kind) {
   now += 1000;
-  return connection.on_close(model::Closed{kind, now}, sink);
+  const bool server = role_ == model::Role::kServer;
+  return connection.on_close(
+      model::Closed{kind, now, offsets_[server ? 0 : 1], offsets_[server ? 1 : 0]}, sink);
 }
 
 void Player::finish() {
