@@ -35,6 +35,37 @@ enum class Outcome : uint8_t {
   kNoResponse = 3,   // closed in order with no byte of a response
 };
 
+// The field names that later stages ask for, recognised once. RFC 9110 and 9112 for the first ones,
+// the propagators' specifications for the rest.
+enum class KnownHeader : uint8_t {
+  kHost,
+  kUserAgent,
+  kContentLength,
+  kTransferEncoding,
+  kForwarded,
+  kXForwardedFor,
+  kXForwardedHost,
+  kXForwardedProto,
+  kTraceparent,
+  kTracestate,
+  kBaggage,
+  kB3,
+  kXB3TraceId,
+  kXB3SpanId,
+  kXB3Sampled,
+  kXB3Flags,
+  kUberTraceId,
+  kXAmznTraceId,
+  kOther,
+};
+
+// Names are compared without regard to case (RFC 9110 section 5.1).
+[[nodiscard]] KnownHeader recognise_header(std::string_view name);
+
+[[nodiscard]] constexpr uint32_t header_bit(KnownHeader header) {
+  return uint32_t{1} << static_cast<uint32_t>(header);
+}
+
 struct HeaderView {
   std::string_view name;   // as on the wire; names are compared without regard to case
   std::string_view value;  // leading and trailing white space removed
@@ -49,14 +80,20 @@ class HeaderBlock {
   void assign_raw(std::string_view raw) {
     raw_.assign(raw);
     fields_.clear();
+    known_ = 0;
   }
   void reserve_fields(size_t count) { fields_.reserve(count); }
-  void add_field(uint32_t name_at, uint32_t name_length, uint32_t value_at, uint32_t value_length) {
-    fields_.push_back({name_at, name_length, value_at, value_length});
+  KnownHeader add_field(uint32_t name_at, uint32_t name_length, uint32_t value_at,
+                        uint32_t value_length) {
+    const KnownHeader known = recognise_header({raw_.data() + name_at, name_length});
+    fields_.push_back({name_at, name_length, value_at, value_length, known});
+    known_ |= header_bit(known);
+    return known;
   }
   void clear() {
     raw_.clear();
     fields_.clear();
+    known_ = 0;
   }
   [[nodiscard]] size_t size() const { return fields_.size(); }
   [[nodiscard]] HeaderView operator[](size_t index) const {
@@ -64,6 +101,9 @@ class HeaderBlock {
     return {std::string_view(raw_).substr(f.name_at, f.name_length),
             std::string_view(raw_).substr(f.value_at, f.value_length)};
   }
+  [[nodiscard]] KnownHeader known(size_t index) const { return fields_[index].known; }
+  // Is any of these header_bit()s among the fields?
+  [[nodiscard]] bool has_any(uint32_t bits) const { return (known_ & bits) != 0; }
   // The first field of that name (ASCII case-insensitive); empty view with data() == nullptr if
   // there is none.
   [[nodiscard]] std::string_view find(std::string_view name) const;
@@ -72,9 +112,11 @@ class HeaderBlock {
  private:
   struct Field {
     uint32_t name_at, name_length, value_at, value_length;
+    KnownHeader known;
   };
   std::string raw_;
   std::vector<Field> fields_;
+  uint32_t known_ = 0;  // header_bit() of each field's name
 };
 
 // HTTP semantics (RFC 9110) of one exchange over HTTP/1.x (RFC 9112).

@@ -3,6 +3,8 @@
 
 #include "agent/parents/correlator.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "agent/core/mix.h"
@@ -15,15 +17,16 @@ namespace {
 constexpr uint64_t kSpanIdSalt = 0x7370616e;
 constexpr uint64_t kTraceIdSalt = 0x74726163;
 
+// With requests that follow each other, a connection and a process come and go all the time; what
+// they were is kept for the next one, up to this many.
+constexpr size_t kSpareConnections = 64;
+constexpr size_t kIdleProcesses = 64;
+
 uint64_t non_zero(uint64_t value) {
   return value == 0 ? 1 : value;
 }
 
 }  // namespace
-
-size_t Correlator::ExchangeKeyHash::operator()(const ExchangeKey& key) const {
-  return mix64(key.connection_id, key.sequence);
-}
 
 Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators,
                        sampling::Sampler sampler)
@@ -59,6 +62,20 @@ Identity Correlator::remote_child(model::RemoteContext&& remote) const {
   return identity;
 }
 
+Correlator::ConnectionState& Correlator::open_connection(uint64_t id) {
+  if (spare_.empty()) {
+    return connections_[id];
+  }
+  if (const auto known = connections_.find(id); known != connections_.end()) {
+    return known->second;
+  }
+  Connections::node_type node = std::move(spare_.back());
+  spare_.pop_back();
+  node.key() = id;
+  node.mapped().last_request_id = 0;
+  return connections_.insert(std::move(node)).position->second;
+}
+
 void Correlator::start_server(const model::Connection& connection,
                               const protocols::RequestStart& start) {
   Identity identity;
@@ -78,35 +95,36 @@ void Correlator::start_server(const model::Connection& connection,
   }
   // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's
   // id itself. Requests that were read together share it; the first of them has it.
-  const bool owns_id =
-      start.request_id != 0 && start.batch_index == 0 && !requests_.contains(start.request_id);
+  auto own = requests_.end();
+  bool owns_id = false;
+  if (start.request_id != 0 && start.batch_index == 0) {
+    std::tie(own, owns_id) = requests_.try_emplace(start.request_id);
+  }
   identity.span_id = model::SpanId::from_u64(
       owns_id ? start.request_id
               : non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
 
-  ConnectionState& on_connection = connections_[connection.id];
-  const bool overlapped = on_connection.open > 0 || !owns_id;
+  ConnectionState& state = open_connection(connection.id);
+  const bool overlapped = !state.open.empty() || !owns_id;
   if (overlapped) {
-    for (const uint64_t id : {on_connection.last_request_id, start.request_id}) {
+    for (const uint64_t id : {state.last_request_id, start.request_id}) {
       if (const auto other = requests_.find(id); other != requests_.end()) {
         other->second.overlapped = true;
       }
     }
   }
-  ++on_connection.open;
   ++open_by_pid_[connection.pid];
   if (owns_id) {
-    on_connection.last_request_id = start.request_id;
-    requests_.emplace(start.request_id, Request{.trace_id = identity.trace_id,
-                                                .span_id = identity.span_id,
-                                                .caller_span_id = identity.parent_span_id,
-                                                .sampled = identity.sampled,
-                                                .overlapped = overlapped,
-                                                .pid = connection.pid,
-                                                .trace_state = identity.trace_state});
+    state.last_request_id = start.request_id;
+    own->second = Request{.trace_id = identity.trace_id,
+                          .span_id = identity.span_id,
+                          .caller_span_id = identity.parent_span_id,
+                          .sampled = identity.sampled,
+                          .overlapped = overlapped,
+                          .pid = connection.pid,
+                          .trace_state = identity.trace_state};
   }
-  open_.insert_or_assign({connection.id, start.sequence},
-                         OpenExchange{std::move(identity), owns_id ? start.request_id : 0});
+  state.open.push_back({start.sequence, owns_id ? start.request_id : 0, std::move(identity)});
 }
 
 bool Correlator::alone(const Request& request) const {
@@ -207,17 +225,31 @@ void Correlator::start_client(const model::Connection& connection,
   }
   identity.span_id = model::SpanId::from_u64(
       non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
-  open_.insert_or_assign({connection.id, start.sequence}, OpenExchange{std::move(identity), 0});
+  open_connection(connection.id).open.push_back({start.sequence, 0, std::move(identity)});
 }
 
 std::optional<Identity> Correlator::on_exchange(const model::Connection& connection,
                                                 const model::Exchange& exchange) {
-  const auto found = open_.find({connection.id, exchange.sequence});
-  if (found == open_.end()) {
+  const auto state = connections_.find(connection.id);
+  if (state == connections_.end()) {
     return std::nullopt;
   }
-  OpenExchange open = std::move(found->second);
-  open_.erase(found);
+  std::vector<OpenExchange>& all = state->second.open;
+  const auto found = std::find_if(all.begin(), all.end(), [&](const OpenExchange& candidate) {
+    return candidate.sequence == exchange.sequence;
+  });
+  if (found == all.end()) {
+    return std::nullopt;
+  }
+  OpenExchange open = std::move(*found);
+  all.erase(found);
+  if (all.empty()) {
+    if (spare_.size() < kSpareConnections) {
+      spare_.push_back(connections_.extract(state));
+    } else {
+      connections_.erase(state);
+    }
+  }
   if (exchange.role == model::Role::kServer) {
     end_request(connection, exchange, open.request_id);
   }
@@ -230,12 +262,8 @@ std::optional<Identity> Correlator::on_exchange(const model::Connection& connect
 
 void Correlator::end_request(const model::Connection& connection, const model::Exchange& exchange,
                              uint64_t request_id) {
-  if (const auto state = connections_.find(connection.id);
-      state != connections_.end() && --state->second.open == 0) {
-    connections_.erase(state);
-  }
   if (const auto count = open_by_pid_.find(connection.pid);
-      count != open_by_pid_.end() && --count->second == 0) {
+      count != open_by_pid_.end() && --count->second == 0 && open_by_pid_.size() > kIdleProcesses) {
     open_by_pid_.erase(count);
   }
   const auto request = requests_.find(request_id);

@@ -16,6 +16,7 @@
 #include <memory_resource>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "agent/model/connection.h"
 #include "agent/model/exchange.h"
@@ -38,7 +39,7 @@ struct Identity {
 
 struct CorrelatorOptions {
   uint64_t seed = 0;  // of the ids that are made here; random per run, stored in recordings
-  size_t max_requests = 4096;  // ended requests that are remembered for late evidence
+  size_t max_requests = 1024;  // ended requests that are remembered for late evidence
 };
 
 // Why a client span is a root, or how it found its parent.
@@ -68,10 +69,8 @@ class Correlator {
                                                     const model::Exchange& exchange);
 
   [[nodiscard]] const CorrelatorCounters& counters() const { return counters_; }
-  // Requests, exchanges, connections and processes that are remembered now.
-  [[nodiscard]] size_t size() const {
-    return requests_.size() + open_.size() + connections_.size() + open_by_pid_.size();
-  }
+  // Requests, and connections with exchanges in progress, that are remembered now.
+  [[nodiscard]] size_t size() const { return requests_.size() + connections_.size(); }
 
  private:
   // A request that a traced server reads or has answered; the possible parent of calls.
@@ -88,22 +87,16 @@ class Correlator {
     uint32_t pid = 0;
     std::string trace_state;
   };
-  struct ExchangeKey {
-    uint64_t connection_id;
-    uint64_t sequence;
-    bool operator==(const ExchangeKey&) const = default;
-  };
-  struct ExchangeKeyHash {
-    size_t operator()(const ExchangeKey& key) const;
-  };
   struct OpenExchange {
-    Identity identity;
+    uint64_t sequence = 0;
     uint64_t request_id = 0;  // server exchanges that can be parents
+    Identity identity;
   };
   struct ConnectionState {
-    uint32_t open = 0;             // server requests in progress
-    uint64_t last_request_id = 0;  // of the latest of them
+    std::vector<OpenExchange> open;
+    uint64_t last_request_id = 0;  // of the latest server request
   };
+  using Connections = std::unordered_map<uint64_t, ConnectionState>;
 
   void start_server(const model::Connection& connection, const protocols::RequestStart& start);
   void start_client(const model::Connection& connection, const protocols::RequestStart& start);
@@ -114,6 +107,8 @@ class Correlator {
   [[nodiscard]] bool alone(const Request& request) const;
   [[nodiscard]] model::TraceId new_trace_id(uint64_t a, uint64_t b) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
+  // The state of a connection with an exchange that begins now.
+  ConnectionState& open_connection(uint64_t id);
   void end_request(const model::Connection& connection, const model::Exchange& exchange,
                    uint64_t request_id);
   void forget_old();
@@ -125,9 +120,8 @@ class Correlator {
   std::pmr::unsynchronized_pool_resource nodes_;
   std::pmr::unordered_map<uint64_t, Request> requests_{&nodes_};  // by the kernel's request id
   std::deque<uint64_t> ended_;                                    // request ids, the oldest first
-  std::pmr::unordered_map<ExchangeKey, OpenExchange, ExchangeKeyHash> open_{&nodes_};
-  std::pmr::unordered_map<uint64_t, ConnectionState> connections_{
-      &nodes_};  // those with requests in progress
+  Connections connections_;                    // those with exchanges in progress
+  std::vector<Connections::node_type> spare_;  // of connections that have none any more
   std::pmr::unordered_map<uint32_t, uint32_t> open_by_pid_{&nodes_};  // server requests in progress
   CorrelatorCounters counters_;
 };

@@ -3,8 +3,6 @@
 
 #include "agent/propagation/propagators.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -27,62 +25,26 @@ constexpr std::array kFormatNames = {
 constexpr size_t kMaxTracestateFields = 32;  // as many as there may be members
 constexpr size_t kMaxBaggageBytes = 8192;
 
-enum class Header : uint8_t {
-  kTraceparent,
-  kTracestate,
-  kBaggage,
-  kB3,
-  kB3TraceId,
-  kB3SpanId,
-  kB3Sampled,
-  kB3Flags,
-  kUberTraceId,
-  kAmznTraceId,
-  kNone,
-};
-constexpr size_t kHeaders = static_cast<size_t>(Header::kNone);
+using Header = model::KnownHeader;
+constexpr size_t kHeaders = static_cast<size_t>(Header::kOther);
 
-constexpr std::array<std::string_view, kHeaders> kHeaderNames = {
-    "traceparent",   "tracestate",      "baggage",      "b3",
-    "x-b3-traceid",  "x-b3-spanid",     "x-b3-sampled", "x-b3-flags",
-    "uber-trace-id", "x-amzn-trace-id",
-};
-
-constexpr uint32_t length_bit(Header header) {
-  return 1U << kHeaderNames[static_cast<size_t>(header)].size();
-}
-
-uint32_t name_lengths_of(Format format) {
+uint32_t headers_of(Format format) {
   switch (format) {
     case Format::kTraceContext:
-      return length_bit(Header::kTraceparent) | length_bit(Header::kTracestate);
+      return header_bit(Header::kTraceparent) | header_bit(Header::kTracestate);
     case Format::kBaggage:
       return 0;  // read by its own pass
     case Format::kB3:
     case Format::kB3Multi:
-      return length_bit(Header::kB3) | length_bit(Header::kB3TraceId) |
-             length_bit(Header::kB3SpanId) | length_bit(Header::kB3Sampled) |
-             length_bit(Header::kB3Flags);
+      return header_bit(Header::kB3) | header_bit(Header::kXB3TraceId) |
+             header_bit(Header::kXB3SpanId) | header_bit(Header::kXB3Sampled) |
+             header_bit(Header::kXB3Flags);
     case Format::kJaeger:
-      return length_bit(Header::kUberTraceId);
+      return header_bit(Header::kUberTraceId);
     case Format::kXray:
-      return length_bit(Header::kAmznTraceId);
+      return header_bit(Header::kXAmznTraceId);
   }
   return 0;
-}
-
-// Names are compared without regard to case (RFC 9110 section 5.1). The first letter sorts out
-// nearly all names of a fitting length before the comparison.
-Header recognise(std::string_view name) {
-  const char first = static_cast<char>(name.front() | 0x20);
-  for (size_t i = 0; i < kHeaders; ++i) {
-    const std::string_view candidate = kHeaderNames[i];
-    if (candidate.front() == first && candidate.size() == name.size() &&
-        strncasecmp(candidate.data(), name.data(), name.size()) == 0) {
-      return static_cast<Header>(i);
-    }
-  }
-  return Header::kNone;
 }
 
 struct Found {
@@ -114,13 +76,13 @@ std::optional<model::RemoteContext> b3(const Found& found) {
   if (auto context = parse_b3_single(found.only(Header::kB3))) {
     return context;
   }
-  if (found.repeated(Header::kB3Sampled) || found.repeated(Header::kB3Flags)) {
+  if (found.repeated(Header::kXB3Sampled) || found.repeated(Header::kXB3Flags)) {
     return std::nullopt;
   }
-  return parse_b3_multi({.trace_id = found.only(Header::kB3TraceId),
-                         .span_id = found.only(Header::kB3SpanId),
-                         .sampled = found.only(Header::kB3Sampled),
-                         .flags = found.only(Header::kB3Flags)});
+  return parse_b3_multi({.trace_id = found.only(Header::kXB3TraceId),
+                         .span_id = found.only(Header::kXB3SpanId),
+                         .sampled = found.only(Header::kXB3Sampled),
+                         .flags = found.only(Header::kXB3Flags)});
 }
 
 std::optional<model::RemoteContext> extract_format(Format format, const Found& found) {
@@ -135,7 +97,7 @@ std::optional<model::RemoteContext> extract_format(Format format, const Found& f
     case Format::kJaeger:
       return parse_jaeger(found.only(Header::kUberTraceId));
     case Format::kXray:
-      return parse_xray(found.only(Header::kAmznTraceId));
+      return parse_xray(found.only(Header::kXAmznTraceId));
   }
   return std::nullopt;
 }
@@ -175,33 +137,28 @@ Propagators::Propagators(Options options) {
       baggage_ = true;
     } else {
       formats_.push_back(format);
-      name_lengths_ |= name_lengths_of(format);
+      headers_ |= headers_of(format);
     }
   }
 }
 
 std::optional<model::RemoteContext> Propagators::extract(const model::HeaderBlock& headers) const {
+  if (!headers.has_any(headers_)) {
+    return std::nullopt;
+  }
   Found found;
-  bool any = false;
   for (size_t i = 0; i < headers.size(); ++i) {
-    const model::HeaderView field = headers[i];
-    if (field.name.size() >= 32 || (name_lengths_ >> field.name.size() & 1U) == 0) {
+    const Header header = headers.known(i);
+    if ((header_bit(header) & headers_) == 0) {
       continue;
     }
-    const Header header = recognise(field.name);
-    if (header == Header::kNone) {
-      continue;
-    }
+    const std::string_view value = headers[i].value;
     Found::Field& slot = found.fields[static_cast<size_t>(header)];
     if (header == Header::kTracestate && slot.count < kMaxTracestateFields) {
-      found.tracestate[slot.count] = field.value;
+      found.tracestate[slot.count] = value;
     }
-    slot.value = field.value;
+    slot.value = value;
     ++slot.count;
-    any = true;
-  }
-  if (!any) {
-    return std::nullopt;
   }
   for (const Format format : formats_) {
     if (auto context = extract_format(format, found)) {
@@ -213,14 +170,13 @@ std::optional<model::RemoteContext> Propagators::extract(const model::HeaderBloc
 
 model::Baggage Propagators::extract_baggage(const model::HeaderBlock& headers) const {
   model::Baggage baggage;
-  if (!baggage_) {
+  if (!baggage_ || !headers.has_any(header_bit(Header::kBaggage))) {
     return baggage;
   }
   size_t budget = kMaxBaggageBytes;
   for (size_t i = 0; i < headers.size(); ++i) {
-    const model::HeaderView field = headers[i];
-    if (field.name.size() == 7 && recognise(field.name) == Header::kBaggage) {
-      parse_baggage(field.value, budget, baggage);
+    if (headers.known(i) == Header::kBaggage) {
+      parse_baggage(headers[i].value, budget, baggage);
     }
   }
   return baggage;

@@ -69,7 +69,7 @@ class Propagators {
  private:
   std::vector<Format> formats_;  // without kBaggage
   bool baggage_ = false;
-  uint32_t name_lengths_ = 0;  // bit n: some header that we look for has a name of n bytes
+  uint32_t headers_ = 0;  // model::header_bit() of those that we look for
 };
 
 }  // namespace zerospan::propagation

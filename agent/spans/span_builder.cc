@@ -84,26 +84,24 @@ void add_incomplete(uint32_t reasons, model::Span& span) {
 struct SpanBuilder::RequestFields {
   explicit RequestFields(const model::HeaderBlock& headers) {
     for (size_t i = 0; i < headers.size(); ++i) {
-      const auto [name, value] = headers[i];
-      // Each name that matters has its own length, so that most fields cost one comparison.
-      switch (name.size()) {
-        case 4:
-          keep_first(host, name, "host", value);
+      switch (headers.known(i)) {
+        case model::KnownHeader::kHost:
+          keep_first(host, headers[i]);
           break;
-        case 9:
-          keep_first(forwarded, name, "forwarded", value);
+        case model::KnownHeader::kForwarded:
+          keep_first(forwarded, headers[i]);
           break;
-        case 10:
-          keep_first(user_agent, name, "user-agent", value);
+        case model::KnownHeader::kUserAgent:
+          keep_first(user_agent, headers[i]);
           break;
-        case 15:
-          keep_first(forwarded_for, name, "x-forwarded-for", value);
+        case model::KnownHeader::kXForwardedFor:
+          keep_first(forwarded_for, headers[i]);
           break;
-        case 16:
-          keep_first(forwarded_host, name, "x-forwarded-host", value);
+        case model::KnownHeader::kXForwardedHost:
+          keep_first(forwarded_host, headers[i]);
           break;
-        case 17:
-          keep_first(forwarded_proto, name, "x-forwarded-proto", value);
+        case model::KnownHeader::kXForwardedProto:
+          keep_first(forwarded_proto, headers[i]);
           break;
         default:
           break;
@@ -119,10 +117,9 @@ struct SpanBuilder::RequestFields {
   std::string_view forwarded_proto;
 
  private:
-  static void keep_first(std::string_view& field, std::string_view name, std::string_view wanted,
-                         std::string_view value) {
-    if (field.data() == nullptr && equals_ignoring_case(name, wanted)) {
-      field = value;
+  static void keep_first(std::string_view& field, const model::HeaderView& header) {
+    if (field.data() == nullptr) {
+      field = header.value;
     }
   }
 };

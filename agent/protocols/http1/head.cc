@@ -192,17 +192,6 @@ void note_transfer_encoding(std::string_view value, Framing& framing) {
   framing.chunked_is_last = equals_ignoring_case(trim(last), "chunked");
 }
 
-void note_field(std::string_view name, std::string_view value, Framing& framing) {
-  constexpr std::string_view kContentLength = "content-length";
-  constexpr std::string_view kTransferEncoding = "transfer-encoding";
-  if (name.size() == kContentLength.size() && equals_ignoring_case(name, kContentLength)) {
-    note_content_length(value, framing);
-  } else if (name.size() == kTransferEncoding.size() &&
-             equals_ignoring_case(name, kTransferEncoding)) {
-    note_transfer_encoding(value, framing);
-  }
-}
-
 // Origin, absolute, authority or asterisk form, without white space.
 bool is_plausible_target(std::string_view method, std::string_view target) {
   if (std::any_of(target.begin(), target.end(),
@@ -376,10 +365,14 @@ Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlo
   size_t value_end = 0;
   const auto close_field = [&] {
     if (name_end != 0) {
-      block.add_field(static_cast<uint32_t>(name_at), static_cast<uint32_t>(name_end - name_at),
-                      static_cast<uint32_t>(value_at), static_cast<uint32_t>(value_end - value_at));
-      note_field(head.substr(name_at, name_end - name_at),
-                 head.substr(value_at, value_end - value_at), framing);
+      const model::KnownHeader known = block.add_field(
+          static_cast<uint32_t>(name_at), static_cast<uint32_t>(name_end - name_at),
+          static_cast<uint32_t>(value_at), static_cast<uint32_t>(value_end - value_at));
+      if (known == model::KnownHeader::kContentLength) {
+        note_content_length(head.substr(value_at, value_end - value_at), framing);
+      } else if (known == model::KnownHeader::kTransferEncoding) {
+        note_transfer_encoding(head.substr(value_at, value_end - value_at), framing);
+      }
       name_end = 0;
     }
   };
