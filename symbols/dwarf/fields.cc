@@ -98,6 +98,8 @@ class Walk {
   Result<Offsets> run();
 
  private:
+  [[nodiscard]] Result<std::optional<elf::StringOffsets>> find_names(const elf::File& file,
+                                                                     std::string_view table) const;
   Status walk_unit(UnitHeader unit);
   Entry read_entry(const UnitHeader& unit, const Abbreviation& abbreviation);
   void read_first_entry(UnitHeader& unit, const Abbreviation& abbreviation, Entry& entry);
@@ -108,7 +110,8 @@ class Walk {
   Reader reader_;
   std::vector<std::byte> abbreviations_;
   std::vector<std::byte> string_offsets_;
-  std::optional<elf::StringOffsets> strings_;
+  std::optional<elf::StringOffsets> strings_;       // .debug_str
+  std::optional<elf::StringOffsets> line_strings_;  // .debug_line_str: names of units
   Names names_;
   std::vector<Wanted> wanted_;
   std::string_view unit_name_;
@@ -123,22 +126,38 @@ class Walk {
   uint64_t attribute_work_ = 0;
 };
 
-Status Walk::find_strings(const elf::File& file) {
-  if (const elf::Section* section = elf::debug_section(file, "str")) {
-    auto stream = elf::SectionStream::open(file, *section);
-    if (!stream) {
-      return tl::unexpected(stream.error());
-    }
-    if (stream->size() > kMaxInfoBytes) {
-      return fail(ErrorCode::kMalformed, "Section .debug_str is larger than is believed.");
-    }
-    auto strings = elf::StringOffsets::find(
-        [&](std::span<std::byte> out) { return stream->read(out); }, names_.texts());
-    if (!strings) {
-      return tl::unexpected(strings.error());
-    }
-    strings_ = std::move(*strings);
+Result<std::optional<elf::StringOffsets>> Walk::find_names(const elf::File& file,
+                                                           std::string_view table) const {
+  const elf::Section* section = elf::debug_section(file, table);
+  if (section == nullptr) {
+    return std::nullopt;
   }
+  auto stream = elf::SectionStream::open(file, *section);
+  if (!stream) {
+    return tl::unexpected(stream.error());
+  }
+  if (stream->size() > kMaxInfoBytes) {
+    return fail(ErrorCode::kMalformed, "Section " + section->name + " is larger than is believed.");
+  }
+  auto found = elf::StringOffsets::find([&](std::span<std::byte> out) { return stream->read(out); },
+                                        names_.texts());
+  if (!found) {
+    return tl::unexpected(found.error());
+  }
+  return std::move(*found);
+}
+
+Status Walk::find_strings(const elf::File& file) {
+  auto strings = find_names(file, "str");
+  if (!strings) {
+    return tl::unexpected(strings.error());
+  }
+  strings_ = std::move(*strings);
+  auto line_strings = find_names(file, "line_str");
+  if (!line_strings) {
+    return tl::unexpected(line_strings.error());
+  }
+  line_strings_ = std::move(*line_strings);
   if (const elf::Section* section = elf::debug_section(file, "str_offsets")) {
     auto bytes = elf::read_section(file, *section, kMaxStringOffsetBytes);
     if (!bytes) {
@@ -296,6 +315,9 @@ size_t Walk::name_of(const UnitHeader& unit, const Value& value) const {
   uint64_t offset = value.number;
   if (value.kind == Value::Kind::kInlineString) {
     return names_.find(value.text);
+  }
+  if (value.kind == Value::Kind::kLineStringOffset) {
+    return line_strings_ ? line_strings_->name_at(offset).value_or(Names::kNone) : Names::kNone;
   }
   if (value.kind == Value::Kind::kStringIndex) {
     const uint64_t base = unit.string_offsets_base;

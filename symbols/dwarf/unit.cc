@@ -117,6 +117,8 @@ Value read_value(Reader& reader, const UnitHeader& unit, const AttributeSpec& sp
     }
     case kFormStrp:
       return {Value::Kind::kStringOffset, reader.number(unit.offset_size), {}};
+    case kFormLineStrp:
+      return {Value::Kind::kLineStringOffset, reader.number(unit.offset_size), {}};
     case kFormStrx:
       return {Value::Kind::kStringIndex, reader.uleb(), {}};
     case kFormStrx1:
@@ -138,7 +140,6 @@ Value read_value(Reader& reader, const UnitHeader& unit, const AttributeSpec& sp
     case kFormRefAddr:  // as long as an address in DWARF 2
       return skipped(reader, unit.version == 2 ? unit.address_size : unit.offset_size);
     case kFormStrpSup:
-    case kFormLineStrp:
     case kFormGnuRefAlt:
     case kFormGnuStrpAlt:
       return skipped(reader, unit.offset_size);

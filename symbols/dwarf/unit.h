@@ -29,11 +29,12 @@ struct UnitHeader {
 // What an attribute's value is, as far as anybody here asks.
 struct Value {
   enum class Kind : uint8_t {
-    kOther,         // stepped over
-    kNumber,        // of a constant, a flag, or a sibling relative to the unit
-    kStringOffset,  // into .debug_str
-    kStringIndex,   // into .debug_str_offsets
-    kMemberOffset,  // of a location expression DW_OP_plus_uconst
+    kOther,             // stepped over
+    kNumber,            // of a constant, a flag, or a sibling relative to the unit
+    kStringOffset,      // into .debug_str
+    kLineStringOffset,  // into .debug_line_str
+    kStringIndex,       // into .debug_str_offsets
+    kMemberOffset,      // of a location expression DW_OP_plus_uconst
     kInlineString,
   };
   Kind kind = Kind::kOther;
