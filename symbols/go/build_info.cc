@@ -58,6 +58,9 @@ std::optional<std::string> read_text(const elf::File& file, uint64_t address, ui
   if (length > limit || length > file.source().size()) {
     return std::nullopt;
   }
+  if (length == 0) {
+    return "";  // it may be where the segment ends
+  }
   std::string text(length, '\0');
   if (!file.read_address(address, std::as_writable_bytes(std::span(text)))) {
     return std::nullopt;

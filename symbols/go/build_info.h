@@ -19,6 +19,7 @@ struct Module {
   std::string path;
   std::string version;        // "" for a replacement by a folder, "(devel)" for a main module
   std::string replaced_path;  // what go.mod asked for; empty if it was not replaced
+  bool operator==(const Module&) const = default;
 };
 
 struct BuildInfo {

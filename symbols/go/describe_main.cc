@@ -5,8 +5,8 @@
 //
 //	zerospan_describe_go FILE [FUNCTION ...]
 //
-// With functions, those get the probe sites; without, those that the agent uses. Time and peak memory
-// go to standard error.
+// With functions, those get the probe sites; without, those that the agent uses. Time and peak
+// memory go to standard error.
 #include <sys/resource.h>
 
 #include <chrono>
