@@ -4,6 +4,7 @@
 // The stream of .debug_info: numbers and short strings, in order, through a buffer of 256 KiB.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,7 +21,9 @@ class Reader {
  public:
   static constexpr size_t kMaxString = 1024;
 
-  explicit Reader(elf::SectionStream stream) : stream_(std::move(stream)), buffer_(256 * 1024) {}
+  explicit Reader(elf::SectionStream stream)
+      : stream_(std::move(stream)),
+        buffer_(std::clamp<uint64_t>(stream_.size(), 2 * kMaxString, 256 * 1024)) {}
 
   [[nodiscard]] bool failed() const { return failed_; }
   // Bytes from the section's beginning.

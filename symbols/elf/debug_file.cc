@@ -15,7 +15,7 @@ namespace zerospan::symbols::elf {
 namespace {
 
 constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30U;
-constexpr size_t kChunkBytes = 256 * 1024;
+constexpr size_t kChunkBytes = 64 * 1024;
 constexpr uint64_t kMaxLinkBytes = 1024;
 
 Result<File> by_build_id(const std::string& id, const std::string& root) {

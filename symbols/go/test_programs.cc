@@ -61,11 +61,13 @@ void expect_truth(const std::string& path, const GoBinary& binary, bool stripped
   EXPECT_EQ(modules, binary.build.modules.size());
 
   for (const ProbeSite& probe : binary.probes) {
+    // "  652e2c:	jbe    653d15 <...>"
     const std::string assembly =
         output_of("objdump -d --no-show-raw-insn --start-address=" + hexadecimal(probe.address) +
-                  " --stop-address=" + hexadecimal(probe.address + 1) + " " + path);
+                  " --stop-address=" + hexadecimal(probe.address + 16) + " " + path);
     const std::string mnemonic = probe.site.instruction.substr(0, probe.site.instruction.find(' '));
-    EXPECT_NE(assembly.find("\t" + mnemonic + " "), std::string::npos)
+    const std::string line = hexadecimal(probe.address).substr(2) + ":\t" + mnemonic;
+    EXPECT_NE(assembly.find("  " + line), std::string::npos)
         << probe.function << ": " << probe.site.instruction << "\n"
         << assembly;
     EXPECT_GE(probe.address, probe.function_address);
