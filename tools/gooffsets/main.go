@@ -48,7 +48,14 @@ var libraries = []struct {
 	program  string
 }{
 	{"golang.org/x/net", minorVersions("v0.%d.0", 1, 62), xNetProgram},
-	{"google.golang.org/grpc", minorVersions("v1.%d.0", 45, 85), grpcProgram},
+	{"google.golang.org/grpc", withPatches(minorVersions("v1.%d.0", 45, 85), grpcPatches), grpcProgram},
+}
+
+// The last patch releases, where there are any.
+var grpcPatches = []string{
+	"v1.56.3", "v1.57.2", "v1.58.3", "v1.60.1", "v1.61.1", "v1.62.1", "v1.63.2", "v1.64.1", "v1.65.1",
+	"v1.66.2", "v1.67.3", "v1.68.1", "v1.69.4", "v1.71.1", "v1.72.2", "v1.74.3", "v1.75.1", "v1.79.3",
+	"v1.81.1", "v1.82.1", "v1.83.2",
 }
 
 const stdProgram = `package main
@@ -106,6 +113,20 @@ func minorVersions(format string, first, last int) []string {
 		versions = append(versions, fmt.Sprintf(format, minor))
 	}
 	return versions
+}
+
+// Each patch release goes behind the first release of its minor version.
+func withPatches(versions, patches []string) []string {
+	var all []string
+	for _, version := range versions {
+		all = append(all, version)
+		for _, patch := range patches {
+			if minor(patch) == minor(version) {
+				all = append(all, patch)
+			}
+		}
+	}
+	return all
 }
 
 func main() {
