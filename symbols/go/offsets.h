@@ -59,9 +59,8 @@ class Offsets {
 };
 
 // What the table says of a field in that version of its module. None outside of the versions from
-// the first to the last minor version that were asked; a later patch release of a covered minor
-// version is believed, because Go and gRPC make no layout changes there (the table's maker checks
-// it).
+// the first to the last minor version that were asked; all patch releases of a covered minor
+// version are believed, because the table's maker found the first and the last one to be the same.
 [[nodiscard]] std::optional<uint32_t> table_offset(Field field, const Version& version);
 
 // All fields of the table that hold for this program: linux/amd64 only, since the table is.

@@ -55,6 +55,57 @@ INSTANTIATE_TEST_SUITE_P(Versions, OtherGo,
                            return name;
                          });
 
+// The table's lines of a library were asked with one version of Go only. What older and newer ones
+// make of the same library must agree with it.
+TEST(Libraries, TheTableHoldsWhateverTheVersionOfGo) {
+  if (!elf::has_program("go")) {
+    GTEST_SKIP() << "no Go";
+  }
+  constexpr std::string_view kProgram = R"(package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+)
+
+func main() {
+	connection, _ := grpc.Dial("localhost", grpc.WithInsecure())
+	_ = connection.Invoke(context.Background(), "/a.b/c", nil, nil)
+	listener, _ := net.Listen("tcp", "")
+	_ = grpc.NewServer().Serve(listener)
+	client := http.Client{Transport: &http2.Transport{AllowHTTP: true}}
+	_, _ = client.Get("http://localhost")
+}
+)";
+  const elf::TemporaryFolder folder;
+  static_cast<void>(folder.write("main.go", kProgram));
+  static_cast<void>(folder.write(
+      "go.mod", "module probe\n\ngo 1.19\n\nrequire google.golang.org/grpc v1.60.0\n"));
+  const std::string go = "cd " + (folder / "") + " && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=mod ";
+  static_cast<void>(elf::output_of(go + "GOTOOLCHAIN=local go mod tidy -go=1.19", 600));
+  for (const std::string& version : {std::string("go1.20.14"), std::string("go1.27.4")}) {
+    static_cast<void>(
+        elf::output_of(go + "GOTOOLCHAIN=" + version + " go build -o program .", 600));
+    const auto binary = inspect(folder / "program");
+    ASSERT_TRUE(binary) << binary.error().message;
+    ASSERT_NE(binary->build.module("google.golang.org/grpc"), nullptr);
+    const Offsets table = table_offsets(binary->build, binary->machine);
+    size_t compared = 0;
+    for (const FieldInfo& info : kFields) {
+      const auto there = binary->offsets.get(info.id);
+      if (info.module != "std" && there) {
+        EXPECT_EQ(there, table.get(info.id)) << info.type << '.' << info.field;
+        ++compared;
+      }
+    }
+    EXPECT_GE(compared, 10U);
+  }
+}
+
 TEST(LargeProgram, TakesLittleTimeAndMemory) {
   const std::string path = "/usr/bin/kubectl";
   if (!elf::has_program(path)) {
