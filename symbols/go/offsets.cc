@@ -42,9 +42,11 @@ constexpr auto kKnown = std::to_array<Known>({
 // (cmd/link/internal/ld/dwarf.go).
 constexpr std::string_view kUnitOfTypes = "runtime";
 
+// Go's own patch releases keep their layouts; of a library's, only those are believed that were
+// asked.
 bool covers(const Covered& covered, const Version& version) {
-  const Version end{covered.last.major, covered.last.minor + 1, 0};
-  return version >= Version{covered.first.major, covered.first.minor, 0} && version < end;
+  return version.major == covered.first.major && version.minor == covered.first.minor &&
+         version >= covered.first && (covered.module == "std" || version <= covered.last);
 }
 
 // A fork is another program, whatever its version says.

@@ -58,9 +58,9 @@ class Offsets {
   OffsetSource source_ = OffsetSource::kNone;
 };
 
-// What the table says of a field in that version of its module. None outside of the versions from
-// the first to the last minor version that were asked; all patch releases of a covered minor
-// version are believed, because the table's maker found the first and the last one to be the same.
+// What the table says of a field in that version of its module. None in a minor version that was
+// not asked. Go's later patch releases are believed: in all minor versions the first and the last
+// one are the same. A library's are not: google.golang.org/grpc 1.83.1 changed a layout.
 [[nodiscard]] std::optional<uint32_t> table_offset(Field field, const Version& version);
 
 // All fields of the table that hold for this program: linux/amd64 only, since the table is.

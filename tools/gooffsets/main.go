@@ -11,8 +11,8 @@
 //	go run . ../../symbols/go/fields.def 1.26.8
 //
 // A toolchain is fetched by the go command (GOTOOLCHAIN), the libraries as modules. Every minor
-// version of Go is asked for its first and its last patch release. If the two differ, the line where
-// they change cannot be told, and that is an error: add the releases between them to the list.
+// version of Go, and every one of gRPC, is asked for its first and its last patch release. If the two
+// differ, it cannot be told where they change, and that is an error: add the releases between them.
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -51,11 +52,11 @@ var libraries = []struct {
 	{"google.golang.org/grpc", withPatches(minorVersions("v1.%d.0", 45, 85), grpcPatches), grpcProgram},
 }
 
-// The last patch releases, where there are any.
+// The last patch releases, where there are any. A patch release can change a layout: 1.83 did.
 var grpcPatches = []string{
 	"v1.56.3", "v1.57.2", "v1.58.3", "v1.60.1", "v1.61.1", "v1.62.1", "v1.63.2", "v1.64.1", "v1.65.1",
 	"v1.66.2", "v1.67.3", "v1.68.1", "v1.69.4", "v1.71.1", "v1.72.2", "v1.74.3", "v1.75.1", "v1.79.3",
-	"v1.81.1", "v1.82.1", "v1.83.2",
+	"v1.81.1", "v1.82.1", "v1.83.1", "v1.83.2",
 }
 
 const stdProgram = `package main
@@ -195,7 +196,7 @@ const header = `/* SPDX-FileCopyrightText: The zerospan authors */
 /*
  * Made by tools/gooffsets, which says how to make it anew; not to be edited. For linux/amd64.
  *
- * ZS_GO_COVERED(module, first version, last version)
+ * ZS_GO_COVERED(module, first version, last version): of one minor version, what was asked.
  * ZS_GO_OFFSET(field, version, offset in bytes): true from that version on, until the field's next
  * line; -1 where the field is not there.
  */
@@ -350,6 +351,19 @@ func minor(version string) string {
 	return strings.Join(strings.Split(version, ".")[:2], ".")
 }
 
+// Nothing was released between the two that could already have the later one's layout: they are of
+// different minor versions, or neighbours.
+func follows(version, before string) bool {
+	if minor(version) != minor(before) {
+		return true
+	}
+	patch := func(text string) int {
+		number, _ := strconv.Atoi(text[strings.LastIndex(text, ".")+1:])
+		return number
+	}
+	return patch(version) == patch(before)+1
+}
+
 func numbers(version string) string {
 	return strings.ReplaceAll(version, ".", ", ")
 }
@@ -358,8 +372,14 @@ func write(out io.Writer, module string, fields []field, releases []release, all
 	if len(releases) == 0 {
 		return fmt.Errorf("%s: nothing was built", module)
 	}
-	first, last := releases[0], releases[len(releases)-1]
-	fmt.Fprintf(out, "\nZS_GO_COVERED(%q, %s, %s)\n", module, numbers(first.version), numbers(last.version))
+	fmt.Fprintln(out)
+	for i, first := 0, 0; i < len(releases); i++ {
+		if i+1 == len(releases) || minor(releases[i+1].version) != minor(releases[first].version) {
+			fmt.Fprintf(out, "ZS_GO_COVERED(%q, %s, %s)\n", module,
+				numbers(startOf(releases[first].version, module)), numbers(releases[i].version))
+			first = i + 1
+		}
+	}
 	for _, wanted := range fields {
 		if wanted.module != module {
 			continue
@@ -371,7 +391,7 @@ func write(out io.Writer, module string, fields []field, releases []release, all
 			if i > 0 && !all && offset == releases[i-1].offsets[wanted.name] {
 				continue
 			}
-			if i > 0 && !all && minor(at.version) == minor(releases[i-1].version) {
+			if i > 0 && !all && !follows(at.version, releases[i-1].version) {
 				return fmt.Errorf("%s.%s differs between %s and %s: ask the releases between them too",
 					wanted.typ, wanted.field, releases[i-1].version, at.version)
 			}
