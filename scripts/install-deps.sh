@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 apt_install make cmake ninja-build ccache pkg-config g++ clang-19 llvm-19 bpftool \
-  libbpf-dev libelf-dev libdw-dev zlib1g-dev \
+  libbpf-dev libelf-dev zlib1g-dev libzstd-dev libzydis-dev \
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libcurl4-openssl-dev \
   libspdlog-dev libfmt-dev libexpected-dev prometheus-cpp-dev libcli11-dev libyaml-cpp-dev \
   nlohmann-json3-dev libxxhash-dev libre2-dev

@@ -16,7 +16,7 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
-OURS = ("agent/", "exporter/", "bpf/", "tests/")
+OURS = ("agent/", "exporter/", "symbols/", "bpf/", "tests/")
 TEST_FILE = re.compile(r"(_test|_fuzz|_bench|/testing|/fuzz_\w+|/test_\w+|_for_test|/fake_\w+)\.(cc|h)$|^(?:.*/)?fuzz_\w+\.cc$")
 
 # A library's headers, and the only folders whose files may include them.
@@ -25,6 +25,8 @@ LIBRARIES = (
     (re.compile(r"^grpc(pp)?/"), ("exporter/transport", "tests/receiver")),
     (re.compile(r"^curl/"), ("exporter/transport",)),
     (re.compile(r"^(libelf|gelf|elfutils/|dwarf)"), ("agent/discovery",)),
+    (re.compile(r"^Zydis/"), ("symbols/probe",)),
+    (re.compile(r"^(zlib|zstd)\.h"), ("symbols/elf", "exporter")),
     (re.compile(r"^spdlog/"), ("agent/selfobs",)),
     (re.compile(r"^prometheus/"), ("agent/selfobs",)),
     (re.compile(r"^CLI/"), ("agent/config", "tests")),
@@ -59,7 +61,7 @@ class Project:
         self.links = collections.defaultdict(set)  # target: targets
         self.target_of = {}  # source file: its target
         self.targets_in = collections.defaultdict(set)  # folder: libraries
-        for top in ("agent", "exporter", "bpf"):
+        for top in ("agent", "exporter", "symbols", "bpf"):
             for file in sorted(self.root.glob(f"{top}/**/CMakeLists.txt")):
                 self.read_cmake(file)
 
@@ -102,7 +104,7 @@ class Project:
         return {self.folder_of[t] for t in self.closure(targets) if t in self.folder_of} | {folder}
 
     def sources(self):
-        for top in ("agent", "exporter", "bpf"):
+        for top in ("agent", "exporter", "symbols", "bpf"):
             for file in sorted(self.root.glob(f"{top}/**/*")):
                 if file.suffix in (".cc", ".h", ".c") and file.is_file():
                     yield file.relative_to(self.root).as_posix(), file.read_text()

@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "symbols/go/inspect.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "symbols/elf/notes.h"
+#include "symbols/go/pclntab.h"
+
+namespace zerospan::symbols::go {
+namespace {
+
+// Arguments are in registers from this version on (ABIInternal on amd64).
+constexpr Version kFirstWithRegisters{1, 17, 0};
+// Larger functions are only generated ones; of theirs the beginning is looked at.
+constexpr uint64_t kMaxFunctionBytes = 256 * 1024;
+
+Result<ProbeSite> place_probe(const elf::File& file, const std::string& name,
+                              const Function& function) {
+  const std::optional<uint64_t> offset = file.file_offset(function.address);
+  if (!offset) {
+    return fail(ErrorCode::kMalformed, "The function's code is not in the file.");
+  }
+  const auto code = elf::read_bytes(file.source(), *offset,
+                                    std::min(function.size, kMaxFunctionBytes), kMaxFunctionBytes);
+  if (!code) {
+    return tl::unexpected(code.error());
+  }
+  auto site = probe::place(*code, function.address, probe::Abi::kGoInternal);
+  if (!site) {
+    return tl::unexpected(site.error());
+  }
+  return ProbeSite{.function = name,
+                   .function_address = function.address,
+                   .function_size = function.size,
+                   .address = function.address + site->offset,
+                   .file_offset = *offset + site->offset,
+                   .site = std::move(*site)};
+}
+
+void place_probes(const elf::File& file, const InspectOptions& options, GoBinary& binary) {
+  const auto table = FunctionTable::open(file);
+  if (!table) {
+    binary.notices.push_back(table.error().message);
+    return;
+  }
+  binary.function_count = table->function_count();
+  if (file.machine() != elf::Machine::kX86_64) {
+    binary.notices.emplace_back("Probes are placed in x86-64 code only.");
+    return;
+  }
+  if (binary.version.number < kFirstWithRegisters) {
+    binary.notices.push_back("In " + binary.build.go_version +
+                             " arguments are on the stack; probes need them in registers.");
+    return;
+  }
+  std::vector<std::string_view> names;
+  for (const std::string& name : options.functions) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  const auto functions = table->find(names);
+  if (!functions) {
+    binary.notices.push_back(functions.error().message);
+    return;
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!(*functions)[i]) {
+      continue;
+    }
+    const std::string name(names[i]);
+    if (auto site = place_probe(file, name, *(*functions)[i])) {
+      binary.probes.push_back(std::move(*site));
+    } else {
+      binary.notices.push_back(name + ": " + site.error().message);
+    }
+  }
+}
+
+}  // namespace
+
+OtelModules find_otel(const BuildInfo& build) {
+  constexpr std::string_view kRoot = "go.opentelemetry.io/";
+  constexpr std::string_view kInstrumentation = "go.opentelemetry.io/contrib/instrumentation/";
+  OtelModules otel;
+  for (const Module& module : build.modules) {
+    // By the path that the program imports: a replacement may be called anything.
+    const std::string_view path = module.replaced_path.empty() ? module.path : module.replaced_path;
+    if (!path.starts_with(kRoot)) {
+      continue;
+    }
+    otel.modules.push_back(module);
+    otel.sdk = otel.sdk || path == "go.opentelemetry.io/otel/sdk";
+    if (path.starts_with(kInstrumentation)) {
+      otel.http = otel.http || path.find("net/http") != std::string_view::npos;
+      otel.grpc = otel.grpc || path.ends_with("otelgrpc");
+    }
+  }
+  return otel;
+}
+
+std::vector<std::string> InspectOptions::default_functions() {
+  return {
+      "net/http.(*persistConn).roundTrip",
+      "net/http.serverHandler.ServeHTTP",
+      "net/http.(*http2ClientConn).RoundTrip",
+      "net/http.(*http2clientStream).writeRequest",
+      "net/http.(*http2serverConn).runHandler",
+      "net/http/internal/http2.(*ClientConn).RoundTrip",
+      "net/http/internal/http2.(*clientStream).writeRequest",
+      "net/http/internal/http2.(*serverConn).runHandler",
+      "golang.org/x/net/http2.(*ClientConn).RoundTrip",
+      "golang.org/x/net/http2.(*clientStream).writeRequest",
+      "golang.org/x/net/http2.(*serverConn).runHandler",
+      "google.golang.org/grpc/internal/transport.(*http2Client).NewStream",
+      "google.golang.org/grpc.(*Server).handleStream",
+      "crypto/tls.(*Conn).Read",
+      "crypto/tls.(*Conn).Write",
+  };
+}
+
+Result<GoBinary> inspect(const elf::File& file, const InspectOptions& options) {
+  auto build = read_build_info(file);
+  if (!build) {
+    return tl::unexpected(build.error());
+  }
+  const auto version = parse_toolchain_version(build->go_version);
+  if (!version) {
+    return fail(ErrorCode::kUnsupported, "The version of Go is not understood.");
+  }
+  GoBinary binary;
+  binary.machine = file.machine();
+  binary.position_independent = file.position_independent();
+  binary.build_id = elf::build_id(file);
+  binary.go_build_id = elf::go_build_id(file);
+  binary.build = std::move(*build);
+  binary.version = *version;
+  binary.otel = find_otel(binary.build);
+  if (auto offsets = dwarf_offsets(file)) {
+    binary.offsets = *offsets;
+  } else {
+    binary.offsets = table_offsets(binary.build, binary.machine);
+    if (offsets.error().code != ErrorCode::kNotFound) {
+      binary.notices.push_back("Its DWARF is not used: " + offsets.error().message);
+    }
+    if (!binary.offsets.get(Field::kGoid)) {
+      binary.notices.push_back("It has no DWARF, and no table has the layouts of " +
+                               binary.build.go_version + ".");
+    }
+  }
+  place_probes(file, options, binary);
+  return binary;
+}
+
+Result<GoBinary> inspect(const std::string& path, const InspectOptions& options) {
+  const auto file = elf::File::open(path);
+  if (!file) {
+    return tl::unexpected(file.error());
+  }
+  return inspect(*file, options).map_error([&](const Error& error) {
+    return error.with_context(path);
+  });
+}
+
+Result<GoBinary> inspect(UniqueFd fd, const InspectOptions& options) {
+  auto source = elf::FileSource::adopt(std::move(fd));
+  if (!source) {
+    return tl::unexpected(source.error());
+  }
+  const auto file = elf::File::open(std::make_unique<elf::FileSource>(std::move(*source)));
+  if (!file) {
+    return tl::unexpected(file.error());
+  }
+  return inspect(*file, options);
+}
+
+}  // namespace zerospan::symbols::go

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// All that the agent wants to know of one Go program's file, in one value: made once per file,
+// however many processes run it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/core/result.h"
+#include "agent/core/unique_fd.h"
+#include "symbols/elf/file.h"
+#include "symbols/go/build_info.h"
+#include "symbols/go/offsets.h"
+#include "symbols/go/version.h"
+#include "symbols/probe/placement.h"
+
+namespace zerospan::symbols::go {
+
+struct ProbeSite {
+  std::string function;
+  uint64_t function_address = 0;  // virtual, as the file has it
+  uint64_t function_size = 0;
+  uint64_t address = 0;      // of the probe
+  uint64_t file_offset = 0;  // of the probe: what perf_event_open and uprobe_multi take
+  probe::Site site;
+};
+
+// The program's own OpenTelemetry SDK, by the modules that are in it. That they are linked does not
+// prove that they are configured.
+struct OtelModules {
+  bool sdk = false;             // go.opentelemetry.io/otel/sdk
+  bool http = false;            // otelhttp or another module that instruments net/http
+  bool grpc = false;            // otelgrpc
+  std::vector<Module> modules;  // all below go.opentelemetry.io
+  bool operator==(const OtelModules&) const = default;
+};
+[[nodiscard]] OtelModules find_otel(const BuildInfo& build);
+
+// Immutable; any thread.
+struct GoBinary {
+  elf::Machine machine = elf::Machine::kX86_64;
+  bool position_independent = false;
+  std::string build_id;     // GNU's, in hexadecimal; empty if it has none
+  std::string go_build_id;  // empty if it has none. Either identifies the file's contents.
+  BuildInfo build;
+  ToolchainVersion version;
+  OtelModules otel;
+  uint64_t function_count = 0;
+  Offsets offsets;
+  std::vector<ProbeSite> probes;     // in the order of the functions that were asked for
+  std::vector<std::string> notices;  // what could not be known, and why: whole sentences
+};
+
+struct InspectOptions {
+  // The functions that get a probe site; the others' code is not looked at.
+  std::vector<std::string> functions = default_functions();
+  [[nodiscard]] static std::vector<std::string> default_functions();
+};
+
+// kNotFound for what is no Go program, kMalformed or kUnsupported as elf::File::open says. A part
+// that cannot be read (no table of functions, a version without ABIInternal, no site in a function)
+// is a notice, not an error. A function that the program does not have is neither. Takes time in
+// proportion to the file, and at most some 40 MiB of memory; throws nothing.
+[[nodiscard]] Result<GoBinary> inspect(const std::string& path, const InspectOptions& options = {});
+[[nodiscard]] Result<GoBinary> inspect(UniqueFd fd, const InspectOptions& options = {});
+[[nodiscard]] Result<GoBinary> inspect(const elf::File& file, const InspectOptions& options = {});
+
+}  // namespace zerospan::symbols::go

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Places a probe in arbitrary bytes. The first byte chooses the ABI.
+
+#include <cstdlib>
+#include <span>
+
+#include "symbols/probe/placement.h"
+
+namespace probe = zerospan::symbols::probe;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) {
+    return 0;
+  }
+  const auto code = std::as_bytes(std::span(data, size)).subspan(1);
+  const auto abi = (data[0] & 1U) != 0 ? probe::Abi::kGoInternal : probe::Abi::kSystemV;
+  const auto site = probe::place(code, 0x401000, abi);
+  if (!site) {
+    return 0;
+  }
+  if (site->offset >= code.size() || site->instruction.empty() ||
+      (site->kind == probe::Kind::kStepped && site->offset != 0)) {
+    std::abort();
+  }
+  // `ret` is never probed.
+  const auto first = std::to_integer<uint8_t>(code[site->offset]);
+  if (first == 0xc3 || first == 0xc2 || first == 0xcc) {
+    std::abort();
+  }
+  return 0;
+}

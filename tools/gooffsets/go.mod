@@ -1,0 +1,3 @@
+module zerospan/tools/gooffsets
+
+go 1.21
