@@ -33,7 +33,7 @@ enum zs_http2_type {
   ZS_HTTP2_CONTINUATION = 9,
 };
 
-enum zs_gate_http2 {
+enum zs_http2_gate {
   ZS_GATE_HTTP2_NO = 0,
   ZS_GATE_HTTP2_PREFACE = 1, /* this direction is the client's */
   ZS_GATE_HTTP2_FRAMES = 2,
@@ -46,12 +46,11 @@ enum zs_gate_http2 {
  * that the verifier follows few paths.
  */
 static inline __attribute__((always_inline)) int zs_http2_plausible(const __u8* header) {
-  const __u32 length = (__u32)header[0] << 16U | (__u32)header[1] << 8U | header[2];
+  const __u32 length = header[0] << 16U | header[1] << 8U | header[2];
   const __u8 type = header[3];
   const __u8 flags = header[4];
-  const __u32 stream =
-      (__u32)header[5] << 24U | (__u32)header[6] << 16U | (__u32)header[7] << 8U | header[8];
-  if (length > ZS_HTTP2_USUAL_LENGTH || stream >> 31U) {
+  const __u32 stream = (header[5] & 0x7fU) << 24U | header[6] << 16U | header[7] << 8U | header[8];
+  if (length > ZS_HTTP2_USUAL_LENGTH || header[5] >> 7U) {
     return 0;
   }
   switch (type) {
@@ -80,14 +79,28 @@ static inline __attribute__((always_inline)) int zs_http2_plausible(const __u8* 
   }
 }
 
+/*
+ * May frames be followed from here on, where nothing says that one begins? Not from DATA and the
+ * like, which one byte of a message too few or too many can turn into another frame, and not on a
+ * server's stream (section 5.1.1).
+ */
+static inline __attribute__((always_inline)) int zs_http2_resumes(const __u8* header) {
+  if (header[3] == ZS_HTTP2_DATA || header[3] == ZS_HTTP2_PRIORITY ||
+      header[3] == ZS_HTTP2_CONTINUATION || header[3] == ZS_HTTP2_PUSH_PROMISE) {
+    return 0;
+  }
+  const __u8 numbered = header[5] | header[6] | header[7] | header[8];
+  return (!numbered || (header[8] & 1U)) && zs_http2_plausible(header);
+}
+
 /* `bytes` must have room for ZS_HTTP2_PREFACE_BYTES, of which `count` are valid. */
-static inline __attribute__((always_inline)) enum zs_gate_http2 zs_gate_http2(const __u8* bytes,
+static inline __attribute__((always_inline)) enum zs_http2_gate zs_gate_http2(const __u8* bytes,
                                                                               __u32 count) {
   if (count >= ZS_HTTP2_PREFACE_LEAST && bytes[0] == 'P' && bytes[1] == 'R' && bytes[2] == 'I' &&
       bytes[3] == ' ') {
     return ZS_GATE_HTTP2_PREFACE;
   }
-  if (count >= ZS_HTTP2_HEADER_BYTES && zs_http2_plausible(bytes)) {
+  if (count >= ZS_HTTP2_HEADER_BYTES && zs_http2_resumes(bytes)) {
     return ZS_GATE_HTTP2_FRAMES;
   }
   return ZS_GATE_HTTP2_NO;

@@ -211,6 +211,13 @@ bool Connection::Side::on_frame(const FrameHeader& header, std::string_view payl
   return true;
 }
 
+bool Connection::Side::expects(uint32_t stream_id) const {
+  constexpr uint32_t kNew = 200;  // how far a loss may have advanced the numbers, which are odd
+  const uint32_t highest = owner.highest_request_;
+  return highest == 0 || (stream_id > highest && stream_id - highest <= kNew) ||
+         owner.streams_.find(stream_id) != nullptr;
+}
+
 void Connection::Side::on_lost() {
   if (block_open && !block.empty()) {
     owner.end_block(*this, block, true);  // what there is of it

@@ -62,6 +62,7 @@ class Connection final : public ConnectionParser {
     void on_frame_start() override { frame_start = owner.op_; }
     void on_data(const FrameHeader& header, std::string_view bytes, uint64_t missing) override;
     bool on_frame(const FrameHeader& header, std::string_view payload, bool cut) override;
+    [[nodiscard]] bool expects(uint32_t stream_id) const override;
     void on_lost() override;
 
     Connection& owner;

@@ -92,6 +92,12 @@ bool starts_with_frames(std::string_view bytes, uint32_t max_length) {
   if (bytes.size() < kFrameHeaderBytes) {
     return false;
   }
+  const FrameHeader first = parse_frame_header(bytes);
+  if (first.type == FrameType::kData || first.type == FrameType::kPriority ||
+      first.type == FrameType::kContinuation || first.type == FrameType::kPushPromise ||
+      (first.stream_id != 0 && first.stream_id % 2 == 0)) {
+    return false;
+  }
   while (bytes.size() >= kFrameHeaderBytes) {
     if (!is_plausible(bytes.substr(0, kFrameHeaderBytes), max_length)) {
       return false;

@@ -56,7 +56,10 @@ inline constexpr uint32_t kDefaultMaxFrameSize = 16384;                         
 // `max_length`.
 [[nodiscard]] bool is_plausible(std::string_view header_bytes, uint32_t max_length);
 
-// As is_plausible, for all frames of `bytes` whose header is there. `bytes` begin an operation.
+// May frames be followed from here on? `bytes` begin an operation. All frame headers that are there
+// are plausible, and the first is of a kind that other bytes hardly look like: not DATA and the
+// like: one byte too few or too many can make them of a message or of another frame's header, and
+// not on a server's stream (section 5.1.1).
 [[nodiscard]] bool starts_with_frames(std::string_view bytes, uint32_t max_length);
 
 // The part of a header block that HEADERS, PUSH_PROMISE or CONTINUATION carries, without padding,

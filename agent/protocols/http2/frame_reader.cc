@@ -15,7 +15,7 @@ void FrameReader::allow(uint32_t max_length) {
 
 size_t FrameReader::feed(std::string_view bytes, bool first, FrameHandler& handler) {
   if (state_ == State::kLost && !bytes.empty()) {
-    if (!first || !starts_with_frames(bytes, max_length_)) {
+    if (!first || !may_resume(bytes, handler)) {
       return bytes.size();
     }
     state_ = State::kHeader;
@@ -41,6 +41,19 @@ size_t FrameReader::feed(std::string_view bytes, bool first, FrameHandler& handl
     }
   }
   return 0;
+}
+
+bool FrameReader::may_resume(std::string_view bytes, const FrameHandler& handler) {
+  if (!starts_with_frames(bytes, max_length_)) {
+    return false;
+  }
+  const uint32_t stream_id = parse_frame_header(bytes).stream_id;
+  if (stream_id != 0 && unexpected_ < kMaxUnexpected && !handler.expects(stream_id)) {
+    ++unexpected_;
+    return false;
+  }
+  unexpected_ = 0;
+  return true;
 }
 
 void FrameReader::read_preface(std::string_view& bytes, FrameHandler& handler) {

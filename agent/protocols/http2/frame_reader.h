@@ -31,6 +31,9 @@ class FrameHandler {
   // CONTINUATION, PUSH_PROMISE, RST_STREAM, GOAWAY and SETTINGS, and empty for all others; `cut`:
   // not all of it. False: this cannot have been a frame.
   virtual bool on_frame(const FrameHeader& header, std::string_view payload, bool cut) = 0;
+  // Frames were lost: may the next one be on this stream? A header that is read one byte off has
+  // another number in it.
+  [[nodiscard]] virtual bool expects(uint32_t stream_id) const = 0;
   // Frames may have been missed; the next one's beginning is unknown.
   virtual void on_lost() = 0;
 };
@@ -73,6 +76,13 @@ class FrameReader {
   void lose(FrameHandler& handler);
 
   State state_;
+  // Operations that began like a frame on a stream that was not expected. After some of them it is
+  // the expectation that is wrong: much was lost.
+  static constexpr uint8_t kMaxUnexpected = 8;
+
+  [[nodiscard]] bool may_resume(std::string_view bytes, const FrameHandler& handler);
+
+  uint8_t unexpected_ = 0;
   bool guessed_ = false;  // the frames' place is not proven
   bool cut_ = false;      // bytes of this payload are missing
   uint8_t count_ = 0;     // bytes of the preface or of the header that came

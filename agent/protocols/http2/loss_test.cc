@@ -71,6 +71,7 @@ TEST(Loss, FlagsWhatWasOpenAndForgetsTheTable) {
   player.say(kR, join({s.settings(), s.response(1, "a", true)}));
   player.say(kR, s.response(3, "lost", true));
   player.say(kR, s.response(5, "b", true));
+  player.close(model::CloseKind::kClosed);
   EXPECT_EQ(player.of("a").incomplete, model::kGap);
   EXPECT_FALSE(Player::http(player.of("a")).request_body_size_exact);
   EXPECT_EQ(player.of("b").incomplete, model::kFieldsUnknown);

@@ -171,7 +171,7 @@ TEST_P(EveryConversation, IsNeverWrongWhenPartsOfOperationsAreLost) {
   std::mt19937 random(20260102);
   for (const NamedConversation& conversation : conversations()) {
     const std::vector<size_t> all = positions_of(conversation.says);
-    for (int round = 0; round < 400; ++round) {
+    for (int round = 0; round < 1500; ++round) {
       std::vector<size_t> some;
       std::sample(all.begin(), all.end(), std::back_inserter(some), 1 + random() % 8, random);
       const Conversation says = cut(conversation.says, some);
