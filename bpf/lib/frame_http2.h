@@ -103,6 +103,7 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
   if (walk->followed != ZS_HTTP2_KNOWN) {
     if (!(walk->followed == ZS_HTTP2_LOST ? zs_http2_resumes(header)
                                           : zs_http2_plausible(header))) {
+      zs_http2_lose(walk);
       return 0;
     }
     walk->followed = ZS_HTTP2_GUESSED;

@@ -184,7 +184,12 @@ TEST(WalkHttp2, GivesUpAnOperationWithTooManyFrames) {
   const std::string request = s.request(1, "a", true);
   EXPECT_EQ(walk.capture(request).front().head.size(), request.size());
   EXPECT_EQ(walk.walk.followed, ZS_HTTP2_GUESSED);
-  // A guess is not believed once a frame looks wrong.
+  // A guess is not believed once a frame looks wrong, also if its header ends with the operation.
+  walk.capture("garb");
+  walk.capture("age b");
+  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
+  EXPECT_EQ(walk.walk.header_count, 0);
+  EXPECT_EQ(walk.capture(s.request(3, "b", true)).size(), 1U);
   walk.capture("garbage that begins no frame");
   EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
 }
