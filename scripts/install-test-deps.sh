@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
-apt_install libgtest-dev libgmock-dev libbenchmark-dev libclang-rt-19-dev clang-format-16 \
+apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
   python3 python3-requests python3-aiohttp curl wrk procps util-linux openssl
 apt_install_unless nginx nginx-light
 apt_install_unless go golang-go

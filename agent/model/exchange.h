@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,12 +25,13 @@ enum IncompleteReason : uint32_t {
   kRequestTimeUnknown = 1U << 2U,  // the request was sent before we watched
   kBodyEndUnknown =
       1U << 3U,  // the message's end could not be seen; the time is that of its last known byte
+  kFieldsUnknown = 1U << 4U,  // header fields refer to what was sent before we watched (HPACK)
 };
 
 // How an exchange ended.
 enum class Outcome : uint8_t {
   kComplete = 0,
-  kReset = 1,        // the connection was reset before the response's last byte
+  kReset = 1,  // the connection, or the HTTP/2 stream, was reset before the response's last byte
   kClosedEarly = 2,  // the peer of the responding side, or the responding side, closed before the
                      // response's last byte
   kNoResponse = 3,   // closed in order with no byte of a response
@@ -72,8 +74,9 @@ struct HeaderView {
 };
 
 // The headers of one message: the raw head in one buffer, and where each field lies in it. Obsolete
-// line folding (RFC 9112 section 5.2) is shown with the fold as it was. Bounded by the capture cap.
-// Move-only by habit, copyable.
+// line folding (RFC 9112 section 5.2) is shown with the fold as it was. Of HTTP/2 the buffer holds
+// the decoded fields; pseudo-header fields are not among them, and :authority is the field "host"
+// (RFC 9113 section 8.3.1). Bounded by the capture cap. Move-only by habit, copyable.
 class HeaderBlock {
  public:
   // `raw` must be the whole head as captured; fields are added by offsets into it, in wire order.
@@ -89,6 +92,13 @@ class HeaderBlock {
     fields_.push_back({name_at, name_length, value_at, value_length, known});
     known_ |= header_bit(known);
     return known;
+  }
+  // A field that is not in the buffer yet.
+  void append_field(std::string_view name, std::string_view value) {
+    const auto at = static_cast<uint32_t>(raw_.size());
+    const auto name_length = static_cast<uint32_t>(name.size());
+    raw_.append(name).append(value);
+    fields_.push_back({at, name_length, at + name_length, static_cast<uint32_t>(value.size())});
   }
   void clear() {
     raw_.clear();
@@ -119,14 +129,38 @@ class HeaderBlock {
   uint32_t known_ = 0;  // header_bit() of each field's name
 };
 
-// HTTP semantics (RFC 9110) of one exchange over HTTP/1.x (RFC 9112).
+// The length-prefixed messages of one direction of a gRPC call.
+struct GrpcMessages {
+  uint64_t count = 0;       // that began
+  bool exact = true;        // false: some may have been missed
+  bool compressed = false;  // one at least was
+};
+
+// What gRPC adds to the HTTP/2 exchange that carries a call
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+struct GrpcCall {
+  std::optional<uint32_t> status;      // grpc-status as the server sent it
+  std::string message;                 // grpc-message, percent-decoded; bounded
+  std::optional<uint64_t> timeout_ns;  // grpc-timeout: how long the client will wait
+  GrpcMessages requests;
+  GrpcMessages responses;
+};
+
+// RST_STREAM, or a GOAWAY that says that the stream will not be served.
+struct StreamReset {
+  uint32_t code = 0;          // RFC 9113 section 7; UINT32_MAX: not captured
+  bool by_requester = false;  // else by the responding side
+};
+
+// HTTP semantics (RFC 9110) of one exchange over HTTP/1.x (RFC 9112) or HTTP/2 (RFC 9113).
 struct HttpExchange {
-  std::string method;  // as on the wire
-  std::string
-      target;  // request-target as on the wire: origin, absolute, authority or asterisk form
+  std::string method;  // as on the wire; empty: not known (HTTP/2)
+  std::string target;  // request-target as on the wire: origin, absolute, authority or asterisk
+                       // form; HTTP/2: :path, for CONNECT :authority. Empty: not known
+  std::string scheme;  // HTTP/2: :scheme; empty: not said
   uint8_t version_major = 1;
-  uint8_t version_minor = 1;
-  uint16_t status = 0;  // 0: no response head was seen
+  uint8_t version_minor = 1;  // 0 for HTTP/2
+  uint16_t status = 0;        // 0: no response head was seen
   HeaderBlock request_headers;
   HeaderBlock response_headers;
   uint64_t request_body_size =
@@ -136,6 +170,8 @@ struct HttpExchange {
       true;  // false: chunked framing that was not captured is counted in, or bytes were lost
   bool response_body_size_exact = true;
   bool upgraded = false;  // 101, or a 2xx answer to CONNECT: the connection is opaque from here on
+  std::optional<StreamReset> reset;  // HTTP/2, with Outcome::kReset
+  std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
 struct Exchange {

@@ -32,6 +32,7 @@ struct RequestTarget {
   std::string_view path;       // empty for the authority and asterisk forms (RFC 9112 section 3.3)
   std::string_view query;
   bool has_query = false;
+  bool known = true;  // false: the target was not seen, so an empty path says nothing
 };
 
 [[nodiscard]] RequestTarget parse_request_target(std::string_view method, std::string_view target);

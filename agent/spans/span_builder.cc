@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "agent/spans/grpc_span.h"
 #include "agent/spans/text.h"
 
 namespace zerospan::spans {
@@ -75,7 +76,43 @@ void add_incomplete(uint32_t reasons, model::Span& span) {
   if ((reasons & model::kBodyEndUnknown) != 0) {
     names.emplace_back("body_end_unknown");
   }
+  if ((reasons & model::kFieldsUnknown) != 0) {
+    names.emplace_back("fields_unknown");
+  }
   span.attributes.emplace_back("zerospan.incomplete", std::move(names));
+}
+
+// Why an exchange is not complete, as an error.type.
+std::string_view interruption(const model::Exchange& exchange, const model::HttpExchange& http) {
+  // RFC 9113 section 7.
+  constexpr std::array<std::string_view, 14> kCodes = {"NO_ERROR",
+                                                       "PROTOCOL_ERROR",
+                                                       "INTERNAL_ERROR",
+                                                       "FLOW_CONTROL_ERROR",
+                                                       "SETTINGS_TIMEOUT",
+                                                       "STREAM_CLOSED",
+                                                       "FRAME_SIZE_ERROR",
+                                                       "REFUSED_STREAM",
+                                                       "CANCEL",
+                                                       "COMPRESSION_ERROR",
+                                                       "CONNECT_ERROR",
+                                                       "ENHANCE_YOUR_CALM",
+                                                       "INADEQUATE_SECURITY",
+                                                       "HTTP_1_1_REQUIRED"};
+  switch (exchange.outcome) {
+    case model::Outcome::kReset:
+      if (!http.reset) {
+        return "connection_reset";
+      }
+      return http.reset->code < kCodes.size() ? kCodes[http.reset->code] : "stream_reset";
+    case model::Outcome::kClosedEarly:
+      return "connection_closed";
+    case model::Outcome::kNoResponse:
+      return "no_response";
+    case model::Outcome::kComplete:
+      break;
+  }
+  return {};
 }
 
 }  // namespace
@@ -195,7 +232,12 @@ model::Span SpanBuilder::build(const model::Exchange& exchange, const model::Con
   constexpr size_t kUsualAttributes = 18;
   span.attributes.reserve(kUsualAttributes + request_headers_.size() + response_headers_.size());
 
-  build_http(exchange, std::get<model::HttpExchange>(exchange.payload), connection, span);
+  const auto& http = std::get<model::HttpExchange>(exchange.payload);
+  if (http.grpc) {
+    build_grpc(exchange, http, connection, span);
+  } else {
+    build_http(exchange, http, connection, span);
+  }
 
   add_incomplete(exchange.incomplete, span);
   for (std::string_view key : baggage_keys_) {
@@ -218,10 +260,16 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
     span.attributes.emplace_back("http.request.method", span.name);
   } else {
     span.attributes.emplace_back("http.request.method", std::string("_OTHER"));
-    add_text(span, "http.request.method_original", http.method);
+    if (http.version_major != 2 || !http.method.empty()) {
+      add_text(span, "http.request.method_original", http.method);
+    }
   }
 
-  const RequestTarget target = parse_request_target(http.method, http.target);
+  RequestTarget target = parse_request_target(http.method, http.target);
+  if (target.scheme.empty()) {
+    target.scheme = http.scheme;
+  }
+  target.known = http.version_major != 2 || !http.target.empty();
   const RequestFields fields(http.request_headers);
   if (server) {
     add_server_attributes(target, fields, connection, span);
@@ -241,10 +289,12 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   if (connection.transport == model::Transport::kUnix) {
     span.attributes.emplace_back("network.transport", std::string("unix"));
   }
+  // HTTP/2 has no minor version.
   const std::array<char, 3> version = {static_cast<char>('0' + http.version_major % 10), '.',
                                        static_cast<char>('0' + http.version_minor % 10)};
-  span.attributes.emplace_back("network.protocol.version",
-                               std::string(version.data(), version.size()));
+  span.attributes.emplace_back(
+      "network.protocol.version",
+      std::string(version.data(), http.version_major == 2 ? 1 : version.size()));
 
   if (http.status != 0) {
     add_int(span, "http.response.status_code", http.status);
@@ -260,6 +310,72 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   add_captured(request_headers_, http.request_headers, span);
   add_captured(response_headers_, http.response_headers, span);
   add_outcome(exchange, http, span);
+}
+
+void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpExchange& http,
+                             const model::Connection& connection, model::Span& span) {
+  const bool server = span.kind == model::SpanKind::kServer;
+  const std::optional<uint32_t> status = grpc_status(exchange, http);
+  const GrpcMethod method = grpc_method(http, status, server);
+  span.attributes.emplace_back("rpc.system.name", std::string("grpc"));
+  if (!method.recognised.empty()) {
+    span.name = to_text(method.recognised, options_.max_value_bytes);
+    span.attributes.emplace_back("rpc.method", span.name);
+  } else {
+    span.name = "grpc";
+    if (!method.original.empty()) {
+      span.attributes.emplace_back("rpc.method", std::string("_OTHER"));
+      add_text(span, "rpc.method_original", method.original);
+    }
+  }
+
+  // :authority is the target that the client's channel was made for. The convention wants no
+  // addresses of the network here on servers; a client must name something.
+  const Authority authority = parse_authority(http.request_headers.find("host"));
+  if (!authority.host.empty()) {
+    add_text(span, "server.address", authority.host);
+    if (authority.port) {
+      add_int(span, "server.port", *authority.port);
+    }
+  } else if (!server && !connection.peer.address.empty()) {
+    add_text(span, "server.address", connection.peer.address);
+    if (connection.peer.port != 0) {
+      add_int(span, "server.port", connection.peer.port);
+    }
+  }
+  if (!connection.peer.address.empty()) {
+    add_text(span, "network.peer.address", connection.peer.address);
+    if (connection.peer.port != 0) {
+      add_int(span, "network.peer.port", connection.peer.port);
+    }
+  }
+
+  if (status) {
+    span.attributes.emplace_back("rpc.response.status_code", grpc_status_name(*status));
+  }
+  // Counts that may be too low are not told.
+  if (http.grpc->requests.exact) {
+    add_int(span, "zerospan.rpc.request.messages", http.grpc->requests.count);
+  }
+  if (http.grpc->responses.exact) {
+    add_int(span, "zerospan.rpc.response.messages", http.grpc->responses.count);
+  }
+  if (http.grpc->timeout_ns) {
+    span.attributes.emplace_back("zerospan.rpc.timeout",
+                                 static_cast<double>(*http.grpc->timeout_ns) / 1e9);
+  }
+
+  std::string error;
+  if (!status) {
+    error = interruption(exchange, http);
+  } else if (is_grpc_error(*status, server)) {
+    error = grpc_status_name(*status);
+    append_text(span.status_message, http.grpc->message, options_.max_value_bytes);
+  }
+  if (!error.empty()) {
+    span.attributes.emplace_back("error.type", std::move(error));
+    span.status = model::StatusCode::kError;
+  }
 }
 
 void SpanBuilder::add_server_attributes(const RequestTarget& target, const RequestFields& fields,
@@ -279,7 +395,10 @@ void SpanBuilder::add_server_attributes(const RequestTarget& target, const Reque
   }
   add_text(span, "url.scheme", scheme);
   // RFC 9112 section 3.2.1: an empty path of an absolute URI is "/".
-  add_text(span, "url.path", target.path.empty() && !target.scheme.empty() ? "/" : target.path);
+  const bool absolute = !target.scheme.empty() && !target.authority.empty();
+  if (target.known) {
+    add_text(span, "url.path", target.path.empty() && absolute ? "/" : target.path);
+  }
   if (target.has_query) {
     std::string query;
     append_redacted_query(query, target.query, options_.redacted_query_keys,
@@ -366,7 +485,9 @@ void SpanBuilder::add_client_attributes(const RequestTarget& target, const Reque
     append_text(url, "?", limit);
     append_redacted_query(url, target.query, options_.redacted_query_keys, limit);
   }
-  span.attributes.emplace_back("url.full", std::move(url));
+  if (target.known) {
+    span.attributes.emplace_back("url.full", std::move(url));
+  }
 
   if (!authority.host.empty()) {
     add_text(span, "server.address", authority.host);
@@ -436,13 +557,9 @@ void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::Http
       case model::Outcome::kComplete:
         break;
       case model::Outcome::kReset:
-        error = "connection_reset";
-        break;
       case model::Outcome::kClosedEarly:
-        error = "connection_closed";
-        break;
       case model::Outcome::kNoResponse:
-        error = "no_response";
+        error = interruption(exchange, http);
         break;
     }
   }

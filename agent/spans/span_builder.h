@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A paired exchange to an OpenTelemetry span, by the HTTP semantic conventions 1.44.0
-// (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md).
+// A paired exchange to an OpenTelemetry span, by the semantic conventions 1.44.0 for HTTP and gRPC
+// (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md,
+// .../docs/rpc/grpc.md).
 // The README of this folder lists every attribute and rule.
 #pragma once
 
@@ -86,6 +87,8 @@ class SpanBuilder {
                                                              std::string_view prefix);
 
   void build_http(const model::Exchange& exchange, const model::HttpExchange& http,
+                  const model::Connection& connection, model::Span& span);
+  void build_grpc(const model::Exchange& exchange, const model::HttpExchange& http,
                   const model::Connection& connection, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
                              const model::Connection& connection, model::Span& span) const;

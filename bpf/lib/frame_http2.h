@@ -1,0 +1,181 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * Follows the frames of one direction of an HTTP/2 connection (RFC 9113 section 4.1) through its
+ * socket operations, and says which bytes are worth capturing. Plain values and pointers, no maps:
+ * also compiled for the host, where tests feed what it captures to the parser.
+ *
+ * Captured are
+ * - every frame's header;
+ * - the whole payload of frames that carry header blocks or end something: HEADERS, CONTINUATION,
+ *   PUSH_PROMISE (its block changes the state of HPACK), RST_STREAM, GOAWAY, SETTINGS;
+ * - the first ZS_HTTP2_KEPT_BYTES of the payload of any other frame. For DATA these are the pad
+ *   length, the five bytes in front of a gRPC message, and small messages whole: nearly all
+ *   implementations begin a message with a frame, so that the parser can count messages. What would
+ *   count them all is the number of bytes left of each stream's message, which is per stream and so
+ *   not bounded here; where a message begins behind the captured bytes, the parser says that the
+ *   count is unknown. Frames of fixed length are shorter than that and so captured whole, which is
+ *   cheaper than to step over four bytes.
+ *
+ * The caller holds the bytes. For each operation:
+ *
+ *   zs_http2_begin(walk);
+ *   for (i = 0; i < ZS_HTTP2_STEPS_MAX && position < end; ++i) {
+ *     count = zs_http2_wanted(walk, end - position);
+ *     capture `count` bytes at `position`;
+ *     if (!zs_http2_captured(walk, bytes, count)) break;
+ *     position += count;
+ *     position += zs_http2_skipped(walk, end - position);
+ *   }
+ *   if (position < end) zs_http2_lose(walk);
+ *
+ * A direction whose frames are lost (it was open before us, or an operation had too many frames) is
+ * found again at the first operation that begins with a plausible frame header; what lies between
+ * is not captured, so the parser sees that bytes are missing and does the same.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "bpf/lib/gate_http2.h"
+
+#define ZS_HTTP2_KEPT_BYTES 64
+/* A step is a frame, or what is left of one at either end of the operation. To be taken in
+ * bpf_loop(), or through a global function: the verifier follows a plain loop 80 times as long. */
+#define ZS_HTTP2_STEPS_MAX 64
+
+enum zs_http2_followed {
+  ZS_HTTP2_LOST = 0,    /* where the next frame begins is not known */
+  ZS_HTTP2_GUESSED = 1, /* some bytes looked like a frame's header: all that follow must, too */
+  ZS_HTTP2_KNOWN = 2,   /* from the connection's start on */
+};
+
+struct zs_http2_walk {
+  __u32 keep;      /* bytes of the frame's payload that come next and are wanted */
+  __u32 skip;      /* bytes of the payload behind them */
+  __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
+  __u8 header_count;
+  __u8 followed; /* 0: where the next frame begins is not known */
+  __u8 reserved[6];
+};
+
+/* A direction that is seen from its start; `preface`: it is the client's. All zero is one that is
+ * not. */
+static inline __attribute__((always_inline)) void zs_http2_start(struct zs_http2_walk* walk,
+                                                                 int preface) {
+  walk->keep = preface ? ZS_HTTP2_PREFACE_BYTES : 0;
+  walk->skip = 0;
+  walk->header_count = 0;
+  walk->followed = ZS_HTTP2_KNOWN;
+}
+
+static inline __attribute__((always_inline)) void zs_http2_lose(struct zs_http2_walk* walk) {
+  walk->keep = 0;
+  walk->skip = 0;
+  walk->header_count = 0;
+  walk->followed = ZS_HTTP2_LOST;
+}
+
+/* An operation begins. */
+static inline __attribute__((always_inline)) void zs_http2_begin(struct zs_http2_walk* walk) {
+  if (walk->followed == ZS_HTTP2_LOST) {
+    zs_http2_lose(walk);
+  }
+}
+
+/* How many of the next `left` bytes are to be captured: not 0, except in a payload that is skipped.
+ * They are ZS_HTTP2_HEADER_BYTES at most if they are of a header. */
+static inline __attribute__((always_inline)) __u32 zs_http2_wanted(const struct zs_http2_walk* walk,
+                                                                   __u32 left) {
+  __u32 wanted = walk->keep;
+  if (wanted == 0 && walk->skip == 0) {
+    wanted = ZS_HTTP2_HEADER_BYTES - walk->header_count;
+  }
+  return wanted < left ? wanted : left;
+}
+
+/* Takes the header's word for what its payload is. 0: it cannot be one. */
+static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_walk* walk,
+                                                                const __u8* header) {
+  const __u32 length = header[0] << 16U | header[1] << 8U | header[2];
+  const __u8 type = header[3];
+  if (walk->followed != ZS_HTTP2_KNOWN) {
+    if (!(walk->followed == ZS_HTTP2_LOST ? zs_http2_resumes(header)
+                                          : zs_http2_plausible(header))) {
+      zs_http2_lose(walk);
+      return 0;
+    }
+    walk->followed = ZS_HTTP2_GUESSED;
+  }
+  walk->header_count = 0;
+  walk->keep = length;
+  switch (type) {
+    case ZS_HTTP2_HEADERS:
+    case ZS_HTTP2_CONTINUATION:
+    case ZS_HTTP2_PUSH_PROMISE:
+    case ZS_HTTP2_RST_STREAM:
+    case ZS_HTTP2_GOAWAY:
+    case ZS_HTTP2_SETTINGS:
+      break;
+    default:
+      if (walk->keep > ZS_HTTP2_KEPT_BYTES) {
+        walk->keep = ZS_HTTP2_KEPT_BYTES;
+      }
+      break;
+  }
+  walk->skip = length - walk->keep;
+  return 1;
+}
+
+/*
+ * The `count` bytes that zs_http2_wanted asked for; `bytes` is looked at only if they are of a
+ * header. 0: no frame begins here, and the rest of the operation is not to be captured.
+ */
+static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_http2_walk* walk,
+                                                                   const __u8* bytes, __u32 count) {
+  if (walk->keep) {
+    walk->keep -= count < walk->keep ? count : walk->keep;
+    return 1;
+  }
+  if (walk->skip || count == 0) {
+    return 1;
+  }
+  if (count >= ZS_HTTP2_HEADER_BYTES) {
+    return zs_http2_enter(walk, bytes);
+  }
+  if (walk->followed == ZS_HTTP2_LOST) {
+    return 0; /* too short to tell */
+  }
+  for (__u32 i = 0; i < ZS_HTTP2_HEADER_BYTES - 1; ++i) {
+    if (i < count) {
+      walk->header[(walk->header_count + i) & 15U] = bytes[i];
+    }
+  }
+  walk->header_count = (walk->header_count + count) & 15U;
+  return walk->header_count < ZS_HTTP2_HEADER_BYTES ? 1 : zs_http2_enter(walk, walk->header);
+}
+
+/* How many of the next `left` bytes are passed over. */
+static inline __attribute__((always_inline)) __u32 zs_http2_skipped(struct zs_http2_walk* walk,
+                                                                    __u32 left) {
+  if (walk->keep) {
+    return 0;
+  }
+  const __u32 count = walk->skip < left ? walk->skip : left;
+  walk->skip -= count;
+  return count;
+}
+
+/* `count` bytes went by that could not be read (sendfile). Inside one payload nothing is lost but
+ * the bytes. */
+static inline __attribute__((always_inline)) void zs_http2_missed(struct zs_http2_walk* walk,
+                                                                  __u32 count) {
+  if (walk->followed == ZS_HTTP2_LOST || walk->header_count || count > walk->keep + walk->skip) {
+    zs_http2_lose(walk);
+    return;
+  }
+  const __u32 kept = count < walk->keep ? count : walk->keep;
+  walk->keep -= kept;
+  walk->skip -= count - kept;
+}
