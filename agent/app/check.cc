@@ -14,6 +14,7 @@
 #include "agent/app/settings.h"
 #include "agent/discovery/resource.h"
 #include "agent/selfobs/logging.h"
+#include "symbols/go/describe.h"
 
 namespace zerospan::app {
 
@@ -158,6 +159,15 @@ int check_process(const config::Command& command, uint32_t pid) {
   return 0;
 }
 
+int check_executable(const std::string& path) {
+  const Result<symbols::go::GoBinary> binary = symbols::go::inspect(path);
+  if (!binary) {
+    return failed(binary.error().with_context(path));
+  }
+  std::fputs(symbols::go::describe(*binary).c_str(), stdout);
+  return 0;
+}
+
 }  // namespace
 
 int failed(const Error& error) {
@@ -166,6 +176,9 @@ int failed(const Error& error) {
 }
 
 int run_check(const config::Command& command) {
+  if (!command.check_executable.empty()) {
+    return check_executable(command.check_executable);
+  }
   log::Options options = log_options(command.config);
   options.level = log::Level::kWarn;
   log::configure(options);

@@ -71,11 +71,13 @@ constexpr std::array kDescriptions = {
                 "Examples:\n"
                 "  zerospan replay bug.zsr\n"
                 "  zerospan replay bug.zsr --format=otlp-json --output=spans.jsonl"},
-    Description{SubCommand::kCheck, kOnCheck, "check",
-                "Tell what this kernel allows, what is lost without it, and what to grant.",
-                "Examples:\n"
-                "  sudo zerospan check\n"
-                "  sudo zerospan check --pid 4711    what is seen of one process, and what is not"},
+    Description{
+        SubCommand::kCheck, kOnCheck, "check",
+        "Tell what this kernel allows, what is lost without it, and what to grant.",
+        "Examples:\n"
+        "  sudo zerospan check\n"
+        "  sudo zerospan check --pid 4711    what is seen of one process, and what is not\n"
+        "  zerospan check --exe ./server     what is known of a Go program; needs no privilege"},
     Description{SubCommand::kVersion, 0, "version", "Print the version and how it was built.",
                 "Example:\n  zerospan version"},
 };
@@ -91,6 +93,7 @@ struct Parsed {
   std::string duration;
   std::string recording;
   std::string pid;
+  std::string executable;
   std::string stats;
   std::string spans;
 };
@@ -167,7 +170,13 @@ void add_own_flags(Parsed& parsed, SubCommand command) {
         ->type_name("FILE");
   }
   if (command == SubCommand::kCheck) {
-    app.add_option("--pid", parsed.pid, "Look at this process.")->type_name("N");
+    auto* const of_process =
+        app.add_option("--pid", parsed.pid, "Look at this process.")->type_name("N");
+    app.add_option(
+           "--exe", parsed.executable,
+           "Read this Go program: its modules, what is known of its types, where probes go.")
+        ->type_name("FILE")
+        ->excludes(of_process);
   }
 }
 
@@ -240,6 +249,7 @@ std::optional<Exit> read_own_flags(const Parsed& parsed, Command& command) {
   if (!parsed.pid.empty()) {
     command.check_pid = checked;
   }
+  command.check_executable = parsed.executable;
   command.output = parsed.output;
   command.recording = parsed.recording;
   command.stats_file = parsed.stats;

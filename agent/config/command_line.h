@@ -29,6 +29,7 @@ struct Command {
   std::optional<Milliseconds> duration;       // trace, record, check; unset: until SIGINT
   std::string recording;                      // replay: the file to read
   std::optional<uint32_t> check_pid;          // check
+  std::string check_executable;               // check; empty: none
   std::string stats_file;                     // run, trace, record, replay; empty: none
   std::string spans_file;                     // record; empty: none
 };

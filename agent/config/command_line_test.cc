@@ -74,6 +74,7 @@ TEST(CommandLine, TheOtherCommands) {
   EXPECT_EQ(replay.format, OutputFormat::kJson);
   EXPECT_FALSE(command({"check"}).check_pid.has_value());
   EXPECT_EQ(command({"check", "--pid", "12"}).check_pid, 12U);
+  EXPECT_EQ(command({"check", "--exe", "/usr/bin/kubectl"}).check_executable, "/usr/bin/kubectl");
   EXPECT_EQ(command({"version"}).command, SubCommand::kVersion);
   EXPECT_EQ(command({"--version"}).command, SubCommand::kVersion);
 }

@@ -98,7 +98,7 @@ class HeaderBlock {
     const auto at = static_cast<uint32_t>(raw_.size());
     const auto name_length = static_cast<uint32_t>(name.size());
     raw_.append(name).append(value);
-    fields_.push_back({at, name_length, at + name_length, static_cast<uint32_t>(value.size())});
+    add_field(at, name_length, at + name_length, static_cast<uint32_t>(value.size()));
   }
   void clear() {
     raw_.clear();
