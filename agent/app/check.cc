@@ -162,7 +162,7 @@ int check_process(const config::Command& command, uint32_t pid) {
 int check_executable(const std::string& path) {
   const Result<symbols::go::GoBinary> binary = symbols::go::inspect(path);
   if (!binary) {
-    return failed(binary.error().with_context(path));
+    return failed(binary.error());
   }
   std::fputs(symbols::go::describe(*binary).c_str(), stdout);
   return 0;
