@@ -5,6 +5,8 @@
 
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/http2/connection.h"
+#include "agent/protocols/http2/detect.h"
 
 namespace zerospan::protocols {
 
@@ -19,6 +21,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<http1::Connection>(connection, http1::Options{}, counters);
 }
 }  // namespace http1_entry
+
+namespace http2_entry {
+bool detect(model::Direction direction, std::string_view first_bytes) {
+  return http2::detect(direction, first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<http2::Connection>(connection, http2::Options{}, counters);
+}
+}  // namespace http2_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},

@@ -140,6 +140,11 @@ struct pt_regs {
 #define zs_read(pointer, field) ((pointer)->field)
 #endif
 
+/* bpf_loop(), kernel 5.17. */
+static __always_inline bool zs_has_loop(void) {
+  return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
+}
+
 /*
  * What nearly every operation does stays in one straight line of code and the rest out of it: the
  * programs run between two stretches of the traced program, with little of their code in the cache.

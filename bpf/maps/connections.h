@@ -3,12 +3,20 @@
 #pragma once
 
 #include "bpf/abi/abi.h"
+#include "bpf/lib/frame_http2.h"
 #include "bpf/lib/kernel.h"
 
 enum zs_connection_state {
   ZS_CONNECTION_SNIFFING = 0,
   ZS_CONNECTION_KNOWN = 1,
   ZS_CONNECTION_MUTED = 2,
+};
+
+enum zs_protocol {
+  ZS_PROTOCOL_UNKNOWN,
+#define ZS_PROTOCOL(id, name) ZS_PROTOCOL_##id,
+#include "bpf/abi/protocols.def"
+#undef ZS_PROTOCOL
 };
 
 struct zs_connection {
@@ -32,7 +40,10 @@ struct zs_connection {
   __u8 origin_evidence; /* enum zs_evidence at connect() */
   __u8 connect_seen;
   __u8 receive_closed;
-  __u16 family; /* AF_INET, AF_INET6 or AF_UNIX */
+  __u16 family;  /* AF_INET, AF_INET6 or AF_UNIX */
+  __u8 protocol; /* enum zs_protocol, once it is known */
+  __u8 reserved[7];
+  struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };
 
 /*

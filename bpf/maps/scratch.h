@@ -30,6 +30,17 @@ struct zs_copy_position {
   __u64 first;       /* bytes of the first buffer that are in the scratch area before the loop */
 };
 
+/* Where the frame walk of an operation stands, in bytes of the operation. */
+struct zs_frame_position {
+  struct zs_iovec current; /* the buffer at `position` */
+  __u64 buffer_start;
+  __u64 buffer_end;
+  __u64 stream_offset; /* of the operation's first byte */
+  __u64 range_start;   /* what is before it is in the ring */
+  __u32 buffer;        /* index of `current` */
+  __u32 reserved;
+};
+
 /*
  * Room to look at one operation and to build its data record, which is larger than the BPF stack.
  * The bytes area is twice the maximum so that the verifier can bound an offset and a length apart.
@@ -44,6 +55,7 @@ struct zs_copy_position {
 struct zs_scratch {
   struct zs_buffers buffers;
   struct zs_copy_position copy;
+  struct zs_frame_position frames;
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];
 };

@@ -7,11 +7,15 @@
  * head_want bytes, and the last bytes, whatever buffers they lie in.
  */
 #include "bpf/lib/gate_http1.h"
+#include "bpf/lib/gate_http2.h"
 #include "bpf/lib/syscall.h"
+#include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
 #include "bpf/maps/scratch.h"
 #include "bpf/maps/settings.h"
 
+#define ZS_GATE_HTTP2 \
+  16 /* capture__first() returns an enum zs_gate, or this and an enum zs_http2_gate */
 #define ZS_BUFFERS_MAX \
   16 /* iovec entries that are followed; servers that gather use two to eight */
 
@@ -74,7 +78,7 @@ static __always_inline bool buffers__at(const struct zs_buffers* buffers, __u32 
  * more, and tells what they look like. Here and below a global function with scalar arguments only:
  * the verifier proves it once, apart from its callers (kernel 5.6+).
  */
-__noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
+__noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u32 protocol) {
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return ZS_GATE_NO;
@@ -97,7 +101,14 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want) {
   if (!skipped) {
     out->copy.first = count;
   }
-  return zs_gate_http1(out->bytes, count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES);
+  const __u32 seen = count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES;
+  if (protocol != ZS_PROTOCOL_HTTP1) {
+    const enum zs_http2_gate gate = zs_gate_http2(out->bytes, seen);
+    if (gate != ZS_GATE_HTTP2_NO || protocol == ZS_PROTOCOL_HTTP2) {
+      return ZS_GATE_HTTP2 | gate;
+    }
+  }
+  return zs_gate_http1(out->bytes, seen);
 }
 
 /* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */
@@ -151,12 +162,14 @@ static __always_inline bool capture__copy_buffer(struct zs_scratch* out, __u32 i
  * Fills bytes[], head_bytes and tail_bytes of the scratch record. On failure both lengths are 0 and
  * a counter tells why.
  */
-__noinline int capture__copy(__u32 slot, __u32 byte_count, __u32 head_want) {
+__noinline int capture__copy(__u32 slot, __u32 byte_count, __u32 head_want, __u32 tail_want) {
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return 0;
   }
-  const __u64 tail_want = zs_tail_bytes < ZS_TAIL_BYTES_MAX ? zs_tail_bytes : ZS_TAIL_BYTES_MAX;
+  if (tail_want > ZS_TAIL_BYTES_MAX) {
+    tail_want = ZS_TAIL_BYTES_MAX;
+  }
   __u64 tail_start = byte_count > tail_want ? byte_count - tail_want : 0;
   if (tail_start < head_want) {
     tail_start = head_want;

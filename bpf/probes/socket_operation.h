@@ -13,6 +13,7 @@
 #include "bpf/maps/rings.h"
 #include "bpf/maps/threads.h"
 #include "bpf/probes/capture.h"
+#include "bpf/probes/frames.h"
 
 #define ZS_SNIFFS_NEW 2 /* operations until a connection that we saw from its start is nobody's */
 #define ZS_SNIFFS_OLD \
@@ -354,8 +355,32 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
   }
 }
 
+/*
+ * A connection of HTTP/2 carries many requests at once, and they are written by whichever thread is
+ * at hand: its operations prove nothing about a thread, and end what was known of one that goes on
+ * with them.
+ */
+ZS_COLD void context__on_http2(const struct zs_process* process,
+                               const struct zs_connection* connection, __u32 tid,
+                               enum zs_direction direction, struct zs_data_record* record) {
+  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    return;
+  }
+  struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  if (!thread || !thread->request_id) {
+    return;
+  }
+  if (connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND) {
+    record->request_id = thread->request_id;
+    record->evidence = ZS_EVIDENCE_AMBIGUOUS;
+  } else if (connection->role != ZS_ROLE_CLIENT || thread->loop != ZS_LOOP_NONE) {
+    thread->request_id = 0;
+    thread->evidence = ZS_EVIDENCE_NONE;
+  }
+}
+
 ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
-                               enum zs_gate gate) {
+                               int gate) {
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
       connection->sniffs_left -= 1;
@@ -367,7 +392,15 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     return;
   }
   connection->state = ZS_CONNECTION_KNOWN;
-  if (connection->role == ZS_ROLE_UNKNOWN) {
+  connection->protocol = gate & ZS_GATE_HTTP2 ? ZS_PROTOCOL_HTTP2 : ZS_PROTOCOL_HTTP1;
+  if (connection->protocol == ZS_PROTOCOL_HTTP2 && connection->seen_from_start) {
+    const bool preface = gate == (ZS_GATE_HTTP2 | ZS_GATE_HTTP2_PREFACE);
+    const bool client_sends = preface == (direction == ZS_SEND);
+    zs_http2_start(&connection->walk[ZS_SEND], client_sends);
+    zs_http2_start(&connection->walk[ZS_RECEIVE], !client_sends);
+  }
+  /* Frames look the same in both directions of HTTP/2; the preface is a client's. */
+  if (connection->role == ZS_ROLE_UNKNOWN && gate != (ZS_GATE_HTTP2 | ZS_GATE_HTTP2_FRAMES)) {
     const bool request = gate != ZS_GATE_RESPONSE;
     connection->role = (direction == ZS_RECEIVE) == request ? ZS_ROLE_SERVER : ZS_ROLE_CLIENT;
   }
@@ -438,10 +471,12 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   const __u32 byte_count = result;
   const __u8 dir = direction == ZS_SEND;
   /* One copy serves the gate and the capture, where this may be the start of a message. */
-  const __u32 first_want =
-      connection->last_direction == direction ? connection->head_budget[dir] : zs_head_bytes;
+  const __u32 first_want = connection->protocol == ZS_PROTOCOL_HTTP2 ? ZS_HEAD_BYTES_MAX
+                           : connection->last_direction == direction ? connection->head_budget[dir]
+                                                                     : zs_head_bytes;
   const bool readable = call && buffers__find(&out->buffers, call);
-  const enum zs_gate gate = readable ? capture__first(slot, byte_count, first_want) : ZS_GATE_NO;
+  const int gate =
+      readable ? capture__first(slot, byte_count, first_want, connection->protocol) : ZS_GATE_NO;
   if (zs_unlikely(connection->state == ZS_CONNECTION_SNIFFING)) {
     connection__sniff(connection, direction, gate);
     if (connection->state != ZS_CONNECTION_KNOWN) {
@@ -470,19 +505,23 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   record->offset = __sync_fetch_and_add(&connection->offset[dir], byte_count);
   record->opposite_offset = connection->told[!dir];
 
-  if (direction == ZS_RECEIVE) {
+  if (direction == ZS_SEND && connection->role == ZS_ROLE_CLIENT &&
+      connection->family != ZS_AF_UNIX) {
+    const __u64 departed = BPF_CORE_READ((const struct tcp_sock*)sk, tcp_wstamp_ns);
+    if (departed > connection->last_send_ns && departed < now) {
+      record->departed_ns = departed;
+    }
+  }
+  const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
+  if (zs_unlikely(http2)) {
+    context__on_http2(process, connection, tid, direction, record);
+  } else if (direction == ZS_RECEIVE) {
     context__on_receive(sk, process, connection, tid, gate);
     if (connection->role == ZS_ROLE_SERVER) {
       record->request_id = connection->request_id;
     }
   } else {
     if (connection->role == ZS_ROLE_CLIENT) {
-      if (connection->family != ZS_AF_UNIX) {
-        const __u64 departed = BPF_CORE_READ((const struct tcp_sock*)sk, tcp_wstamp_ns);
-        if (departed > connection->last_send_ns && departed < now) {
-          record->departed_ns = departed;
-        }
-      }
       const bool request_start = gate == ZS_GATE_REQUEST || connection->last_direction != ZS_SEND;
       if (request_start) {
         context__on_client_send(process, connection, tid, record->offset == 0, record);
@@ -493,6 +532,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     } else {
       context__on_other_send(process, connection, tid);
     }
+  }
+  if (direction == ZS_SEND) {
     connection->last_send_ns = now;
   }
 
@@ -501,16 +542,27 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     connection->head_budget[dir] = zs_head_bytes;
   }
   connection->last_direction = direction;
+  if (zs_unlikely(http2) && zs_has_loop()) {
+    if (readable) {
+      frames__capture(out, connection, direction, byte_count);
+      connection->told[dir] = out->frames.stream_offset + byte_count;
+      return 0;
+    }
+    zs_http2_missed(&connection->walk[dir], byte_count);
+  }
   if (zs_likely(readable)) {
-    __u32 head_want = connection->head_budget[dir];
+    __u32 head_want = http2 ? ZS_HEAD_BYTES_MAX : connection->head_budget[dir];
     if (head_want > byte_count) {
       head_want = byte_count;
     }
-    connection->head_budget[dir] -= head_want;
+    if (!http2) {
+      connection->head_budget[dir] -= head_want;
+    }
     if (zs_likely(out->copy.first == byte_count && byte_count == head_want)) {
       record->head_bytes = byte_count;
     } else {
-      capture__copy(slot, byte_count, head_want);
+      /* Without the frames before it, an operation's end says nothing in HTTP/2. */
+      capture__copy(slot, byte_count, head_want, http2 ? 0 : zs_tail_bytes);
     }
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);

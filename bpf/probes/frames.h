@@ -1,0 +1,124 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * Copies what the frame walker (bpf/lib/frame_http2.h) wants of one socket operation of an HTTP/2
+ * connection. Each stretch of captured bytes becomes a data record of its own, which also counts
+ * the bytes behind it that were passed over: an operation of small frames is one record, one of
+ * large DATA frames one for each.
+ */
+#include "bpf/lib/frame_http2.h"
+#include "bpf/maps/rings.h"
+#include "bpf/probes/capture.h"
+
+/* A step is a frame, a piece of one, or a change of buffer. */
+#define ZS_FRAME_STEPS_MAX 256
+
+/* Arguments of frames__step; the rest of its state is in the scratch area. */
+struct zs_frames {
+  struct zs_scratch* out;
+  struct zs_connection* connection;
+  struct zs_http2_walk* walk;
+};
+
+/* Puts out the stretch that ends at `position`. */
+static __always_inline void frames__flush(struct zs_frames* frames, __u64 position) {
+  struct zs_scratch* out = frames->out;
+  struct zs_data_record* record = &out->record;
+  const __u64 head_bytes = out->copy.filled;
+  if (head_bytes > ZS_HEAD_BYTES_MAX) {
+    return;
+  }
+  record->offset = out->frames.stream_offset + out->frames.range_start;
+  record->byte_count = position - out->frames.range_start;
+  record->head_bytes = head_bytes;
+  record->header.length = sizeof(*record) + head_bytes;
+  rings__output(frames->connection->ring, record, sizeof(*record) + head_bytes);
+  out->frames.range_start = position;
+  out->copy.filled = 0;
+}
+
+/* 1: the operation is done, or the rest of it is not to be followed. */
+static long frames__step(__u32 index, void* context) {
+  struct zs_frames* frames = context;
+  struct zs_scratch* out = frames->out;
+  struct zs_http2_walk* walk = frames->walk;
+  const __u64 position = out->copy.position;
+  if (position >= out->copy.end) {
+    return 1;
+  }
+  if (position >= out->frames.buffer_end) {
+    out->frames.buffer += 1;
+    if (out->frames.buffer >= out->buffers.count ||
+        !buffers__at(&out->buffers, out->frames.buffer, &out->frames.current)) {
+      return 1;
+    }
+    out->frames.buffer_start = out->frames.buffer_end;
+    out->frames.buffer_end += out->frames.current.length;
+    return 0;
+  }
+  __u64 left =
+      (out->frames.buffer_end < out->copy.end ? out->frames.buffer_end : out->copy.end) - position;
+  if (left > ZS_HEAD_BYTES_MAX) {
+    left = ZS_HEAD_BYTES_MAX;
+  }
+  const __u32 count = zs_http2_wanted(walk, left);
+  if (count > ZS_HEAD_BYTES_MAX) {
+    return 1;
+  }
+  if (count) {
+    if (out->copy.filled + count > ZS_HEAD_BYTES_MAX) {
+      frames__flush(frames, position);
+    }
+    const __u64 filled = out->copy.filled;
+    if (filled > ZS_HEAD_BYTES_MAX ||
+        bpf_probe_read_user(
+            &out->bytes[filled], count,
+            (const void*)(out->frames.current.base + position - out->frames.buffer_start))) {
+      counters__add(ZS_COUNTER_LOST_USER_MEMORY);
+      return 1;
+    }
+    out->copy.filled = filled + count;
+    out->copy.position = position + count;
+    if (!zs_http2_captured(walk, &out->bytes[filled], count)) {
+      return 1;
+    }
+  }
+  const __u64 rest = out->copy.end - out->copy.position;
+  const __u32 skipped = zs_http2_skipped(walk, rest);
+  if (skipped) {
+    out->copy.position += skipped;
+    frames__flush(frames, out->copy.position);
+  }
+  return 0;
+}
+
+/*
+ * Captures an operation of `byte_count` bytes that `out->buffers` describes; `out->record` is
+ * filled but for what depends on the bytes. Needs bpf_loop (kernel 5.17+).
+ */
+static __always_inline void frames__capture(struct zs_scratch* out,
+                                            struct zs_connection* connection,
+                                            enum zs_direction direction, __u32 byte_count) {
+  struct zs_frames frames = {
+      .out = out, .connection = connection, .walk = &connection->walk[direction == ZS_SEND]};
+  out->frames.stream_offset = out->record.offset;
+  out->frames.range_start = 0;
+  out->frames.buffer = 0;
+  out->frames.buffer_start = 0;
+  out->frames.current = out->buffers.front[0];
+  out->frames.buffer_end = out->buffers.front[0].length;
+  out->copy.position = 0;
+  out->copy.end = byte_count;
+  out->copy.filled = 0;
+  zs_http2_begin(frames.walk);
+  bpf_loop(ZS_FRAME_STEPS_MAX, frames__step, &frames, 0);
+  if (out->copy.position < byte_count) {
+    counters__add(ZS_COUNTER_LOST_FRAMES);
+    zs_http2_lose(frames.walk);
+  }
+  if (out->frames.range_start < byte_count) {
+    frames__flush(&frames, byte_count);
+  }
+}
