@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
-  python3 python3-requests python3-aiohttp curl wrk procps util-linux openssl
+  python3 python3-requests python3-aiohttp python3-grpcio nghttp2-client curl wrk procps util-linux openssl
 apt_install_unless nginx nginx-light
 apt_install_unless go golang-go
 apt_install_unless node nodejs

@@ -62,6 +62,9 @@ struct sock {
 
 struct tcp_sock {
   __u64 bytes_received; /* data that arrived in order */
+  __u64 bytes_acked;
+  __u32 snd_una;
+  __u32 write_seq; /* up to where the program has written */
   __u64 bytes_sent;
   __u32 rcv_nxt;
   __u32 copied_seq;    /* up to where the program has read */

@@ -12,8 +12,9 @@
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
 
-/* A step is a frame, a piece of one, or a change of buffer. */
-#define ZS_FRAME_STEPS_MAX 256
+/* A step is a frame, a piece of one, or a change of buffer. A busy gRPC peer gathers thousands of
+ * small frames in one system call. */
+#define ZS_FRAME_STEPS_MAX 8192
 
 /* Arguments of frames__step; the rest of its state is in the scratch area. */
 struct zs_frames {

@@ -76,18 +76,24 @@ static __always_inline bool socket__is_stream(const struct sock* sk, __u16 famil
 }
 
 /*
- * Is this read of `byte_count` bytes the first of its connection? TCP counts what the program has
- * read; a FIN that it has read past takes one sequence number, which bytes_received counts too.
+ * Is this operation of `byte_count` bytes the first of its connection? TCP counts what the program
+ * has read and written; a FIN that it has read past takes one sequence number, which bytes_received
+ * counts too, and so does a client's SYN in bytes_acked.
  */
-static __always_inline bool socket__first_read(const struct sock* sk, __u16 family,
-                                               __u32 byte_count) {
+static __always_inline bool socket__first_operation(const struct sock* sk, __u16 family,
+                                                    enum zs_direction direction, __u32 byte_count) {
   if (family == ZS_AF_UNIX) {
     return false;
   }
   const struct tcp_sock* tcp = (const struct tcp_sock*)sk;
   const __u32 unread = BPF_CORE_READ(tcp, rcv_nxt) - BPF_CORE_READ(tcp, copied_seq);
   const __u64 read = BPF_CORE_READ(tcp, bytes_received) - unread;
-  return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read == byte_count + 1ULL);
+  if (direction == ZS_RECEIVE) {
+    return BPF_CORE_READ(tcp, bytes_sent) == 0 && (read == byte_count || read == byte_count + 1ULL);
+  }
+  const __u32 unacked = BPF_CORE_READ(tcp, write_seq) - BPF_CORE_READ(tcp, snd_una);
+  const __u64 written = BPF_CORE_READ(tcp, bytes_acked) + unacked;
+  return read == 0 && (written == byte_count || written == byte_count + 1ULL);
 }
 
 /* The path that the server's socket is bound to; an accepted socket has its listener's address. */
@@ -421,7 +427,7 @@ ZS_COLD struct zs_connection* socket_operation__begin(const struct sock* sk,
     return NULL;
   }
   return connection__create(sk, process, family,
-                            direction == ZS_RECEIVE && socket__first_read(sk, family, result));
+                            socket__first_operation(sk, family, direction, result));
 }
 
 /* An operation that moved nothing: the end of the stream, or an error. */

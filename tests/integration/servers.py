@@ -175,13 +175,13 @@ def _document_root(folder):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def nginx(case, backend=None, workers=1):
+def nginx(case, backend=None, workers=1, template="nginx.conf.in"):
     case.need("nginx")
     folder = case.directory / f"nginx-{len(list(case.directory.iterdir()))}"
     folder.mkdir()
     folder.chmod(0o777)
     _document_root(folder)
-    template = (PROGRAMS / "nginx" / "nginx.conf.in").read_text()
+    template = (PROGRAMS / "nginx" / template).read_text()
 
     def prepare(port):
         text = template
