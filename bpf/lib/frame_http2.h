@@ -41,9 +41,9 @@
 #include "bpf/lib/gate_http2.h"
 
 #define ZS_HTTP2_KEPT_BYTES 64
-/* A step is a frame, or what is left of one at either end of the operation. To be taken in
- * bpf_loop(), or through a global function: the verifier follows a plain loop 80 times as long. */
-#define ZS_HTTP2_STEPS_MAX 64
+/* A step is a frame, a piece of one, or a change of buffer. A busy gRPC peer gathers thousands of
+ * small frames in one system call. */
+#define ZS_HTTP2_STEPS_MAX 8192
 
 enum zs_http2_followed {
   ZS_HTTP2_LOST = 0,    /* where the next frame begins is not known */

@@ -12,10 +12,6 @@
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
 
-/* A step is a frame, a piece of one, or a change of buffer. A busy gRPC peer gathers thousands of
- * small frames in one system call. */
-#define ZS_FRAME_STEPS_MAX 8192
-
 /* Arguments of frames__step; the rest of its state is in the scratch area. */
 struct zs_frames {
   struct zs_scratch* out;
@@ -114,7 +110,7 @@ static __always_inline void frames__capture(struct zs_scratch* out,
   out->copy.end = byte_count;
   out->copy.filled = 0;
   zs_http2_begin(frames.walk);
-  bpf_loop(ZS_FRAME_STEPS_MAX, frames__step, &frames, 0);
+  bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step, &frames, 0);
   if (out->copy.position < byte_count) {
     counters__add(ZS_COUNTER_LOST_FRAMES);
     zs_http2_lose(frames.walk);

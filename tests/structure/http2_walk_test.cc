@@ -172,7 +172,7 @@ TEST(WalkHttp2, GivesUpAnOperationWithTooManyFrames) {
   zs_http2_start(&walk.walk, 0);
   Script s;
   std::string many = s.settings();
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < ZS_HTTP2_STEPS_MAX; ++i) {
     many += frame(FrameType::kPing, 0, 0, "pingpong");
   }
   const auto chunks = walk.capture(many);
