@@ -481,8 +481,11 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                            : connection->last_direction == direction ? connection->head_budget[dir]
                                                                      : zs_head_bytes;
   const bool readable = call && buffers__find(&out->buffers, call);
-  const int gate =
-      readable ? capture__first(slot, byte_count, first_want, connection->protocol) : ZS_GATE_NO;
+  /* The frame walk copies for itself. */
+  const bool walked = connection->protocol == ZS_PROTOCOL_HTTP2 && zs_has_loop();
+  const int gate = readable && !walked
+                       ? capture__first(slot, byte_count, first_want, connection->protocol)
+                       : ZS_GATE_NO;
   if (zs_unlikely(connection->state == ZS_CONNECTION_SNIFFING)) {
     connection__sniff(connection, direction, gate);
     if (connection->state != ZS_CONNECTION_KNOWN) {
@@ -495,6 +498,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     if (!connection->announced) {
       /* What the agent sees first will be the middle of its streams. */
       connection->seen_from_start = 0;
+      zs_http2_missed(&connection->walk[dir], byte_count);
       return 0;
     }
   }
