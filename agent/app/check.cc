@@ -115,7 +115,7 @@ int check_process(const config::Command& command, uint32_t pid) {
   const discovery::ProcessInfo& info = inspection->info;
   std::printf("Process %u: %s\n", pid, info.command_line.c_str());
   const auto print = [](const char* what, const std::string& value) {
-    std::printf("  %-22s %s\n", what, value.empty() ? "-" : value.c_str());
+    std::printf("  %-24s %s\n", what, value.empty() ? "-" : value.c_str());
   };
   print("executable", info.executable);
   print("runtime", std::string(discovery::to_string(info.runtime)));

@@ -191,5 +191,29 @@ class Check(harness.Case):
         self.assertIn(str(gone.pid), done.stderr)
 
 
+class GoProgram(harness.Case):
+    def check(self, path):
+        return subprocess.run([harness.BINARY, "check", "--exe", path], capture_output=True, text=True, timeout=30,
+                              user="nobody")
+
+    def test_what_is_known_of_it(self):
+        program = servers.built("go")[0]
+        done = self.check(program)
+        self.assertEqual(("", 0), (done.stderr, done.returncode))
+        version = subprocess.run(["go", "version", program], capture_output=True, text=True, check=True).stdout
+        self.assertIn(version.split()[-1] + ",", done.stdout)
+        symbols = subprocess.run(["go", "tool", "nm", program], capture_output=True, text=True, check=True).stdout
+        self.assertIn(" T net/http.(*persistConn).roundTrip", symbols)
+        self.assertRegex(done.stdout, r"emulated at `push %rbp`: net/http\.\(\*persistConn\)\.roundTrip")
+        self.assertRegex(done.stdout, r"(?m)^ +\d+ +runtime\.g\.goid$")
+
+    def test_what_is_none(self):
+        for path in ("/bin/true", "/etc/passwd", "/nowhere"):
+            done = self.check(path)
+            self.assertEqual(1, done.returncode)
+            self.assertIn(path, done.stderr)
+            self.assertEqual("", done.stdout)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
