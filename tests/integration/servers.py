@@ -111,6 +111,13 @@ def go(case, backend=None):
     return _printing(case, [*built("go"), mode, log, *tail], log)
 
 
+def go_http2(case, backend=None):
+    case.need("go")
+    log = _log(case, "go")
+    mode, tail = _mode(backend)
+    return _printing(case, [*built("go"), mode + "2", log, *tail], log)
+
+
 def go_echo(case):
     case.need("go")
     return _printing(case, [*built("go"), "echo"], case.directory / "none")

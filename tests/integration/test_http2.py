@@ -109,6 +109,39 @@ class Nginx(harness.Case):
         self.assertIn("afterwards", {span.id for span in whole})
 
 
+class Go(harness.Case):
+    COUNT = 2000
+
+    def test_proxy(self):
+        """h2load -> proxy -> server, all in HTTP/2, up to 200 streams at once."""
+        self.need("h2load")
+        backend = servers.go_http2(self)
+        proxy = servers.go_http2(self, backend.port)
+        agent = self.agent("--pid", f"{proxy.pid},{backend.pid}")
+        queries = ("size=0", "size=10", "size=100000", "size=3000&chunked=1", "status=404&size=5", "status=204",
+                   "status=500&size=7", "size=20&delay=5")
+        file = self.directory / "urls"
+        file.write_text("".join(f"http://127.0.0.1:{proxy.port}/proxy?{queries[i % len(queries)]}&id={i:06}\n"
+                                for i in range(self.COUNT)))
+        output = subprocess.run(["h2load", "-n", str(self.COUNT), "-c", "2", "-m", "100", "-i", file],
+                                capture_output=True, text=True, check=True).stdout
+        self.assertIn(f" {self.COUNT} done,", output)
+        logs = {harness.SERVER: collections.Counter(), harness.CLIENT: collections.Counter()}
+        for server in (proxy, backend):
+            logs[harness.SERVER].update(map(logged, server.wait_logged(self.COUNT)))
+        origin = f"http://127.0.0.1:{backend.port}"
+        logs[harness.CLIENT].update((line.method, origin + line.target, line.status, line.bytes)
+                                    for line in backend.logged())
+        spans = agent.interrupt()
+        self.assertEqual({}, agent.lost())
+        self.assertEqual([], [span for span in spans if "zerospan.incomplete" in span.attributes][:3])
+        for kind, log in logs.items():
+            seen = collections.Counter(told(span) for span in spans if span.kind == kind)
+            self.assertEqual([], list(((log - seen) + (seen - log)).items())[:5], f"kind {kind}")
+        # A goroutine is not a thread, and neither program forwards a context.
+        self.assertEqual([], [span for span in spans if span.parent_id][:3])
+
+
 class Grpc(harness.Case):
     CALLS, WIDE = 800, 200
 

@@ -1,12 +1,13 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One program in four modes, standard library only:
+// One program in several modes, standard library only:
 //
 //	httpprog serve ACCESS_LOG            the test server
 //	httpprog proxy ACCESS_LOG BACKEND    answers /proxy by asking BACKEND for the same URI
 //	httpprog client                      reads "METHOD URL BODY_SIZE" lines, prints "STATUS BYTES" for each
 //	httpprog echo                        a bare server for load, without a log
+//	httpprog serve2, proxy2              as serve and proxy, in HTTP/2 without TLS
 //
 // Servers print "listening PORT" once they listen.
 package main
@@ -128,8 +129,14 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func proxyTo(backend string) http.HandlerFunc {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+// Of Go 1.24 and later.
+var (
+	serveHTTP2     func(net.Listener, http.Handler) error
+	transportHTTP2 *http.Transport
+)
+
+func proxyTo(backend string, transport *http.Transport) http.HandlerFunc {
+	client := &http.Client{Transport: transport}
 	return func(w http.ResponseWriter, r *http.Request) {
 		request, _ := http.NewRequest("GET", backend+r.RequestURI, nil)
 		request.Header.Set("X-Id", r.Header.Get("X-Id"))
@@ -171,6 +178,14 @@ func runClient() {
 
 func main() {
 	mode := os.Args[1]
+	serve, transport := http.Serve, &http.Transport{MaxIdleConnsPerHost: 256}
+	if strings.HasSuffix(mode, "2") {
+		if serveHTTP2 == nil {
+			fmt.Fprintln(os.Stderr, "HTTP/2 without TLS needs Go 1.24")
+			os.Exit(1)
+		}
+		mode, serve, transport = strings.TrimSuffix(mode, "2"), serveHTTP2, transportHTTP2
+	}
 	if mode == "client" {
 		runClient()
 		return
@@ -187,7 +202,7 @@ func main() {
 		log := &accessLog{file: file}
 		handler = log.wrap(answer)
 		if mode == "proxy" {
-			handler = log.wrap(proxyTo(os.Args[3]))
+			handler = log.wrap(proxyTo(os.Args[3], transport))
 		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -197,5 +212,5 @@ func main() {
 	}
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	// A bare handler, not a ServeMux: a mux would clean paths and redirect.
-	http.Serve(listener, handler)
+	serve(listener, handler)
 }
