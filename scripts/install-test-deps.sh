@@ -14,7 +14,7 @@ apt_install_unless go golang-go
 apt_install_unless node nodejs
 apt_install_unless javac default-jdk-headless
 
-# Debian 12's Go is enough for the test programs, but the OpenTelemetry Collector needs a newer one. A
+# The test programs need Go 1.24 for HTTP/2 without TLS, the OpenTelemetry Collector a newer one. A
 # toolchain is a Go module too: fetched by version, and checked against the checksum database. `make`
 # puts this folder on PATH.
 go_version=1.25.0
