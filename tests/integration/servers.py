@@ -48,8 +48,9 @@ class Server:
         return self.program.pid
 
     def logged(self):
-        return [_logged(json.loads(line)) for line in self.log.read_text().splitlines()] \
-            if self.log.exists() else []
+        """The lines that are whole; the server may be writing the next one."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return [_logged(json.loads(line)) for line in text[:text.rfind("\n") + 1].splitlines()]
 
     def wait_logged(self, count, seconds=30):
         """The log, once it has `count` lines: servers log after the last byte."""
