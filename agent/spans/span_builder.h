@@ -67,12 +67,12 @@ class SpanBuilder {
   // Fails if a route template or a header name is malformed.
   [[nodiscard]] static Result<SpanBuilder> make(SpanBuilderOptions options);
 
-  // Total: any bytes give a span of valid UTF-8. `baggage` is what arrived with the request.
-  [[nodiscard]] model::Span build(const model::Exchange& exchange,
-                                  const model::Connection& connection, SpanIdentity identity,
-                                  const ClockAnchor& clock,
-                                  std::shared_ptr<const model::Resource> resource,
-                                  const model::Baggage& baggage);
+  // Fills in a new span. Total: any bytes give a span of valid UTF-8. `baggage` is what arrived
+  // with the request.
+  void build(const model::Exchange& exchange, const model::Connection& connection,
+             SpanIdentity identity, const ClockAnchor& clock,
+             std::shared_ptr<const model::Resource> resource, const model::Baggage& baggage,
+             model::Span& span);
 
  private:
   struct CapturedHeader {
