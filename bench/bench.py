@@ -96,17 +96,22 @@ def pin(pid, core):
             os.sched_setaffinity(int(task.name), {core})
 
 
+def descriptors(pid):
+    """What the kernel tells of each open file of a process, as a dictionary."""
+    for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            yield dict(line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue
+
+
 BPF_STATISTICS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
 def bpf_seconds(pid):
     """Run time of the BPF programs that a process holds, by the kernel's own clock (BPF_STATISTICS)."""
-    programs = json.loads(subprocess.run(["bpftool", "prog", "show", "-j"], capture_output=True, text=True,
-                                         check=True).stdout)
-    held = [p for p in programs if any(holder["pid"] == pid for holder in p.get("pids", []))]
-    if not held:
-        raise SystemExit(f"bpftool shows no program of process {pid}")
-    return sum(p.get("run_time_ns", 0) for p in held) / 1e9
+    return sum({fields["prog_id"]: int(fields["run_time_ns"]) for fields in descriptors(pid)
+                if "run_time_ns" in fields}.values()) / 1e9
 
 
 class PairUnderLoad:
@@ -214,16 +219,8 @@ def idle_hooks(bench, make, path, sleeper, seconds):
 
 def locked_bytes(pid):
     """What the kernel charges for the maps that a process holds open."""
-    seen, total = set(), 0
-    for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-        try:
-            fields = dict(line.split(":", 1) for line in entry.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if "map_id" in fields and fields["map_id"] not in seen:
-            seen.add(fields["map_id"])
-            total += int(fields.get("memlock", "0"))
-    return total
+    return sum({fields["map_id"]: int(fields.get("memlock", "0")) for fields in descriptors(pid)
+                if "map_id" in fields}.values())
 
 
 def resident_mb(pid, key="VmRSS"):
