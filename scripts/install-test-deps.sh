@@ -11,6 +11,7 @@ apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-r
   libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \
   python3-protobuf nghttp2-client curl wrk procps util-linux openssl
 apt_install_unless nginx nginx-light
+apt_install_unless nghttpx nghttp2-proxy
 apt_install_unless go golang-go
 apt_install_unless node nodejs
 apt_install_unless javac default-jdk-headless

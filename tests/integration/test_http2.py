@@ -104,6 +104,57 @@ class Nginx(harness.Case):
         self.assertIn("afterwards", {span.id for span in whole})
 
 
+class Upgrade(harness.Case):
+    """HTTP/1.1 that becomes HTTP/2: the first request is answered on stream 1."""
+
+    def check(self, agents, server, origin, wanted):
+        """Server spans against the server's log, and the client's by what it asked for."""
+        # curl 7.88 sometimes repeats the second request of a connection.
+        log = harness.wait_for(lambda: {line.target for line in server.logged()} == set(wanted) and server.logged(),
+                               f"the log of {len(wanted)} requests")
+        of_server, of_client = (agent.interrupt() for agent in agents)
+        for kind, spans, lines in (
+                (harness.SERVER, of_server, [logged(line) for line in log]),
+                (harness.CLIENT, of_client, [(l.method, origin + l.target, l.status, l.bytes) for l in log])):
+            spans = [span for span in spans if span.kind == kind and
+                     (kind == harness.SERVER or span.target.startswith(origin))]
+            self.assertEqual(collections.Counter(lines), collections.Counter(map(told, spans)), f"kind {kind}")
+            for span in spans:
+                self.assertEqual("2", span.attributes["network.protocol.version"], span)
+                self.assertNotIn("zerospan.incomplete", span.attributes)
+        for agent in agents:
+            self.assertEqual({}, agent.lost())
+
+    def clients(self, server, executable):
+        self.need(executable)
+        return (self.agent("--pid", str(server.pid)), self.agent("--exe", f"*/{executable}"))
+
+    def run_curl(self, server):
+        agents = self.clients(server, "curl")
+        origin = f"http://127.0.0.1:{server.port}"
+        targets = [f"{path}?id={i:04}" for i, path in enumerate(
+            ["/s/200", "/files/100000", "/s/404", "/files/0", "/files/5000000", "/s/500"] * 5)]
+        for first in range(0, len(targets), 5):  # a connection for each
+            urls = [word for target in targets[first:first + 5]
+                    for word in ("--output", "/dev/null", origin + target)]
+            subprocess.run(["curl", "-s", "--max-time", "20", "--http2", *urls], check=True)
+        self.check(agents, server, origin, targets)
+
+    def test_curl(self):
+        backend = servers.nginx(self)
+        self.run_curl(servers.nghttpx(self, backend.port))
+
+    def test_nghttp(self):
+        """Requests at once, of which only the first goes over HTTP/1.1."""
+        backend = servers.nginx(self)
+        server = servers.nghttpx(self, backend.port)
+        agents = self.clients(server, "nghttp")
+        origin = f"http://127.0.0.1:{server.port}"
+        targets = [f"/files/1000?id={i:04}" if i % 2 else f"/s/404?id={i:04}" for i in range(20)]
+        subprocess.run(["nghttp", "--upgrade", "--null-out", "--timeout=20", *(origin + t for t in targets)], check=True)
+        self.check(agents, server, origin, targets)
+
+
 class Go(harness.Case):
     COUNT = 2000
 

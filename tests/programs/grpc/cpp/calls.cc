@@ -214,24 +214,28 @@ void call_all(const std::string& port, int count, int wide) {
   print("ready");
   std::string go;
   std::getline(std::cin, go);
+  const auto make = [&stub](int number) {
+    std::string id = std::to_string(number);
+    id.insert(0, 6 - id.size(), '0');
+    const std::string kind = kKinds.at(static_cast<size_t>(number) % kKinds.size());
+    const Outcome outcome = call(*stub, kind, id);
+    print("{\"id\":\"" + id + "\",\"kind\":\"" + kind + "\",\"method\":\"" + outcome.method +
+          "\",\"status\":\"" + kNames.at(outcome.status.error_code()) + "\"" +
+          counts(outcome.received, outcome.sent));
+  };
   std::atomic<int> next{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < wide; ++i) {
     threads.emplace_back([&] {
       for (int number = next++; number < count; number = next++) {
-        std::string id = std::to_string(number);
-        id.insert(0, 6 - id.size(), '0');
-        const std::string kind = kKinds.at(static_cast<size_t>(number) % kKinds.size());
-        const Outcome outcome = call(*stub, kind, id);
-        print("{\"id\":\"" + id + "\",\"kind\":\"" + kind + "\",\"method\":\"" + outcome.method +
-              "\",\"status\":\"" + kNames.at(outcome.status.error_code()) + "\"" +
-              counts(outcome.received, outcome.sent));
+        make(number);
       }
     });
   }
   for (std::thread& thread : threads) {
     thread.join();
   }
+  make(count);
   print("done");
 }
 

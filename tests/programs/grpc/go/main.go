@@ -291,5 +291,6 @@ func main() {
 		}()
 	}
 	group.Wait()
+	call(client, count).print()
 	fmt.Println("done")
 }

@@ -154,6 +154,7 @@ async function callAll(port, count, wide) {
   await Promise.all(Array.from({length: wide}, async () => {
     while (next < count) console.log(JSON.stringify(await makeCall(clients, next++)));
   }));
+  console.log(JSON.stringify(await makeCall(clients, count)));
   console.log('done');
   process.exit(0);
 }

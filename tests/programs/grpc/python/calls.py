@@ -164,6 +164,7 @@ def main():
         stub = calls_pb2_grpc.CallsStub(channel)
         for done in [pool.submit(call, stub, number) for number in range(count)]:
             show(json.dumps(done.result()))
+        show(json.dumps(call(stub, count)))
     show("done")
 
 

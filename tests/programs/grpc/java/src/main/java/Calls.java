@@ -271,6 +271,7 @@ public final class Calls {
     }
     pool.shutdown();
     pool.awaitTermination(5, TimeUnit.MINUTES);
+    print(call(channel, count));
     print("done");
     channel.shutdownNow();
   }
