@@ -171,13 +171,12 @@ Result<SpanBuilder> SpanBuilder::make(SpanBuilderOptions options) {
     return tl::unexpected<Error>(routes.error());
   }
   builder.routes_ = std::move(*routes);
-  auto request = compile_headers(builder.options_.captured_request_headers, "http.request.header.");
+  auto request = compile_headers(builder.options_.captured_request_headers, "request");
   if (!request) {
     return tl::unexpected<Error>(request.error());
   }
   builder.request_headers_ = std::move(*request);
-  auto response =
-      compile_headers(builder.options_.captured_response_headers, "http.response.header.");
+  auto response = compile_headers(builder.options_.captured_response_headers, "response");
   if (!response) {
     return tl::unexpected<Error>(response.error());
   }
@@ -189,7 +188,7 @@ Result<SpanBuilder> SpanBuilder::make(SpanBuilderOptions options) {
 }
 
 Result<std::vector<SpanBuilder::CapturedHeader>> SpanBuilder::compile_headers(
-    const std::vector<std::string>& names, std::string_view prefix) {
+    const std::vector<std::string>& names, const std::string& message) {
   std::vector<CapturedHeader> compiled;
   for (const std::string& name : names) {
     if (name.empty() || !std::all_of(name.begin(), name.end(), is_token_byte)) {
@@ -203,8 +202,9 @@ Result<std::vector<SpanBuilder::CapturedHeader>> SpanBuilder::compile_headers(
     const bool known = std::any_of(compiled.begin(), compiled.end(),
                                    [&](const CapturedHeader& h) { return h.name == lower; });
     if (!known) {
-      const std::string_view key = intern(std::string(prefix) + lower);
-      compiled.push_back({std::move(lower), key});
+      const std::string_view http = intern("http." + message + ".header." + lower);
+      const std::string_view rpc = intern("rpc." + message + ".metadata." + lower);
+      compiled.push_back({std::move(lower), http, rpc});
     }
   }
   return compiled;
@@ -306,8 +306,8 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   if (http.status != 0 && !http.upgraded && (http.response_body_size_exact || !gap)) {
     add_int(span, "http.response.body.size", http.response_body_size);
   }
-  add_captured(request_headers_, http.request_headers, span);
-  add_captured(response_headers_, http.response_headers, span);
+  add_captured(request_headers_, http.request_headers, &CapturedHeader::http_key, span);
+  add_captured(response_headers_, http.response_headers, &CapturedHeader::http_key, span);
   add_outcome(exchange, http, span);
 }
 
@@ -363,6 +363,9 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
     span.attributes.add_double("zerospan.rpc.timeout",
                                static_cast<double>(*http.grpc->timeout_ns) / 1e9);
   }
+
+  add_captured(request_headers_, http.request_headers, &CapturedHeader::rpc_key, span);
+  add_captured(response_headers_, http.response_headers, &CapturedHeader::rpc_key, span);
 
   std::string error;
   if (!status) {
@@ -528,7 +531,8 @@ void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view pa
 }
 
 void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
-                               const model::HeaderBlock& headers, model::Span& span) const {
+                               const model::HeaderBlock& headers,
+                               std::string_view CapturedHeader::*key, model::Span& span) const {
   for (const CapturedHeader& wanted : captured) {
     std::vector<std::string> values;
     for (size_t i = 0; i < headers.size() && values.size() < kMaxHeaderValues; ++i) {
@@ -538,7 +542,7 @@ void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
       }
     }
     if (!values.empty()) {
-      span.attributes.add_texts(wanted.key, values);
+      span.attributes.add_texts(wanted.*key, values);
     }
   }
 }

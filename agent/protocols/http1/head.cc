@@ -106,10 +106,6 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
-
 size_t find_byte(std::string_view bytes, size_t from, char wanted) {
   const void* found = std::memchr(bytes.data() + from, wanted, bytes.size() - from);
   return found == nullptr ? std::string_view::npos
@@ -202,6 +198,10 @@ bool is_plausible_target(std::string_view method, std::string_view target) {
 }
 
 }  // namespace
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
 
 std::optional<RequestLine> parse_request_line(std::string_view line) {
   const size_t method_end = line.find(' ');

@@ -26,6 +26,8 @@ struct StatusLine {
   uint8_t version_minor = 1;
 };
 
+[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
+
 // Where the next message begins is known: any token is a method, and the target may hold what a
 // sloppy client put there. `line` is without its line end.
 [[nodiscard]] std::optional<RequestLine> parse_request_line(std::string_view line);

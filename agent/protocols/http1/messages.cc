@@ -202,6 +202,9 @@ bool Connection::end_with_upgrade(const Operation& op, ExchangeSink& sink) {
     }
     return false;
   }
+  if (s.status == kSwitchingProtocols && end_with_h2c()) {
+    return true;
+  }
   if (pending != nullptr) {
     pending->http().upgraded = true;
     if (!pairing_.response_is_bound() || !pending->announced) {
@@ -215,6 +218,18 @@ bool Connection::end_with_upgrade(const Operation& op, ExchangeSink& sink) {
   }
   go_opaque(op.time_ns, sink);
   return true;
+}
+
+// RFC 7540 section 3.2: the request becomes stream 1, and frames follow at once.
+bool Connection::end_with_h2c() {
+  const Pending* const pending = pairing_.current_response();
+  if (options_.make_h2c == nullptr || pending == nullptr ||
+      !equals_ignoring_case(pending->http().response_headers.find("upgrade"), "h2c") ||
+      stream(request_direction()).state != State::kBoundary) {
+    return false;
+  }
+  upgraded_ = pairing_.take_upgraded();
+  return upgraded_ != nullptr;
 }
 
 // The proxy refused: the client's next bytes are HTTP again.
