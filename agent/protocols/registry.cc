@@ -7,6 +7,8 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
 #include "agent/protocols/http2/detect.h"
+#include "agent/protocols/postgresql/connection.h"
+#include "agent/protocols/postgresql/detect.h"
 
 namespace zerospan::protocols {
 
@@ -31,6 +33,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<http2::Connection>(connection, http2::Options{}, counters);
 }
 }  // namespace http2_entry
+
+namespace postgresql_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return postgresql::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<postgresql::Connection>(connection, postgresql::Options{}, counters);
+}
+}  // namespace postgresql_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},
