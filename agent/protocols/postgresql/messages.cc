@@ -174,27 +174,25 @@ bool begins_with_messages(bool request, std::string_view bytes) {
 }
 
 size_t find_ending_messages(bool request, std::string_view bytes) {
+  // ReadyForQuery; Sync or CopyDone.
   const size_t least = request ? 5 : 6;
-  if (bytes.size() < least) {
-    return std::string_view::npos;
+  size_t end = bytes.size();
+  if (end >= least && are_messages(request, bytes.substr(end - least))) {
+    const char last = bytes[end - least];
+    if (request ? last == 'S' || last == 'c' : last == 'Z') {
+      end -= least;
+    }
   }
-  const char last = bytes[bytes.size() - least];
-  if (request ? last != 'S' && last != 'c' : last != 'Z') {
-    return std::string_view::npos;
-  }
-  const size_t end = bytes.size() - least;
-  if (!are_messages(request, bytes.substr(end))) {
-    return std::string_view::npos;
-  }
-  // With the completion, or error, before it. Those before belong to who knows what.
-  constexpr std::string_view kCompletions = "CEIs";
+  // The completion, or error, before it. What is before that belongs to who knows what. A server
+  // sends an error at once, and ReadyForQuery after it.
+  const std::string_view completions = end == bytes.size() ? "E" : "CEIs";
   for (size_t i = end; !request && i-- > 0;) {
-    if (kCompletions.find(bytes[i]) != std::string_view::npos &&
+    if (completions.find(bytes[i]) != std::string_view::npos &&
         are_messages(request, bytes.substr(i))) {
       return i;
     }
   }
-  return end;
+  return end == bytes.size() ? std::string_view::npos : end;
 }
 
 std::optional<bool> tells_request(char type) {

@@ -40,7 +40,8 @@ enum StartupCode : uint32_t {
 [[nodiscard]] bool begins_with_messages(bool request, std::string_view bytes);
 
 // Where the last messages of a turn begin, if `bytes` ends exactly with them: ReadyForQuery, and
-// the completion or error before it if it is there; Sync or CopyDone. npos: nowhere.
+// the completion or error before it if it is there, or an error alone; Sync or CopyDone. npos:
+// nowhere.
 [[nodiscard]] size_t find_ending_messages(bool request, std::string_view bytes);
 
 // Of the directions' first messages after a break only some tell who speaks: nullopt if not.
