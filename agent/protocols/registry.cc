@@ -3,6 +3,8 @@
 
 #include "agent/protocols/registry.h"
 
+#include <algorithm>
+
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
@@ -54,6 +56,16 @@ constexpr auto kProtocols = std::to_array<Protocol>({
 
 std::span<const Protocol> all_protocols() {
   return kProtocols;
+}
+
+uint32_t protocol_mask(std::span<const std::string> names) {
+  uint32_t mask = 0;
+  for (size_t i = 0; i < kProtocols.size(); ++i) {
+    if (std::find(names.begin(), names.end(), kProtocols[i].name) != names.end()) {
+      mask |= uint32_t{1} << i;
+    }
+  }
+  return mask;
 }
 
 }  // namespace zerospan::protocols

@@ -32,13 +32,15 @@ void add_int(model::Span& span, std::string_view key, uint64_t value) {
 
 void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) {
   sql::describe(db.statement, dialect_of(db), db.statement_cut,
-                sql::Limits{.max_text_bytes = options_.max_value_bytes}, statement_);
+                sql::Limits{.max_text_bytes = options_.max_query_bytes}, statement_);
   switch (options_.query_text) {
     case QueryText::kSanitized:
-      add_text(span, "db.query.text", statement_.text);
+      span.attributes.emplace_back("db.query.text",
+                                   to_text(statement_.text, options_.max_query_bytes));
       break;
     case QueryText::kRaw:
-      add_text(span, "db.query.text", db.statement);
+      span.attributes.emplace_back("db.query.text",
+                                   to_text(db.statement, options_.max_query_bytes));
       break;
     case QueryText::kOff:
       break;

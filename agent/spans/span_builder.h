@@ -67,6 +67,7 @@ struct SpanBuilderOptions {
   std::vector<std::string> known_methods = {"GET",     "HEAD",  "POST",  "PUT",   "DELETE",
                                             "CONNECT", "TRACE", "PATCH", "QUERY", "OPTIONS"};
   QueryText query_text = QueryText::kSanitized;
+  size_t max_query_bytes = 4096;  // of db.query.text
   size_t max_value_bytes = 4096;  // of one string; longer text is cut between characters
 };
 

@@ -56,6 +56,18 @@ Connection::Connection(const model::Connection& connection, const Options& optio
   for (Side& s : sides_) {
     s.offset_known = seen_from_start_;
   }
+  if (seen_from_start_ && kernel_role_ != model::Role::kUnknown) {
+    begin(kernel_role_ == model::Role::kServer ? model::Direction::kReceive
+                                               : model::Direction::kSend);
+  }
+}
+
+// A startup message is due from this direction.
+void Connection::begin(model::Direction requests) {
+  role_ = requests == model::Direction::kReceive ? model::Role::kServer : model::Role::kClient;
+  session_.set_role(role_);
+  side(requests).state = State::kStartup;
+  side(model::opposite(requests)).state = State::kHeader;
 }
 
 model::Role Connection::role() const {
@@ -72,21 +84,17 @@ size_t Connection::memory_bytes() const {
 
 // The first message tells who speaks; the kernel's knowledge may be of no use for Unix sockets.
 void Connection::decide_role(const model::Chunk& chunk) {
-  const bool startup = may_be_startup(chunk.head);
-  std::optional<bool> request = true;
-  if (!startup) {
-    request = chunk.head.empty() ? std::nullopt : tells_request(chunk.head[0]);
-    if (!request || !begins_with_messages(*request, chunk.head)) {
-      return;
-    }
+  if (may_be_startup(chunk.head)) {
+    begin(chunk.direction);
+    return;
+  }
+  const auto request = chunk.head.empty() ? std::nullopt : tells_request(chunk.head[0]);
+  if (!request || !begins_with_messages(*request, chunk.head)) {
+    return;
   }
   role_ = *request == (chunk.direction == model::Direction::kReceive) ? model::Role::kServer
                                                                       : model::Role::kClient;
   session_.set_role(role_);
-  if (startup) {
-    side(chunk.direction).state = State::kStartup;
-    side(model::opposite(chunk.direction)).state = State::kHeader;
-  }
 }
 
 Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {

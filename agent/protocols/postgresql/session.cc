@@ -121,7 +121,8 @@ void Session::give_up(Pending& pending, ExchangeSink& sink) {
     pending.exchange->incomplete |=
         responses_lost_ || turns_unclear_ ? model::kGap : model::kBodyEndUnknown;
     if (pending.exchange->response_end_ns == 0) {
-      pending.exchange->response_end_ns = last_response_ns_;
+      pending.exchange->response_end_ns =
+          std::max(last_response_ns_, pending.exchange->request_end_ns);
     }
     emit(pending, sink);
   }
