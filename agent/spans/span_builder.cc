@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/spans/grpc_span.h"
+#include "agent/spans/interruption.h"
 #include "agent/spans/text.h"
 
 namespace zerospan::spans {
@@ -79,40 +80,10 @@ void add_incomplete(uint32_t reasons, model::Span& span) {
   if ((reasons & model::kFieldsUnknown) != 0) {
     names.emplace_back("fields_unknown");
   }
-  span.attributes.add_texts("zerospan.incomplete", names);
-}
-
-// Why an exchange is not complete, as an error.type.
-std::string_view interruption(const model::Exchange& exchange, const model::HttpExchange& http) {
-  // RFC 9113 section 7.
-  constexpr std::array<std::string_view, 14> kCodes = {"NO_ERROR",
-                                                       "PROTOCOL_ERROR",
-                                                       "INTERNAL_ERROR",
-                                                       "FLOW_CONTROL_ERROR",
-                                                       "SETTINGS_TIMEOUT",
-                                                       "STREAM_CLOSED",
-                                                       "FRAME_SIZE_ERROR",
-                                                       "REFUSED_STREAM",
-                                                       "CANCEL",
-                                                       "COMPRESSION_ERROR",
-                                                       "CONNECT_ERROR",
-                                                       "ENHANCE_YOUR_CALM",
-                                                       "INADEQUATE_SECURITY",
-                                                       "HTTP_1_1_REQUIRED"};
-  switch (exchange.outcome) {
-    case model::Outcome::kReset:
-      if (!http.reset) {
-        return "connection_reset";
-      }
-      return http.reset->code < kCodes.size() ? kCodes[http.reset->code] : "stream_reset";
-    case model::Outcome::kClosedEarly:
-      return "connection_closed";
-    case model::Outcome::kNoResponse:
-      return "no_response";
-    case model::Outcome::kComplete:
-      break;
+  if ((reasons & model::kStatementUnknown) != 0) {
+    names.emplace_back("statement_unknown");
   }
-  return {};
+  span.attributes.add_texts("zerospan.incomplete", names);
 }
 
 }  // namespace
@@ -233,8 +204,9 @@ void SpanBuilder::build(const model::Exchange& exchange, const model::Connection
   span.attributes.reserve(kUsualAttributes + request_headers_.size() + response_headers_.size(),
                           kUsualTextBytes);
 
-  const auto& http = std::get<model::HttpExchange>(exchange.payload);
-  if (http.grpc) {
+  if (const auto* const db = std::get_if<model::DbExchange>(&exchange.payload)) {
+    build_db(exchange, *db, connection, span);
+  } else if (const auto& http = std::get<model::HttpExchange>(exchange.payload); http.grpc) {
     build_grpc(exchange, http, connection, span);
   } else {
     build_http(exchange, http, connection, span);
@@ -369,7 +341,7 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
 
   std::string error;
   if (!status) {
-    error = interruption(exchange, http);
+    error = interruption(exchange, http.reset);
   } else if (is_grpc_error(*status, server)) {
     error = grpc_status_name(*status);
     append_text(span.status_message, http.grpc->message, options_.max_value_bytes);
@@ -563,7 +535,7 @@ void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::Http
       case model::Outcome::kReset:
       case model::Outcome::kClosedEarly:
       case model::Outcome::kNoResponse:
-        error = interruption(exchange, http);
+        error = interruption(exchange, http.reset);
         break;
     }
   }
