@@ -8,7 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
-  python3 python3-requests python3-aiohttp python3-grpcio nghttp2-client curl wrk procps util-linux openssl
+  python3 python3-requests python3-aiohttp python3-grpcio nghttp2-client curl wrk procps util-linux openssl \
+  postgresql-15 python3-psycopg2 python3-psycopg
 apt_install_unless nginx nginx-light
 apt_install_unless go golang-go
 apt_install_unless node nodejs
@@ -33,5 +34,5 @@ fi
 
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
-  apt_install gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
+  apt_install python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
 fi
