@@ -233,11 +233,13 @@ void add_http(std::vector<Option>& table) {
                        ZEROSPAN_FIELD(http.route_max_cardinality), number(1, 10'000)));
   table.push_back(
       with({.key = "http.request_headers",
-            .help = "Request headers to keep, as http.request.header.NAME. They may hold secrets: "
-                    "name only those that you need."},
+            .help = "Request headers to keep, as http.request.header.NAME, of gRPC calls as "
+                    "rpc.request.metadata.NAME. They may hold secrets: name only those that you "
+                    "need."},
            ZEROSPAN_FIELD(http.request_headers), list_of(header_name())));
   table.push_back(with({.key = "http.response_headers",
-                        .help = "Response headers to keep, as http.response.header.NAME."},
+                        .help = "Response headers to keep, as http.response.header.NAME, of gRPC "
+                                "calls as rpc.response.metadata.NAME."},
                        ZEROSPAN_FIELD(http.response_headers), list_of(header_name())));
   table.push_back(with({.key = "http.redact_query_keys",
                         .help = "Query parameters whose value is replaced by REDACTED. The default "

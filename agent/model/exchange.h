@@ -5,6 +5,7 @@
 // values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -63,7 +64,19 @@ enum class KnownHeader : uint8_t {
 };
 
 // Names are compared without regard to case (RFC 9110 section 5.1).
-[[nodiscard]] KnownHeader recognise_header(std::string_view name);
+[[nodiscard]] KnownHeader recognise_likely_header(std::string_view name);
+
+// By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
+// nearly all others.
+extern const std::array<uint32_t, 18> kKnownFirstLetters;
+
+[[nodiscard]] inline KnownHeader recognise_header(std::string_view name) {
+  if (name.empty() || name.size() >= kKnownFirstLetters.size() ||
+      (kKnownFirstLetters[name.size()] >> (static_cast<uint8_t>(name.front()) & 31U) & 1U) == 0) {
+    return KnownHeader::kOther;
+  }
+  return recognise_likely_header(name);
+}
 
 [[nodiscard]] constexpr uint32_t header_bit(KnownHeader header) {
   return uint32_t{1} << static_cast<uint32_t>(header);

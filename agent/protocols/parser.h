@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "agent/model/connection.h"
@@ -49,6 +50,15 @@ struct ParserCounters {
   uint64_t requests_without_response = 0;
   uint64_t responses_without_request = 0;
   uint64_t limits_hit = 0;  // a per-connection bound made the parser give something up
+};
+
+// A request over HTTP/1.1 after which the connection speaks another protocol, which answers it
+// (Upgrade, RFC 9110 section 7.8): what one parser hands to the next.
+struct UpgradedRequest {
+  model::Exchange exchange;     // on_request() had it; on_exchange() is still to come
+  uint64_t next_sequence = 0;   // of the connection's next request
+  uint64_t receive_offset = 0;  // where the new protocol begins in each direction
+  uint64_t send_offset = 0;
 };
 
 enum class Verdict : uint8_t {

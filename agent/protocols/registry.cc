@@ -22,7 +22,12 @@ bool detect(model::Direction direction, std::string_view first_bytes) {
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
                                        ParserCounters* counters) {
-  return std::make_unique<http1::Connection>(connection, http1::Options{}, counters);
+  http1::Options options;
+  options.make_h2c = [](UpgradedRequest&& request,
+                        ParserCounters* of) -> std::unique_ptr<ConnectionParser> {
+    return std::make_unique<http2::Connection>(std::move(request), http2::Options{}, of);
+  };
+  return std::make_unique<http1::Connection>(connection, options, counters);
 }
 }  // namespace http1_entry
 

@@ -25,7 +25,7 @@ const sql::Dialect& dialect_of(const model::DbExchange& db) {
 }
 
 void add_int(model::Span& span, std::string_view key, uint64_t value) {
-  span.attributes.emplace_back(key, static_cast<int64_t>(value));
+  span.attributes.add_int(key, static_cast<int64_t>(value));
 }
 
 }  // namespace
@@ -33,17 +33,12 @@ void add_int(model::Span& span, std::string_view key, uint64_t value) {
 void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) {
   sql::describe(db.statement, dialect_of(db), db.statement_cut,
                 sql::Limits{.max_text_bytes = options_.max_query_bytes}, statement_);
-  switch (options_.query_text) {
-    case QueryText::kSanitized:
-      span.attributes.emplace_back("db.query.text",
-                                   to_text(statement_.text, options_.max_query_bytes));
-      break;
-    case QueryText::kRaw:
-      span.attributes.emplace_back("db.query.text",
-                                   to_text(db.statement, options_.max_query_bytes));
-      break;
-    case QueryText::kOff:
-      break;
+  if (options_.query_text != QueryText::kOff) {
+    const bool raw = options_.query_text == QueryText::kRaw;
+    const std::string_view text = raw ? db.statement : statement_.text;
+    span.attributes.add_written_text("db.query.text", [&](std::string& out) {
+      append_text(out, text, out.size() + options_.max_query_bytes);
+    });
   }
   if (!statement_.summary.empty()) {
     span.name = to_text(statement_.summary, options_.max_value_bytes);

@@ -78,24 +78,26 @@ class SpanBuilder {
   // Fails if a route template or a header name is malformed.
   [[nodiscard]] static Result<SpanBuilder> make(SpanBuilderOptions options);
 
-  // Total: any bytes give a span of valid UTF-8. `baggage` is what arrived with the request.
-  [[nodiscard]] model::Span build(const model::Exchange& exchange,
-                                  const model::Connection& connection, SpanIdentity identity,
-                                  const ClockAnchor& clock,
-                                  std::shared_ptr<const model::Resource> resource,
-                                  const model::Baggage& baggage);
+  // Fills in a new span. Total: any bytes give a span of valid UTF-8. `baggage` is what arrived
+  // with the request.
+  void build(const model::Exchange& exchange, const model::Connection& connection,
+             SpanIdentity identity, const ClockAnchor& clock,
+             std::shared_ptr<const model::Resource> resource, const model::Baggage& baggage,
+             model::Span& span);
 
  private:
   struct CapturedHeader {
-    std::string name;      // lower case
-    std::string_view key;  // of the attribute, interned
+    std::string name;  // lower case
+    // Of the attribute, interned.
+    std::string_view http_key;
+    std::string_view rpc_key;
   };
   struct RequestFields;
 
   explicit SpanBuilder(SpanBuilderOptions options);
 
   static Result<std::vector<CapturedHeader>> compile_headers(const std::vector<std::string>& names,
-                                                             std::string_view prefix);
+                                                             const std::string& message);
 
   void build_http(const model::Exchange& exchange, const model::HttpExchange& http,
                   const model::Connection& connection, model::Span& span);
@@ -110,7 +112,7 @@ class SpanBuilder {
                              const model::Connection& connection, model::Span& span) const;
   void add_route(const model::HttpExchange& http, std::string_view path, model::Span& span);
   void add_captured(const std::vector<CapturedHeader>& captured, const model::HeaderBlock& headers,
-                    model::Span& span) const;
+                    std::string_view CapturedHeader::*key, model::Span& span) const;
   void add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
                    model::Span& span) const;
   void add_text(model::Span& span, std::string_view key, std::string_view bytes) const;

@@ -129,6 +129,16 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
   return ZS_GATE_NO;
 }
 
+/* Where HTTP/2 begins in what capture__first has copied, if that is a server's consent to it; else
+ * 0. */
+__noinline int capture__h2c(__u32 slot) {
+  struct zs_scratch* out = scratch__get(slot);
+  if (!out) {
+    return 0;
+  }
+  return zs_h2c_frames(out->bytes, out->copy.first);
+}
+
 /* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */
 static __always_inline bool capture__append(struct zs_scratch* out, __u64 address, __u64 count,
                                             __u64 limit) {

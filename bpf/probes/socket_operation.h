@@ -415,6 +415,19 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
   counters__add(ZS_COUNTER_CONNECTIONS_KNOWN);
 }
 
+/* A 101: if the connection goes on in HTTP/2 (RFC 7540 section 3.2), its frames are followed from
+ * here on. The client's begin with its preface, where the walk finds them. */
+ZS_COLD void connection__upgrade(struct zs_connection* connection, __u32 slot) {
+  const int frames = capture__h2c(slot);
+  if (frames > 0) {
+    connection->protocol = ZS_PROTOCOL_HTTP2;
+    zs_http2_lose(&connection->walk[ZS_RECEIVE]);
+    zs_http2_lose(&connection->walk[ZS_SEND]);
+    /* `slot` is the direction. */
+    zs_http2_follow(&connection->walk[slot == ZS_SEND], frames);
+  }
+}
+
 /* The first operation that is seen of a socket; NULL if it is none to follow. */
 ZS_COLD struct zs_connection* socket_operation__begin(const struct sock* sk,
                                                       const struct zs_process* process,
@@ -524,6 +537,10 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     if (departed > connection->last_send_ns && departed < now) {
       record->departed_ns = departed;
     }
+  }
+  if (zs_unlikely(gate == ZS_GATE_RESPONSE && out->bytes[9] == '1' && out->bytes[10] == '0' &&
+                  out->bytes[11] == '1')) {
+    connection__upgrade(connection, slot);
   }
   const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
   if (zs_unlikely(http2)) {
