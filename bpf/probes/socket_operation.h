@@ -538,8 +538,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       record->departed_ns = departed;
     }
   }
-  if (zs_unlikely(gate == ZS_GATE_RESPONSE && out->bytes[9] == '1' && out->bytes[10] == '0' &&
-                  out->bytes[11] == '1')) {
+  if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
+                  out->bytes[10] == '0' && out->bytes[11] == '1')) {
     connection__upgrade(connection, slot);
   }
   const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
