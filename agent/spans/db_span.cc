@@ -16,12 +16,19 @@ std::string_view system_name(model::DbSystem system) {
   switch (system) {
     case model::DbSystem::kPostgresql:
       return "postgresql";
+    case model::DbSystem::kMysql:
+      return "mysql";
+    case model::DbSystem::kMariadb:
+      return "mariadb";
   }
   return "other_sql";
 }
 
 const sql::Dialect& dialect_of(const model::DbExchange& db) {
-  return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+  if (db.system == model::DbSystem::kPostgresql) {
+    return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+  }
+  return db.backslash_escapes ? sql::kMysql : sql::kMysqlNoBackslash;
 }
 
 void add_int(model::Span& span, std::string_view key, uint64_t value) {
