@@ -27,6 +27,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
+import databases  # noqa: E402
 import harness  # noqa: E402
 import servers  # noqa: E402
 import traffic  # noqa: E402
@@ -230,6 +231,67 @@ def resident_mb(pid, key="VmRSS"):
     return 0.0
 
 
+class Pgbench:
+    """Two like PostgreSQL clusters on one core, each with a pgbench on another: of each run CPU per transaction, of the
+    servers and of the clients."""
+
+    def __init__(self, bench):
+        self.cores = sorted(os.sched_getaffinity(0))
+        self.servers = []
+        for _ in range(2):
+            server = databases.Postgresql(bench, "log_statement=none", "logging_collector=off")
+            server.run("pgbench", "-i", "-q")
+            pin(server.pid, self.cores[0])
+            self.servers.append(server)
+
+    @staticmethod
+    def server_cpu(server):
+        # Of the backends that have ended, too.
+        fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / TICKS
+
+    def run(self, seconds):
+        before = [self.server_cpu(server) for server in self.servers]
+        runs = [subprocess.Popen(["taskset", "-c", str(self.cores[-1]), "pgbench", "-n", "-S", "-M", "prepared", "-c", "1",
+                                  "-T", str(seconds), "-D", f"zerospan_{i}=1"], stdout=subprocess.PIPE, text=True,
+                                 stderr=subprocess.DEVNULL, env={**os.environ, **server.environment})
+                for i, server in enumerate(self.servers)]
+        outputs = [run.stdout.read() for run in runs]
+        clients = [os.wait4(run.pid, 0)[2] for run in runs]
+        counts = [int(output.split("actually processed: ")[1].split("\n")[0].split("/")[0]) for output in outputs]
+        return ([(self.server_cpu(server) - b) / n * 1e6 for server, b, n in zip(self.servers, before, counts)],
+                [(used.ru_utime + used.ru_stime) / n * 1e6 for used, n in zip(clients, counts)])
+
+
+def cost_per_transaction(bench, table, rounds, seconds):
+    pair = Pgbench(bench)
+    for who, select in (("server", lambda i: ("--pid", str(pair.servers[i].pid))),
+                        ("client", lambda i: ("--cmdline", f"*pgbench*zerospan_{i}=1*"))):
+        ratios, costs = [], []
+        for i in range(rounds):
+            chosen = i % 2
+            agent = bench.agent(*select(chosen))
+            pin(agent.pid, pair.cores[-1])
+            micros = pair.run(seconds * 2)[who == "client"]
+            agent.interrupt(30)
+            agent.output.unlink(missing_ok=True)
+            ratios.append(micros[chosen] / micros[1 - chosen])
+            costs.append((micros[1 - chosen], micros[chosen]))
+        ratio = statistics.median(ratios)
+        without, with_it = (statistics.median(column) for column in zip(*costs))
+        table.add(f"PostgreSQL {who}'s CPU per transaction, pgbench -S, {who} selected against not selected",
+                  f"{ratio:.3f}x ({min(ratios):.2f} to {max(ratios):.2f}): {without:.1f} -> {with_it:.1f} us", "<= 1.15x",
+                  ratio, 1.15)
+
+
+def text_rate(table):
+    """The Google Benchmark of the statement tokeniser."""
+    text = subprocess.run([harness.BUILD / "agent" / "sql" / "sql_bench", "--benchmark_format=json"], capture_output=True,
+                          text=True, check=True).stdout
+    rate = json.loads(text)["benchmarks"][0]["bytes_per_second"] / 1e6
+    table.add("SQL described, per core", f"{rate:,.0f} MB/s", ">= 300 MB/s", -rate, -300)
+
+
 class Table:
     def __init__(self):
         self.rows = []
@@ -313,7 +375,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--only", default="", help="cpu, memory, life or replay")
+    parser.add_argument("--only", default="", help="cpu, database, memory, life or replay")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("bench.py loads BPF programs: run it as root (sudo make bench)")
@@ -325,6 +387,9 @@ def main():
             for name, make, path, goal in (("Go net/http", servers.go_echo, "/", 1.10),
                                            ("nginx", servers.nginx, "/fast", 1.20)):
                 cost_per_request(bench, table, name, make, path, goal, options.rounds, options.seconds)
+        if options.only in ("", "database"):
+            cost_per_transaction(bench, table, options.rounds, options.seconds)
+            text_rate(table)
         if options.only in ("", "memory"):
             idle_memory(bench, table)
             load_memory(bench, table)

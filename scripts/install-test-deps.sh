@@ -9,7 +9,8 @@ set -euo pipefail
 
 apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
   libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \
-  python3-protobuf nghttp2-client curl wrk procps util-linux openssl
+  python3-protobuf nghttp2-client curl wrk procps util-linux openssl \
+  postgresql-15 python3-psycopg2 python3-psycopg
 apt_install_unless nginx nginx-light
 apt_install_unless nghttpx nghttp2-proxy
 apt_install_unless go golang-go
@@ -40,7 +41,7 @@ done
 
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
-  apt_install gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
+  apt_install python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
   apt_install_unless mvn maven
   apt_install_unless npm npm
   for language in go node java; do

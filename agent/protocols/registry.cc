@@ -9,6 +9,8 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
 #include "agent/protocols/http2/detect.h"
+#include "agent/protocols/mysql/connection.h"
+#include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/connection.h"
 #include "agent/protocols/postgresql/detect.h"
 
@@ -40,6 +42,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<http2::Connection>(connection, http2::Options{}, counters);
 }
 }  // namespace http2_entry
+
+namespace mysql_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return mysql::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<mysql::Connection>(connection, mysql::Options{}, counters);
+}
+}  // namespace mysql_entry
 
 namespace postgresql_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {

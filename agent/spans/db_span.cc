@@ -16,12 +16,19 @@ std::string_view system_name(model::DbSystem system) {
   switch (system) {
     case model::DbSystem::kPostgresql:
       return "postgresql";
+    case model::DbSystem::kMysql:
+      return "mysql";
+    case model::DbSystem::kMariadb:
+      return "mariadb";
   }
   return "other_sql";
 }
 
 const sql::Dialect& dialect_of(const model::DbExchange& db) {
-  return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+  if (db.system == model::DbSystem::kPostgresql) {
+    return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+  }
+  return db.backslash_escapes ? sql::kMysql : sql::kMysqlNoBackslash;
 }
 
 void add_int(model::Span& span, std::string_view key, uint64_t value) {
@@ -33,20 +40,12 @@ void add_int(model::Span& span, std::string_view key, uint64_t value) {
 void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) {
   sql::describe(db.statement, dialect_of(db), db.statement_cut,
                 sql::Limits{.max_text_bytes = options_.max_query_bytes}, statement_);
-  const auto add_query = [&](std::string_view text) {
+  if (options_.query_text != QueryText::kOff) {
+    const bool raw = options_.query_text == QueryText::kRaw;
+    const std::string_view text = raw ? db.statement : statement_.text;
     span.attributes.add_written_text("db.query.text", [&](std::string& out) {
       append_text(out, text, out.size() + options_.max_query_bytes);
     });
-  };
-  switch (options_.query_text) {
-    case QueryText::kSanitized:
-      add_query(statement_.text);
-      break;
-    case QueryText::kRaw:
-      add_query(db.statement);
-      break;
-    case QueryText::kOff:
-      break;
   }
   if (!statement_.summary.empty()) {
     span.name = to_text(statement_.summary, options_.max_value_bytes);

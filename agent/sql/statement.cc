@@ -22,9 +22,11 @@ class Summary {
 
   // Tells the word's class, which the text needs as well.
   Word on_word(std::string_view text, bool operator_before) {
-    Word word = classify(text);
-    if (operator_before || after_dot_) {
-      word = Word::kOther;  // part of a name, or @variable, :parameter, %s
+    // Part of a name, or @variable, :parameter, %s, is no word of SQL's.
+    const Word word = operator_before || after_dot_ ? Word::kOther : classify(text);
+    if (word == Word::kOther && begun_ && wanted_ == Wanted::kNothing) {
+      plain();  // nothing is being read: the usual name
+      return word;
     }
     if (!begun_) {
       begin_statement(text, word);
@@ -82,8 +84,10 @@ class Summary {
   }
 
   void on_other() {
-    end_target();
-    wanted_ = Wanted::kNothing;
+    if (wanted_ != Wanted::kNothing) {
+      end_target();
+      wanted_ = Wanted::kNothing;
+    }
     plain();
   }
 
@@ -393,8 +397,8 @@ class Text {
   bool space_ = false;
 };
 
-bool is_value_operator(std::string_view text) {
-  return text == "-" || text == "+" || text == "?" || text == "%" || text == ":" || text == "@";
+bool is_value_operator(char c) {
+  return c == '-' || c == '+' || c == '?' || c == '%' || c == ':' || c == '@';
 }
 
 }  // namespace
@@ -498,7 +502,7 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
         continue;
       default:
         summary.on_other();
-        value = is_value_operator(token.text);
+        value = is_value_operator(token.text[0]);
         break;
     }
     if (written.has_list()) {
@@ -512,7 +516,7 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
       written.begin_list();
     }
     operator_before = token.kind == TokenKind::kOperator &&
-                      (token.text == "@" || token.text == ":" || token.text == "%");
+                      (token.text[0] == '@' || token.text[0] == ':' || token.text[0] == '%');
     before_previous = previous;
     previous = word;
   }

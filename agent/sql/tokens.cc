@@ -11,6 +11,21 @@ namespace zerospan::sql {
 // `at_` is behind the opening quote; ends behind the closing one. False: there is none, and
 // whatever this is, all the rest belongs to it.
 bool Tokens::skip_string(char quote, bool backslash) {
+  if (!backslash) {
+    while (at_ != end_) {
+      const void* const found = std::memchr(at_, quote, static_cast<size_t>(end_ - at_));
+      if (found == nullptr) {
+        break;
+      }
+      at_ = static_cast<const char*>(found) + 1;
+      if (at_ == end_ || *at_ != quote) {
+        return true;
+      }
+      ++at_;
+    }
+    at_ = end_;
+    return false;
+  }
   while (at_ != end_) {
     const char c = *at_++;
     if (c == quote) {
@@ -18,7 +33,7 @@ bool Tokens::skip_string(char quote, bool backslash) {
         return true;
       }
       ++at_;
-    } else if (c == '\\' && backslash && at_ != end_) {
+    } else if (c == '\\' && at_ != end_) {
       ++at_;
     }
   }
@@ -212,18 +227,6 @@ Token Tokens::next_other() {
       }
       ++at_;
       return token(TokenKind::kDot);
-    case '(':
-      ++at_;
-      return token(TokenKind::kOpen);
-    case ')':
-      ++at_;
-      return token(TokenKind::kClose);
-    case ',':
-      ++at_;
-      return token(TokenKind::kComma);
-    case ';':
-      ++at_;
-      return token(TokenKind::kSemicolon);
     default:
       break;
   }

@@ -69,6 +69,20 @@ inline uint8_t class_of(char c) {
   return kClasses[static_cast<uint8_t>(c)];
 }
 
+// What a byte is that is a token by itself, whatever follows; kEnd: it is not.
+constexpr std::array<TokenKind, 256> make_single_bytes() {
+  std::array<TokenKind, 256> kinds{};
+  for (const char c : std::string_view("=<>+%@:!|&^~?[]{}\\")) {
+    kinds[static_cast<uint8_t>(c)] = TokenKind::kOperator;
+  }
+  kinds['('] = TokenKind::kOpen;
+  kinds[')'] = TokenKind::kClose;
+  kinds[','] = TokenKind::kComma;
+  kinds[';'] = TokenKind::kSemicolon;
+  return kinds;
+}
+inline constexpr std::array<TokenKind, 256> kSingleBytes = make_single_bytes();
+
 class Tokens {
  public:
   Tokens(std::string_view text, const Dialect& dialect)
@@ -90,6 +104,12 @@ class Tokens {
     after_name_ = after_name_ && !space;
     const char* const begin = at_;
     if (class_of(*at_) != kIsNameStart) {
+      if (const TokenKind kind = kSingleBytes[static_cast<uint8_t>(*at_)];
+          kind != TokenKind::kEnd) {
+        ++at_;
+        after_name_ = false;
+        return {kind, space, {begin, 1}};
+      }
       Token token = next_other();
       token.space_before = space;
       return token;

@@ -3,9 +3,10 @@
 
 #include "agent/sql/words.h"
 
-#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <cstring>
 
 namespace zerospan::sql {
 namespace {
@@ -101,20 +102,61 @@ constexpr auto kWords = std::to_array<Entry>({
 constexpr size_t kShortest = 2;
 constexpr size_t kLongest = 12;
 
-constexpr char upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+// A word as two numbers, its letters in lower case. Bytes that are no letters change too, but not
+// into letters of another word: '@' and '[' are not in names, and no word has a digit or '_'.
+struct Key {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  constexpr bool operator==(const Key&) const = default;
+};
+
+constexpr uint64_t kLowerCase = 0x2020202020202020;
+
+constexpr Key key_of_word(std::string_view word) {
+  Key key;
+  for (size_t i = 0; i < word.size(); ++i) {
+    (i < 8 ? key.low : key.high) |= static_cast<uint64_t>(static_cast<uint8_t>(word[i]) | 0x20U)
+                                    << (i % 8 * 8);
+  }
+  return key;
 }
 
-// By first and last letter and length: enough to keep a bucket to few words.
-constexpr size_t kBuckets = 256;
-constexpr size_t bucket_of(char first, char last, size_t length) {
-  return (static_cast<uint8_t>(first) * 31U + static_cast<uint8_t>(last) * 7U + length * 67U) %
-         kBuckets;
+// The same of a word in a text, by loads of eight bytes where they fit.
+Key key_of_text(std::string_view text) {
+  const auto load = [](const char* from, size_t size) {
+    uint64_t value = 0;
+    if (size == 8) {
+      std::memcpy(&value, from, 8);
+      return value | kLowerCase;
+    }
+    if (size >= 4) {
+      uint32_t first = 0;
+      uint32_t last = 0;
+      std::memcpy(&first, from, 4);
+      std::memcpy(&last, from + size - 4, 4);
+      value = first | uint64_t{last} << ((size - 4) * 8);
+    } else {
+      for (size_t i = 0; i < size; ++i) {
+        value |= uint64_t{static_cast<uint8_t>(from[i])} << (i * 8);
+      }
+    }
+    return value | (kLowerCase & ((uint64_t{1} << (size * 8)) - 1));
+  };
+  if (text.size() <= 8) {
+    return {load(text.data(), text.size()), 0};
+  }
+  return {load(text.data(), 8), load(text.data() + 8, text.size() - 8)};
+}
+
+constexpr size_t kBuckets = 512;
+constexpr size_t bucket_of(const Key& key) {
+  return ((key.low ^ key.high << 1U) * 0x9e3779b97f4a7c15ULL) >> 55U;
 }
 
 struct Table {
   std::array<uint8_t, kBuckets + 1> begin{};
-  std::array<uint8_t, kWords.size()> order{};
+  std::array<Key, kWords.size()> keys{};
+  std::array<Word, kWords.size()> kinds{};
 };
 
 constexpr Table make_table() {
@@ -122,10 +164,11 @@ constexpr Table make_table() {
   size_t filled = 0;
   for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
     table.begin[bucket] = static_cast<uint8_t>(filled);
-    for (size_t i = 0; i < kWords.size(); ++i) {
-      const std::string_view word = kWords[i].word;
-      if (bucket_of(word.front(), word.back(), word.size()) == bucket) {
-        table.order[filled++] = static_cast<uint8_t>(i);
+    for (const Entry& entry : kWords) {
+      const Key key = key_of_word(entry.word);
+      if (bucket_of(key) == bucket) {
+        table.keys[filled] = key;
+        table.kinds[filled++] = entry.kind;
       }
     }
   }
@@ -138,16 +181,15 @@ constexpr Table kTable = make_table();
 }  // namespace
 
 Word classify(std::string_view word) {
+  static_assert(std::endian::native == std::endian::little);
   if (word.size() < kShortest || word.size() > kLongest) {
     return Word::kOther;
   }
-  const size_t bucket = bucket_of(upper(word.front()), upper(word.back()), word.size());
+  const Key key = key_of_text(word);
+  const size_t bucket = bucket_of(key);
   for (size_t i = kTable.begin[bucket]; i < kTable.begin[bucket + 1]; ++i) {
-    const Entry& entry = kWords[kTable.order[i]];
-    if (entry.word.size() == word.size() &&
-        std::equal(word.begin(), word.end(), entry.word.begin(),
-                   [](char a, char b) { return upper(a) == b; })) {
-      return entry.kind;
+    if (kTable.keys[i] == key) {
+      return kTable.kinds[i];
     }
   }
   return Word::kOther;

@@ -8,6 +8,7 @@
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/syscall.h"
 #include "bpf/maps/connections.h"
@@ -121,6 +122,12 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     const enum zs_gate gate = zs_gate_http1(out->bytes, seen);
     if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_HTTP1) {
       return ZS_SEEN(ZS_PROTOCOL_HTTP1, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_MYSQL || (any && protocol__is_on(ZS_PROTOCOL_MYSQL))) {
+    const enum zs_gate gate = zs_gate_mysql(out->bytes, seen, byte_count, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_MYSQL) {
+      return ZS_SEEN(ZS_PROTOCOL_MYSQL, gate);
     }
   }
   if (protocol == ZS_PROTOCOL_POSTGRESQL || protocol__is_on(ZS_PROTOCOL_POSTGRESQL)) {

@@ -538,8 +538,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       record->departed_ns = departed;
     }
   }
-  if (zs_unlikely(gate == ZS_GATE_RESPONSE && out->bytes[9] == '1' && out->bytes[10] == '0' &&
-                  out->bytes[11] == '1')) {
+  if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
+                  out->bytes[10] == '0' && out->bytes[11] == '1')) {
     connection__upgrade(connection, slot);
   }
   const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
@@ -587,7 +587,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     }
     /* The end of a database's answer lies in its last messages, which are longer than a chunk's. */
     __u32 tail_want = zs_tail_bytes;
-    if (connection->protocol == ZS_PROTOCOL_POSTGRESQL) {
+    if (connection->protocol == ZS_PROTOCOL_POSTGRESQL ||
+        connection->protocol == ZS_PROTOCOL_MYSQL) {
       tail_want = ZS_TAIL_BYTES_MAX;
       const bool from_client = (direction == ZS_SEND) == (connection->role == ZS_ROLE_CLIENT);
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {

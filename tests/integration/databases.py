@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import harness
 
@@ -51,8 +52,7 @@ class Postgresql:
         if not (self.BINARIES / "postgres").exists():
             case.fail("PostgreSQL 15 is not installed (scripts/install-test-deps.sh)")
         case.need("psql", "pgbench", "setpriv")
-        self.folder = case.directory / "postgresql"
-        self.folder.mkdir()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postgresql-", dir=case.directory))
         shutil.chown(self.folder, "postgres", "postgres")
         self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         data = self.folder / "data"

@@ -52,7 +52,8 @@ Connection::Connection(const model::Connection& connection, const Options& optio
       counters_(counters),
       kernel_role_(connection.role),
       seen_from_start_(connection.seen_from_start),
-      session_(options.session, connection.seen_from_start, counters) {
+      session_(options.session, connection.seen_from_start, counters),
+      early_(options.max_early_bytes) {
   for (Side& s : sides_) {
     s.offset_known = seen_from_start_;
   }
@@ -75,7 +76,7 @@ model::Role Connection::role() const {
 }
 
 size_t Connection::memory_bytes() const {
-  size_t bytes = session_.memory_bytes() + held_bytes_;
+  size_t bytes = session_.memory_bytes() + early_.memory_bytes();
   for (const Side& s : sides_) {
     bytes += s.header.capacity() + s.body.capacity() + s.tail.capacity();
   }
@@ -113,40 +114,25 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
   const bool early = role_ == model::Role::kClient && !request && session_.is_idle() &&
                      side(chunk.direction).state == State::kHeader &&
                      side(chunk.direction).header.empty();
-  const size_t bytes = chunk.head.size() + chunk.tail.size();
-  if (early && held_bytes_ + bytes <= options_.max_held_bytes &&
-      side(model::opposite(chunk.direction)).state != State::kNegotiate) {
-    held_.push_back({chunk.offset, chunk.length, std::string(chunk.head), std::string(chunk.tail),
-                     chunk.time_ns});
-    held_bytes_ += bytes;
+  if (early && side(model::opposite(chunk.direction)).state != State::kNegotiate &&
+      early_.keep(chunk)) {
     return Verdict::kContinue;
   }
-  if (!held_.empty()) {
-    // What was read before this could leave answers something else.
-    release_held(request ? std::max<uint64_t>(chunk.departed_ns, 1) : UINT64_MAX, sink);
-  }
+  // What was read before this could leave answers something else.
+  release_early(request ? std::max<uint64_t>(chunk.departed_ns, 1) : UINT64_MAX, sink);
   take(chunk, sink);
-  if (request && !held_.empty()) {
-    release_held(UINT64_MAX, sink);
+  if (request) {
+    release_early(UINT64_MAX, sink);
   }
   return opaque_ ? Verdict::kOpaque : Verdict::kContinue;
 }
 
-void Connection::release_held(uint64_t before_ns, ExchangeSink& sink) {
-  size_t taken = 0;
-  while (taken < held_.size() && !opaque_ && held_[taken].time_ns < before_ns) {
-    const Held held = std::move(held_[taken++]);
-    model::Chunk chunk;
-    chunk.direction = model::Direction::kReceive;
-    chunk.offset = held.offset;
-    chunk.length = held.length;
-    chunk.head = held.head;
-    chunk.tail = held.tail;
-    chunk.time_ns = chunk.departed_ns = held.time_ns;
-    held_bytes_ -= held.head.size() + held.tail.size();
-    take(chunk, sink);
-  }
-  held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(taken));
+void Connection::release_early(uint64_t before_ns, ExchangeSink& sink) {
+  early_.release(before_ns, [&](const model::Chunk& chunk) {
+    if (!opaque_) {
+      take(chunk, sink);
+    }
+  });
 }
 
 void Connection::take(const model::Chunk& chunk, ExchangeSink& sink) {
@@ -372,7 +358,7 @@ Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
   if (opaque_) {
     return Verdict::kOpaque;
   }
-  release_held(UINT64_MAX, sink);
+  release_early(UINT64_MAX, sink);
   for (const auto direction : {model::Direction::kReceive, model::Direction::kSend}) {
     Side& s = side(direction);
     const uint64_t end =
@@ -402,7 +388,7 @@ Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
 
 void Connection::finish(uint64_t time_ns, ExchangeSink& sink) {
   if (!opaque_) {
-    release_held(UINT64_MAX, sink);
+    release_early(UINT64_MAX, sink);
     session_.close(model::Outcome::kComplete, model::Outcome::kComplete, model::kBodyEndUnknown,
                    time_ns, sink);
     opaque_ = true;

@@ -14,9 +14,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "agent/model/connection.h"
+#include "agent/protocols/early_answers.h"
 #include "agent/protocols/parser.h"
 #include "agent/protocols/postgresql/session.h"
 
@@ -24,8 +24,8 @@ namespace zerospan::protocols::postgresql {
 
 struct Options {
   SessionLimits session;
-  size_t max_body_bytes = 16 * 1024;  // of one message
-  size_t max_held_bytes = 16 * 1024;  // of answers that were recorded before their request
+  size_t max_body_bytes = 16 * 1024;   // of one message
+  size_t max_early_bytes = 16 * 1024;  // of answers that were recorded before their request
 };
 
 class Connection final : public ConnectionParser {
@@ -64,15 +64,6 @@ class Connection final : public ConnectionParser {
     std::string tail;  // lost: the last bytes that were captured without a break
   };
 
-  // An answer that was recorded before its request, as it may be on a client.
-  struct Held {
-    uint64_t offset = 0;
-    uint32_t length = 0;
-    std::string head;
-    std::string tail;
-    uint64_t time_ns = 0;
-  };
-
   [[nodiscard]] bool is_request(model::Direction direction) const {
     return direction ==
            (role_ == model::Role::kServer ? model::Direction::kReceive : model::Direction::kSend);
@@ -83,7 +74,7 @@ class Connection final : public ConnectionParser {
   void begin(model::Direction requests);
   void decide_role(const model::Chunk& chunk);
   void take(const model::Chunk& chunk, ExchangeSink& sink);
-  void release_held(uint64_t before_ns, ExchangeSink& sink);
+  void release_early(uint64_t before_ns, ExchangeSink& sink);
   void feed(Side& side, bool request, std::string_view bytes, ExchangeSink& sink);
   void skip(Side& side, bool request, uint64_t count, bool lost, ExchangeSink& sink);
   void begin_body(Side& side, bool request, uint32_t length);
@@ -99,8 +90,7 @@ class Connection final : public ConnectionParser {
   Origin op_;  // the operation that is being worked on
   Session session_;
   std::array<Side, 2> sides_;
-  std::vector<Held> held_;
-  size_t held_bytes_ = 0;
+  EarlyAnswers early_;
 };
 
 }  // namespace zerospan::protocols::postgresql
