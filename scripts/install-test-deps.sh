@@ -8,8 +8,10 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
-  python3 python3-requests python3-aiohttp python3-grpcio nghttp2-client curl wrk procps util-linux openssl
+  libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \
+  python3-protobuf nghttp2-client curl wrk procps util-linux openssl
 apt_install_unless nginx nginx-light
+apt_install_unless nghttpx nghttp2-proxy
 apt_install_unless go golang-go
 apt_install_unless node nodejs
 apt_install_unless javac default-jdk-headless
@@ -31,7 +33,17 @@ if [ "$oldest" != "go$go_version" ] && [ ! -x "$go_target/bin/go" ]; then
   mv "$work/pkg/mod/$module" "$go_target"
 fi
 
+calls=$(dirname "$0")/../tests/programs/grpc/build.sh
+for language in cpp python; do
+  "$calls" "$language" > /dev/null
+done
+
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
   apt_install gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
+  apt_install_unless mvn maven
+  apt_install_unless npm npm
+  for language in go node java; do
+    PATH=$go_target/bin:$PATH "$calls" "$language" > /dev/null
+  done
 fi

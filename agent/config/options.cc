@@ -179,6 +179,33 @@ void add_capture(std::vector<Option>& table) {
                "they read in the same turn of their loop. off: such calls become roots."},
       ZEROSPAN_FIELD(capture.event_loop_ticks),
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
+  table.push_back(
+      with({.key = "capture.protocols",
+            .help = "Protocols that are followed. A connection of another one is left "
+                    "alone after its first bytes. Known: http1, http2, postgresql."},
+           ZEROSPAN_FIELD(capture.protocols),
+           list_of(choice_of<std::string>(
+               {{"http1", "http1"}, {"http2", "http2"}, {"postgresql", "postgresql"}}))));
+}
+
+void add_database(std::vector<Option>& table) {
+  table.push_back(
+      with({.key = "database.query_text",
+            .help = "What db.query.text holds. sanitized: the statement without its literals and "
+                    "comments. raw: as it was sent, which may hold personal data and passwords. "
+                    "off: nothing; the span's name and db.query.summary stay.",
+            .flag = "--query-text",
+            .flag_argument = "MODE",
+            .commands = kOnSpanMaking},
+           ZEROSPAN_FIELD(database.query_text),
+           choice_of<QueryText>({{"sanitized", QueryText::kSanitized},
+                                 {"raw", QueryText::kRaw},
+                                 {"off", QueryText::kOff}})));
+  table.push_back(with({.key = "database.query_text_bytes",
+                        .help = "How long db.query.text may be. It is cut between two words. Of a "
+                                "statement longer than capture.head_bytes only the beginning is "
+                                "known."},
+                       ZEROSPAN_FIELD(database.query_text_bytes), size(64, 65536)));
 }
 
 void add_http(std::vector<Option>& table) {
@@ -206,11 +233,13 @@ void add_http(std::vector<Option>& table) {
                        ZEROSPAN_FIELD(http.route_max_cardinality), number(1, 10'000)));
   table.push_back(
       with({.key = "http.request_headers",
-            .help = "Request headers to keep, as http.request.header.NAME. They may hold secrets: "
-                    "name only those that you need."},
+            .help = "Request headers to keep, as http.request.header.NAME, of gRPC calls as "
+                    "rpc.request.metadata.NAME. They may hold secrets: name only those that you "
+                    "need."},
            ZEROSPAN_FIELD(http.request_headers), list_of(header_name())));
   table.push_back(with({.key = "http.response_headers",
-                        .help = "Response headers to keep, as http.response.header.NAME."},
+                        .help = "Response headers to keep, as http.response.header.NAME, of gRPC "
+                                "calls as rpc.response.metadata.NAME."},
                        ZEROSPAN_FIELD(http.response_headers), list_of(header_name())));
   table.push_back(with({.key = "http.redact_query_keys",
                         .help = "Query parameters whose value is replaced by REDACTED. The default "
@@ -432,6 +461,7 @@ const std::vector<Option>& option_table() {
     add_selection(table);
     add_capture(table);
     add_http(table);
+    add_database(table);
     add_tracing(table);
     add_exporter(table);
     add_self(table);

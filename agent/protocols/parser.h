@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "agent/model/connection.h"
@@ -24,6 +25,7 @@ struct RequestStart {
   uint32_t thread_id = 0;
   uint64_t time_ns = 0;                       // Exchange::request_start_ns
   const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
+  const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
 };
 
 // The next stage. For one connection: on_request(s) comes before on_exchange(s), exactly once each,
@@ -48,6 +50,15 @@ struct ParserCounters {
   uint64_t requests_without_response = 0;
   uint64_t responses_without_request = 0;
   uint64_t limits_hit = 0;  // a per-connection bound made the parser give something up
+};
+
+// A request over HTTP/1.1 after which the connection speaks another protocol, which answers it
+// (Upgrade, RFC 9110 section 7.8): what one parser hands to the next.
+struct UpgradedRequest {
+  model::Exchange exchange;     // on_request() had it; on_exchange() is still to come
+  uint64_t next_sequence = 0;   // of the connection's next request
+  uint64_t receive_offset = 0;  // where the new protocol begins in each direction
+  uint64_t send_offset = 0;
 };
 
 enum class Verdict : uint8_t {

@@ -19,9 +19,9 @@ using testing::Headers;
 using testing::make_connection;
 using testing::make_exchange;
 
-std::string to_string(const model::AttributeValue& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) {
-    return *text;
+std::string to_string(const model::AttributeView& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    return std::string(*text);
   }
   if (const auto* number = std::get_if<int64_t>(&value)) {
     return "#" + std::to_string(*number);
@@ -30,8 +30,8 @@ std::string to_string(const model::AttributeValue& value) {
     return "#" + std::to_string(*number);
   }
   std::string out;
-  for (const std::string& item : std::get<std::vector<std::string>>(value)) {
-    out += (out.empty() ? "" : "|") + item;
+  for (const std::string_view item : std::get<std::vector<std::string_view>>(value)) {
+    out.append(out.empty() ? "" : "|").append(item);
   }
   return out;
 }
@@ -70,7 +70,9 @@ model::Exchange make_call(Role role, std::optional<uint32_t> status) {
 model::Span build(const model::Exchange& exchange) {
   auto builder = SpanBuilder::make({});
   EXPECT_TRUE(builder);
-  return builder->build(exchange, make_connection(exchange.role), {}, {}, nullptr, {});
+  model::Span span;
+  builder->build(exchange, make_connection(exchange.role), {}, {}, nullptr, {}, span);
+  return span;
 }
 
 std::string describe(const model::Span& span) {
@@ -128,6 +130,16 @@ TEST(GrpcSpan, WhatIsAnErrorOnWhichSide) {
   EXPECT_EQ(grpc_status_name(99), "99");
 }
 
+TEST(GrpcSpan, CapturedMetadata) {
+  SpanBuilderOptions options;
+  options.captured_request_headers = {"HOST"};
+  auto builder = *SpanBuilder::make(std::move(options));
+  const model::Span span = builder.build(make_call(Role::kServer, 0),
+                                         make_connection(Role::kServer), {}, {}, nullptr, {});
+  EXPECT_EQ(attribute(span, "rpc.request.metadata.host"), "shop.example:8443");
+  EXPECT_EQ(attribute(span, "http.request.header.host"), "(none)");
+}
+
 TEST(GrpcSpan, Resets) {
   const auto status_of = [](uint32_t code, bool by_requester, std::optional<uint64_t> timeout) {
     model::Exchange exchange = make_call(Role::kClient, std::nullopt);
@@ -138,7 +150,9 @@ TEST(GrpcSpan, Resets) {
   };
   EXPECT_EQ(status_of(8, true, std::nullopt), "CANCELLED");
   EXPECT_EQ(status_of(8, true, 1'000'000), "DEADLINE_EXCEEDED");  // the call took 2.5 ms
-  EXPECT_EQ(status_of(8, true, 900'000'000), "CANCELLED");
+  EXPECT_EQ(status_of(8, true, 2'600'000), "DEADLINE_EXCEEDED");  // rounded, or sent late
+  EXPECT_EQ(status_of(8, true, 2'700'000), "CANCELLED");
+  EXPECT_EQ(status_of(8, false, 1'000'000), "CANCELLED");
   EXPECT_EQ(status_of(7, false, std::nullopt), "UNAVAILABLE");
   EXPECT_EQ(status_of(11, false, std::nullopt), "RESOURCE_EXHAUSTED");
   EXPECT_EQ(status_of(1, false, std::nullopt), "INTERNAL");

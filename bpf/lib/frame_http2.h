@@ -11,12 +11,14 @@
  * - the whole payload of frames that carry header blocks or end something: HEADERS, CONTINUATION,
  *   PUSH_PROMISE (its block changes the state of HPACK), RST_STREAM, GOAWAY, SETTINGS;
  * - the first ZS_HTTP2_KEPT_BYTES of the payload of any other frame. For DATA these are the pad
- *   length, the five bytes in front of a gRPC message, and small messages whole: nearly all
- *   implementations begin a message with a frame, so that the parser can count messages. What would
- *   count them all is the number of bytes left of each stream's message, which is per stream and so
- *   not bounded here; where a message begins behind the captured bytes, the parser says that the
- *   count is unknown. Frames of fixed length are shorter than that and so captured whole, which is
- *   cheaper than to step over four bytes.
+ *   length, the five bytes in front of a gRPC message, and small messages whole. Frames of fixed
+ *   length are shorter than that and so captured whole, which is cheaper than to step over four
+ *   bytes;
+ * - as many bytes where the next gRPC message of the same DATA frame begins, if it begins with one:
+ *   some implementations gather several in a frame. With these the parser counts the messages. What
+ *   would count them all is the number of bytes left of each stream's message, which is per stream
+ *   and so not bounded here; where a frame begins in the midst of a message and another begins in
+ *   it, the parser says that the count is unknown.
  *
  * The caller holds the bytes. For each operation:
  *
@@ -41,6 +43,12 @@
 #include "bpf/lib/gate_http2.h"
 
 #define ZS_HTTP2_KEPT_BYTES 64
+/* The length and the flag in front of a gRPC message. */
+#define ZS_HTTP2_PREFIX_BYTES 5
+/* How often in one frame the next message is looked for. */
+#define ZS_HTTP2_HOPS 64
+/* What is kept of a frame behind a window of which only a part is there to be looked at. */
+#define ZS_HTTP2_CUT_BYTES 4096
 /* A step is a frame, a piece of one, or a change of buffer. A busy gRPC peer gathers thousands of
  * small frames in one system call. */
 #define ZS_HTTP2_STEPS_MAX 8192
@@ -57,22 +65,32 @@ struct zs_http2_walk {
   __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
   __u8 header_count;
   __u8 followed; /* 0: where the next frame begins is not known */
-  __u8 reserved[6];
+  __u8 hops;     /* windows of the frame's payload that may still be looked for */
+  __u8 lead;     /* bytes of a message's prefix before the window */
+  __u32 rest;    /* bytes of the payload behind `skip` */
 };
+
+/* Frames begin behind the next `before` bytes, which are wanted. */
+static inline __attribute__((always_inline)) void zs_http2_follow(struct zs_http2_walk* walk,
+                                                                  __u32 before) {
+  walk->keep = before;
+  walk->skip = 0;
+  walk->rest = 0;
+  walk->header_count = 0;
+  walk->followed = ZS_HTTP2_KNOWN;
+}
 
 /* A direction that is seen from its start; `preface`: it is the client's. All zero is one that is
  * not. */
 static inline __attribute__((always_inline)) void zs_http2_start(struct zs_http2_walk* walk,
                                                                  int preface) {
-  walk->keep = preface ? ZS_HTTP2_PREFACE_BYTES : 0;
-  walk->skip = 0;
-  walk->header_count = 0;
-  walk->followed = ZS_HTTP2_KNOWN;
+  zs_http2_follow(walk, preface ? ZS_HTTP2_PREFACE_BYTES : 0);
 }
 
 static inline __attribute__((always_inline)) void zs_http2_lose(struct zs_http2_walk* walk) {
   walk->keep = 0;
   walk->skip = 0;
+  walk->rest = 0;
   walk->header_count = 0;
   walk->followed = ZS_HTTP2_LOST;
 }
@@ -100,6 +118,13 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
                                                                 const __u8* header) {
   const __u32 length = header[0] << 16U | header[1] << 8U | header[2];
   const __u8 type = header[3];
+  walk->rest = 0;
+  walk->hops = 0;
+  walk->lead = 0;
+  if (walk->followed == ZS_HTTP2_LOST && zs_http2_begins_preface(header)) {
+    zs_http2_follow(walk, ZS_HTTP2_PREFACE_BYTES - ZS_HTTP2_HEADER_BYTES);
+    return 1;
+  }
   if (walk->followed != ZS_HTTP2_KNOWN) {
     if (!(walk->followed == ZS_HTTP2_LOST ? zs_http2_resumes(header)
                                           : zs_http2_plausible(header))) {
@@ -121,6 +146,7 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
     default:
       if (walk->keep > ZS_HTTP2_KEPT_BYTES) {
         walk->keep = ZS_HTTP2_KEPT_BYTES;
+        walk->hops = type == ZS_HTTP2_DATA && !(header[4] & ZS_HTTP2_PADDED) ? ZS_HTTP2_HOPS : 0;
       }
       break;
   }
@@ -129,13 +155,75 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
 }
 
 /*
- * The `count` bytes that zs_http2_wanted asked for; `bytes` is looked at only if they are of a
- * header. 0: no frame begins here, and the rest of the operation is not to be captured.
+ * The window `kept` of a payload holds the beginning of a gRPC message, as it looks: what is behind
+ * the last message that begins in it is the next window. A prefix may lie across two of them; its
+ * first bytes are then the last ones of the window before, in walk->header.
+ */
+static inline __attribute__((always_inline)) void zs_http2_hop(struct zs_http2_walk* walk,
+                                                               const __u8* kept) {
+  const __s32 window = ZS_HTTP2_KEPT_BYTES;
+  const __s32 lead = walk->lead & 7U;
+  __s32 next = -lead;
+  for (__u32 i = 0; i <= ZS_HTTP2_KEPT_BYTES / ZS_HTTP2_PREFIX_BYTES; ++i) {
+    if (next > window - ZS_HTTP2_PREFIX_BYTES) {
+      break;
+    }
+    __u32 length = 0;
+    __u32 top = 0; /* the flag, and a length that no frame has */
+    for (__s32 j = 0; j < ZS_HTTP2_PREFIX_BYTES; ++j) {
+      const __s32 at = next + j;
+      const __u8 byte = at < 0 ? walk->header[at & 15] : kept[at & (window - 1)];
+      length = length << 8U | byte;
+      top = j == 1 ? length : top;
+    }
+    if (top & ~0x100U) {
+      walk->hops = 0;
+      return;
+    }
+    next += ZS_HTTP2_PREFIX_BYTES + (length & 0xffffffU);
+  }
+  const __u32 over = next > window ? next - window : 0;
+  if (over >= walk->skip) {
+    walk->hops = 0;
+    return;
+  }
+  for (__u32 i = 0; i < 4; ++i) {
+    walk->header[12 + i] = kept[ZS_HTTP2_KEPT_BYTES - 4 + i];
+  }
+  walk->lead = over ? 0 : (window - next) & 7;
+  walk->hops -= 1;
+  walk->rest = walk->skip - over;
+  walk->skip = over;
+}
+
+/* Where bytes were passed over up to a message, it is kept. */
+static inline __attribute__((always_inline)) void zs_http2_land(struct zs_http2_walk* walk) {
+  if (walk->rest && !walk->skip && !walk->keep) {
+    walk->keep = walk->rest < ZS_HTTP2_KEPT_BYTES ? walk->rest : ZS_HTTP2_KEPT_BYTES;
+    walk->skip = walk->rest - walk->keep;
+    walk->rest = 0;
+  }
+}
+
+/*
+ * The `count` bytes that zs_http2_wanted asked for; `bytes`, which must have room for
+ * ZS_HTTP2_KEPT_BYTES, are looked at if they are of a header or may begin with a message. 0: no
+ * frame begins here, and the rest of the operation is not to be captured.
  */
 static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_http2_walk* walk,
                                                                    const __u8* bytes, __u32 count) {
   if (walk->keep) {
+    if (walk->hops && count == ZS_HTTP2_KEPT_BYTES && walk->keep == ZS_HTTP2_KEPT_BYTES) {
+      zs_http2_hop(walk, bytes);
+    } else if (walk->hops) {
+      /* Cut by the operation's end, so there are few of them. */
+      const __u32 more = walk->skip < ZS_HTTP2_CUT_BYTES ? walk->skip : ZS_HTTP2_CUT_BYTES;
+      walk->keep += more;
+      walk->skip -= more;
+      walk->hops = 0;
+    }
     walk->keep -= count < walk->keep ? count : walk->keep;
+    zs_http2_land(walk);
     return 1;
   }
   if (walk->skip || count == 0) {
@@ -164,6 +252,7 @@ static inline __attribute__((always_inline)) __u32 zs_http2_skipped(struct zs_ht
   }
   const __u32 count = walk->skip < left ? walk->skip : left;
   walk->skip -= count;
+  zs_http2_land(walk);
   return count;
 }
 
@@ -171,6 +260,9 @@ static inline __attribute__((always_inline)) __u32 zs_http2_skipped(struct zs_ht
  * the bytes. */
 static inline __attribute__((always_inline)) void zs_http2_missed(struct zs_http2_walk* walk,
                                                                   __u32 count) {
+  walk->skip += walk->rest;
+  walk->rest = 0;
+  walk->hops = 0;
   if (walk->followed == ZS_HTTP2_LOST || walk->header_count || count > walk->keep + walk->skip) {
     zs_http2_lose(walk);
     return;

@@ -33,6 +33,8 @@ enum zs_http2_type {
   ZS_HTTP2_CONTINUATION = 9,
 };
 
+#define ZS_HTTP2_PADDED 0x08 /* flag of DATA, HEADERS and PUSH_PROMISE */
+
 enum zs_http2_gate {
   ZS_GATE_HTTP2_NO = 0,
   ZS_GATE_HTTP2_PREFACE = 1, /* this direction is the client's */
@@ -91,6 +93,36 @@ static inline __attribute__((always_inline)) int zs_http2_resumes(const __u8* he
   }
   const __u8 numbered = header[5] | header[6] | header[7] | header[8];
   return (!numbered || (header[8] & 1U)) && zs_http2_plausible(header);
+}
+
+/* The preface looks like no frame. */
+static inline __attribute__((always_inline)) int zs_http2_begins_preface(const __u8* header) {
+  return header[0] == 'P' && header[1] == 'R' && header[2] == 'I' && header[3] == ' ' &&
+         header[4] == '*';
+}
+
+/* How much of an answer to an upgrade is looked at. */
+#define ZS_H2C_HEAD_BYTES 512
+
+/*
+ * Where the frames begin if `bytes` begin with an HTTP/1.1 server's 101 to `Upgrade: h2c` (RFC 7540
+ * section 3.2), else 0. `bytes` must have room for ZS_H2C_HEAD_BYTES, of which `count` are valid.
+ */
+static inline __attribute__((always_inline)) __u32 zs_h2c_frames(const __u8* bytes, __u32 count) {
+  __u32 last = 0; /* four bytes */
+  __u32 agreed = 0;
+  for (__u32 i = 0; i < ZS_H2C_HEAD_BYTES; ++i) {
+    if (i >= count) {
+      return 0;
+    }
+    last = last << 8U | bytes[i];
+    if (last == 0x6832630dU) { /* "h2c\r", which ends a field */
+      agreed = 1;
+    } else if (last == 0x0d0a0d0aU) {
+      return agreed ? i + 1 : 0;
+    }
+  }
+  return 0;
 }
 
 /* `bytes` must have room for ZS_HTTP2_PREFACE_BYTES, of which `count` are valid. */

@@ -202,6 +202,17 @@ def nginx(case, backend=None, workers=1, template="nginx.conf.in"):
                          by_query=False, clock=0.0015, chunked=False)
 
 
+def nghttpx(case, backend):
+    """A proxy that upgrades HTTP/1.1 to HTTP/2 (RFC 7540 section 3.2)."""
+    case.need("nghttpx")
+    log = _log(case, "nghttpx")
+    return _on_free_port(
+        case, ["nghttpx", "--conf=/dev/null", "--single-process", "--workers=1", "--frontend=127.0.0.1,@PORT@;no-tls",
+               f"--backend=127.0.0.1,{backend}", f"--accesslog-file={log}", f"--errorlog-file={log}.errors",
+               '--accesslog-format={"id":"","method":"$method","target":"$path","status":$status,'
+               '"bytes":$body_bytes_sent,"start":0,"end":$request_time}'], log)
+
+
 def apache(case):
     case.need("apache2")
     folder = case.directory / "apache"

@@ -167,6 +167,78 @@ TEST(WalkHttp2, StepsOverLargeData) {
   EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
 }
 
+// Messages of all sizes, gathered in frames as some implementations do.
+TEST(WalkHttp2, CountsMessagesThatShareAFrame) {
+  std::mt19937 random(20261123);
+  for (int round = 0; round < 3000; ++round) {
+    Script s;
+    s.say(From::kRequester,
+          s.preface() + s.request(1, "a", true, {{"content-type", "application/grpc"}}));
+    std::string frames = s.settings() + s.response(1, "a", false);
+    const size_t longest = 1 + random() % 400;
+    for (size_t count = 1 + random() % 4; count > 0; --count) {
+      std::string data;
+      for (size_t messages = 1 + random() % 12; messages > 0; --messages) {
+        data += grpc_message(random() % longest, random() % 4 == 0);
+      }
+      frames += Script::data(1, data, count == 1);
+    }
+    // One cut, as by the size of a reader's buffer.
+    const size_t at = random() % 2 == 0 ? frames.size() : 1 + random() % (frames.size() - 1);
+    s.say(From::kResponder, frames.substr(0, at));
+    if (at != frames.size()) {
+      s.say(From::kResponder, frames.substr(at));
+    }
+    size_t captured = 0;
+    ASSERT_EQ(walked(s.says(), model::Role::kClient, captured),
+              captured_whole(s.says(), model::Role::kClient))
+        << round;
+  }
+}
+
+// What looks like messages and is none costs a bounded part of the frame.
+TEST(WalkHttp2, DoesNotFollowMessagesForEver) {
+  Http2Capture walk;
+  zs_http2_start(&walk.walk, 0);
+  Script s;
+  walk.capture(s.settings());
+  size_t captured = 0;
+  for (const model::Chunk& chunk : walk.capture(Script::data(1, std::string(16'000, '\0'), true))) {
+    captured += chunk.head.size();
+  }
+  EXPECT_EQ(captured, ZS_HTTP2_HEADER_BYTES + (ZS_HTTP2_HOPS + 1) * ZS_HTTP2_KEPT_BYTES);
+  EXPECT_EQ(walk.capture(Script::data(3, "z", true)).front().head.size(), 10U);
+}
+
+// After an upgrade the client's preface is where the walk of its direction begins.
+TEST(WalkHttp2, FindsThePreface) {
+  Http2Capture walk;
+  Script s;
+  const std::string begin = s.preface() + s.request(3, "a", true);
+  EXPECT_EQ(walk.capture(begin).front().head.size(), begin.size());
+  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_KNOWN);
+  const std::string more = s.request(5, "b", true);
+  EXPECT_EQ(walk.capture(more).front().head.size(), more.size());
+}
+
+__u32 h2c_frames(std::string_view head) {
+  std::array<__u8, ZS_H2C_HEAD_BYTES> bytes{};
+  bytes.fill('\n');
+  std::copy_n(head.begin(), std::min(head.size(), bytes.size()), bytes.begin());
+  return zs_h2c_frames(bytes.data(), static_cast<__u32>(std::min(head.size(), bytes.size())));
+}
+
+TEST(WalkHttp2, FindsWhereAnUpgradeBegins) {
+  const std::string agreed =
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+  EXPECT_EQ(h2c_frames(agreed), agreed.size());
+  EXPECT_EQ(h2c_frames(agreed + std::string("\0\0\6\4", 4)), agreed.size());
+  EXPECT_EQ(h2c_frames(agreed.substr(0, agreed.size() - 1)), 0U);
+  EXPECT_EQ(h2c_frames("HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\nUpgrade: h2c\r\n\r\n"), 0U);
+  EXPECT_EQ(
+      h2c_frames("HTTP/1.1 101 S\r\nX: " + std::string(500, 'x') + "\r\nUpgrade: h2c\r\n\r\n"), 0U);
+}
+
 TEST(WalkHttp2, GivesUpAnOperationWithTooManyFrames) {
   Http2Capture walk;
   zs_http2_start(&walk.walk, 0);

@@ -33,10 +33,16 @@ model::Role Connection::role() const {
 }
 
 size_t Connection::memory_bytes() const {
+  if (successor_ != nullptr) {
+    return sizeof(*this) + successor_->memory_bytes();
+  }
   return pairing_.memory_bytes() + streams_[0].head.capacity() + streams_[1].head.capacity();
 }
 
 Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
+  if (successor_ != nullptr) {
+    return successor_->on_chunk(chunk, sink);
+  }
   if (opaque_) {
     return Verdict::kOpaque;
   }
@@ -69,10 +75,15 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
   lose(op, chunk.offset, sink);
   s.next_offset = chunk.offset + chunk.length;
   feed(op, head, true, sink);
-  if (middle != 0) {
-    skip(op, middle, false, sink);
+  if (upgraded_ == nullptr) {
+    if (middle != 0) {
+      skip(op, middle, false, sink);
+    }
+    feed(op, tail, head.empty() && middle == 0, sink);
   }
-  feed(op, tail, head.empty() && middle == 0, sink);
+  if (upgraded_ != nullptr) {
+    return hand_over(chunk, sink);
+  }
   if (s.state == State::kBody && s.body.lost()) {
     s.body.end_operation(tail.empty() && middle == 0 ? head : tail,
                          middle == 0 && (head.empty() || tail.empty()));
@@ -81,6 +92,32 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
     }
   }
   return opaque_ ? Verdict::kOpaque : Verdict::kContinue;
+}
+
+Verdict Connection::hand_over(const model::Chunk& chunk, ExchangeSink& sink) {
+  model::Chunk rest = chunk;
+  rest.head = chunk.head.substr(0, chunk.length);
+  rest.tail = chunk.tail.substr(0, chunk.length - rest.head.size());
+  if (left_.data() >= rest.head.data() && left_.data() <= rest.head.data() + rest.head.size()) {
+    rest.length -= static_cast<uint32_t>(rest.head.size() - left_.size());
+    rest.head = left_;
+  } else {
+    rest.length = static_cast<uint32_t>(left_.size());
+    rest.head = left_;
+    rest.tail = {};
+  }
+  rest.offset = chunk.offset + (chunk.length - rest.length);
+  const bool receive = chunk.direction == model::Direction::kReceive;
+  upgraded_->receive_offset =
+      receive ? rest.offset : stream(model::Direction::kReceive).next_offset;
+  upgraded_->send_offset = receive ? stream(model::Direction::kSend).next_offset : rest.offset;
+  successor_ = options_.make_h2c(std::move(*upgraded_), counters_);
+  upgraded_.reset();
+  left_ = {};
+  for (Stream& s : streams_) {
+    std::string().swap(s.head);
+  }
+  return rest.length == 0 ? Verdict::kContinue : successor_->on_chunk(rest, sink);
 }
 
 // What the stream has not had below `offset` is lost.
@@ -130,7 +167,7 @@ void Connection::decide_role(const Operation& op, std::string_view bytes, bool f
         return;
       }
       s.first = op;
-      s.scan = HeadScan{};
+      s.scanned = 0;
       s.state = State::kStartLine;
       detection = detect(op.direction, bytes);
     } else {
@@ -173,7 +210,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
         taken = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
         if (taken == 0) {
           s.first = op;
-          s.scan = HeadScan{};
+          s.scanned = 0;
           s.head.clear();
           s.state = State::kStartLine;
         }
@@ -205,6 +242,10 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
     }
     bytes.remove_prefix(taken);
     first = first && taken == 0;
+    if (upgraded_ != nullptr) {
+      left_ = bytes;
+      return;
+    }
   }
 }
 
@@ -243,8 +284,8 @@ size_t Connection::feed_head(const Operation& op, std::string_view bytes, Exchan
       s.state = State::kFields;
     }
   }
-  if (s.state == State::kFields && find_head_end(head, s.scan)) {
-    const size_t end = s.scan.at;
+  if (s.state == State::kFields && find_head_end(head, s.scanned)) {
+    const size_t end = s.scanned;
     end_head(op, head.substr(0, end), sink);
     s.head.clear();
     return end - had;
@@ -406,6 +447,9 @@ void Connection::flag(model::Direction direction, uint32_t incomplete) {
 }
 
 Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
+  if (successor_ != nullptr) {
+    return successor_->on_close(closed, sink);
+  }
   if (opaque_) {
     return Verdict::kOpaque;
   }
@@ -435,6 +479,10 @@ Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
 }
 
 void Connection::finish(uint64_t time_ns, ExchangeSink& sink) {
+  if (successor_ != nullptr) {
+    successor_->finish(time_ns, sink);
+    return;
+  }
   if (opaque_ || role_ == model::Role::kUnknown) {
     return;
   }
@@ -455,8 +503,7 @@ void Connection::keep_cut_head(model::Direction direction) {
     if (Pending* const p = request ? pairing_.current_request() : pairing_.current_response();
         p != nullptr) {
       ++counters_->messages;
-      parse_fields(s.head, s.scan.lines,
-                   request ? p->http().request_headers : p->http().response_headers);
+      parse_fields(s.head, request ? p->http().request_headers : p->http().response_headers);
     }
   }
   s.head.clear();

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -23,11 +24,16 @@
 
 namespace zerospan::protocols::http1 {
 
+// Makes the parser of what an HTTP/1.1 connection becomes.
+using MakeSuccessor = std::unique_ptr<ConnectionParser> (*)(UpgradedRequest&& request,
+                                                            ParserCounters* counters);
+
 struct Options {
   size_t max_head_bytes = 16 * 1024;     // a longer head is given out truncated
   size_t max_outstanding = 256;          // requests that wait for a response
   size_t max_memory_bytes = 256 * 1024;  // heads of waiting requests; one message head per
                                          // direction may come on top
+  MakeSuccessor make_h2c = nullptr;      // HTTP/2 after `Upgrade: h2c` (RFC 7540 section 3.2)
 };
 
 class Connection final : public ConnectionParser {
@@ -69,9 +75,9 @@ class Connection final : public ConnectionParser {
     uint16_t status = 0;            // of the response being read
     Loss early_loss = Loss::kNone;  // before the role was known
     uint64_t next_offset = 0;
-    Operation first;   // the operation with the message's first byte
-    std::string head;  // what came of the head, if it did not come whole in one operation
-    HeadScan scan;
+    Operation first;     // the operation with the message's first byte
+    std::string head;    // what came of the head, if it did not come whole in one operation
+    size_t scanned = 0;  // of `head`, see find_head_end
     Body body;
   };
 
@@ -111,6 +117,9 @@ class Connection final : public ConnectionParser {
   void end_request_head(const Operation& op, const Framing& framing, ExchangeSink& sink);
   void end_response_head(const Operation& op, const Framing& framing, ExchangeSink& sink);
   bool end_with_upgrade(const Operation& op, ExchangeSink& sink);
+  bool end_with_h2c();
+  // What the operation has behind the head that changed the protocol goes to the next parser.
+  Verdict hand_over(const model::Chunk& chunk, ExchangeSink& sink);
   void end_tunnel_wait();
   void go_opaque(uint64_t time_ns, ExchangeSink& sink);
   // The rest of a head will not be seen; `reason` is an IncompleteReason.
@@ -136,6 +145,9 @@ class Connection final : public ConnectionParser {
   model::Role kernel_role_;
   model::Role role_ = model::Role::kUnknown;
   bool opaque_ = false;
+  std::unique_ptr<UpgradedRequest> upgraded_;    // during the call in which the protocol changes
+  std::string_view left_;                        // the same: bytes of the next protocol
+  std::unique_ptr<ConnectionParser> successor_;  // all goes to it
   bool message_seen_ = false;
   std::array<Stream, 2> streams_;
   Pairing pairing_;

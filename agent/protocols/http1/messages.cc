@@ -117,7 +117,7 @@ void Connection::end_head(const Operation& op, std::string_view head, ExchangeSi
   model::HeaderBlock& headers = pending == nullptr ? unused
                                 : request          ? pending->http().request_headers
                                                    : pending->http().response_headers;
-  const Framing framing = parse_fields(head, s.scan.lines, headers);
+  const Framing framing = parse_fields(head, headers);
   if (request) {
     end_request_head(op, framing, sink);
   } else {
@@ -202,6 +202,9 @@ bool Connection::end_with_upgrade(const Operation& op, ExchangeSink& sink) {
     }
     return false;
   }
+  if (s.status == kSwitchingProtocols && end_with_h2c()) {
+    return true;
+  }
   if (pending != nullptr) {
     pending->http().upgraded = true;
     if (!pairing_.response_is_bound() || !pending->announced) {
@@ -215,6 +218,18 @@ bool Connection::end_with_upgrade(const Operation& op, ExchangeSink& sink) {
   }
   go_opaque(op.time_ns, sink);
   return true;
+}
+
+// RFC 7540 section 3.2: the request becomes stream 1, and frames follow at once.
+bool Connection::end_with_h2c() {
+  const Pending* const pending = pairing_.current_response();
+  if (options_.make_h2c == nullptr || pending == nullptr ||
+      !equals_ignoring_case(pending->http().response_headers.find("upgrade"), "h2c") ||
+      stream(request_direction()).state != State::kBoundary) {
+    return false;
+  }
+  upgraded_ = pairing_.take_upgraded();
+  return upgraded_ != nullptr;
 }
 
 // The proxy refused: the client's next bytes are HTTP again.
@@ -270,7 +285,7 @@ void Connection::cut_head(const Operation& op, std::string_view head, uint32_t r
   }
   if (Pending* const pending = request ? pairing_.current_request() : pairing_.current_response();
       pending != nullptr) {
-    parse_fields(head, s.scan.lines,
+    parse_fields(head,
                  request ? pending->http().request_headers : pending->http().response_headers);
   }
   flag(op.direction, reason | model::kBodyEndUnknown);

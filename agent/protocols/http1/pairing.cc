@@ -322,6 +322,23 @@ void Pairing::end_response(uint64_t departed_ns, ExchangeSink& sink) {
   emit_ready(sink);
 }
 
+std::unique_ptr<UpgradedRequest> Pairing::take_upgraded() {
+  if (target_ != Target::kFront || count_ != 1 || orphan_open_ || !at(0).announced ||
+      !at(0).request_done) {
+    return nullptr;
+  }
+  Pending& front = at(0);
+  front.exchange.response_start_ns = front.exchange.response_end_ns = 0;
+  front.http().status = 0;
+  front.http().response_headers.clear();
+  auto upgraded = std::make_unique<UpgradedRequest>();
+  upgraded->exchange = std::move(front.exchange);
+  upgraded->next_sequence = next_sequence_;
+  pop_front();
+  target_ = Target::kNone;
+  return upgraded;
+}
+
 void Pairing::lose_responses(uint64_t time_ns, ExchangeSink& sink) {
   response_loss_seen_ = true;
   if (count_ == 0 || (count_ == 1 && (!at(0).response_begun || at(0).response_done))) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -89,6 +90,9 @@ class Pairing {
   void note_response_bytes(uint64_t time_ns, uint64_t body_size, bool exact);
   // `departed_ns`: Chunk::departed_ns of the operation with its last byte.
   void end_response(uint64_t departed_ns, ExchangeSink& sink);
+  // Takes the current response's request out, untold, for the protocol that will answer it. Null:
+  // another one is open, or this one is not whole.
+  [[nodiscard]] std::unique_ptr<UpgradedRequest> take_upgraded();
   // Bytes were missed and it is unknown where the next response begins. A single open request stays
   // (its response's remains may come); of several none can be trusted, they are given up.
   void lose_responses(uint64_t time_ns, ExchangeSink& sink);

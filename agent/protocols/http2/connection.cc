@@ -7,6 +7,7 @@
 #include "agent/protocols/http2/connection.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace zerospan::protocols::http2 {
 namespace {
@@ -17,6 +18,13 @@ uint32_t read_u32(std::string_view bytes) {
     value = value << 8U | static_cast<uint8_t>(bytes[i]);
   }
   return value;
+}
+
+model::Connection from_start(model::Role role) {
+  model::Connection connection;
+  connection.role = role;
+  connection.seen_from_start = true;
+  return connection;
 }
 
 }  // namespace
@@ -39,6 +47,15 @@ Connection::Connection(const model::Connection& connection, const Options& optio
       streams_(options.streams, counters),
       sides_{Side{*this, model::Direction::kReceive, connection.seen_from_start, options_},
              Side{*this, model::Direction::kSend, connection.seen_from_start, options_}} {}
+
+Connection::Connection(UpgradedRequest&& request, const Options& options, ParserCounters* counters)
+    : Connection(from_start(request.exchange.role), options, counters) {
+  role_ = kernel_role_;
+  highest_request_ = 1;
+  side(model::Direction::kReceive).next_offset = request.receive_offset;
+  side(model::Direction::kSend).next_offset = request.send_offset;
+  streams_.adopt(std::move(request));
+}
 
 model::Role Connection::role() const {
   return role_ == model::Role::kUnknown ? kernel_role_ : role_;

@@ -36,6 +36,9 @@ class Connection final : public ConnectionParser {
   // `counters` outlives the connection and is written by the connection's thread.
   Connection(const model::Connection& connection, const Options& options, ParserCounters* counters);
 
+  // Of a connection that was HTTP/1.1 (RFC 7540 section 3.2).
+  Connection(UpgradedRequest&& request, const Options& options, ParserCounters* counters);
+
   Connection(const Connection&) = delete;  // its sides refer to it
   Connection& operator=(const Connection&) = delete;
 

@@ -81,6 +81,20 @@ Stream& Streams::open(uint32_t id, uint64_t now_ns, ExchangeSink& sink) {
   return **open_.insert(by_id(open_, id), std::move(stream));
 }
 
+void Streams::adopt(UpgradedRequest&& request) {
+  auto stream = std::make_unique<Stream>();
+  stream->id = 1;
+  stream->request_seen = stream->request_done = true;
+  stream->last_ns = request.exchange.request_end_ns;
+  stream->exchange = std::move(request.exchange);
+  model::HttpExchange& http = stream->http();
+  http.version_major = 2;
+  http.version_minor = 0;
+  next_sequence_ = request.next_sequence;
+  charge(*stream, http.request_headers.raw().size() + http.target.size());
+  open_.push_back(std::move(stream));
+}
+
 void Streams::announce(Stream& stream, model::Role role, ExchangeSink& sink) {
   model::Exchange& exchange = stream.exchange;
   stream.request_seen = true;

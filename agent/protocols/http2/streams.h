@@ -55,6 +55,8 @@ class Streams {
   [[nodiscard]] Stream* find(uint32_t id);
   // A new one; if there are too many, the one that was quiet the longest is given up.
   Stream& open(uint32_t id, uint64_t now_ns, ExchangeSink& sink);
+  // Stream 1, whose request came whole over HTTP/1.1 and was announced (RFC 7540 section 3.2).
+  void adopt(UpgradedRequest&& request);
   // The request's head is there: its exchange gets its sequence number.
   void announce(Stream& stream, model::Role role, ExchangeSink& sink);
   // Charges header fields to the stream.
