@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)>
     "forwarded",     "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     "traceparent",   "tracestate",      "baggage",          "b3",
     "x-b3-traceid",  "x-b3-spanid",     "x-b3-sampled",     "x-b3-flags",
-    "uber-trace-id", "x-amzn-trace-id",
+    "uber-trace-id", "x-amzn-trace-id", "content-type",     "connect-protocol-version",
 };
 
 // Length and first letter sort out nearly all other names before a comparison.
@@ -24,7 +24,7 @@ struct Candidates {
   std::array<uint8_t, kMost> at{};
   uint8_t count = 0;
 };
-constexpr size_t kLongest = 17;
+constexpr size_t kLongest = 24;
 
 constexpr std::array<Candidates, kLongest + 1> by_length() {
   std::array<Candidates, kLongest + 1> all{};

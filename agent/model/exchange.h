@@ -58,6 +58,8 @@ enum class KnownHeader : uint8_t {
   kXB3Flags,
   kUberTraceId,
   kXAmznTraceId,
+  kContentType,
+  kConnectProtocolVersion,
   kOther,
 };
 
