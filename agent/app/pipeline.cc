@@ -68,22 +68,22 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
     return;
   }
   std::shared_ptr<const model::Resource> resource = lookup_(connection.pid);
-  const bool known = resource != nullptr;
-  const model::Baggage baggage = std::move(identity->baggage);
-  model::Span span =
-      builder_.build(exchange, connection,
-                     spans::SpanIdentity{identity->trace_id, identity->span_id,
-                                         identity->parent_span_id, identity->parent_is_remote,
-                                         identity->sampled, std::move(identity->trace_state)},
-                     clock_, std::move(resource), baggage);
   ++counters_.spans_made;
-  if (known) {
-    spans_.push_back(std::move(span));
+  model::Span* span = nullptr;
+  if (resource != nullptr) {
+    span = &spans_.emplace_back();
   } else if (waiting_.size() < options_.max_waiting_spans) {
-    waiting_.push_back({std::move(span), connection.pid, last_record_ns_});
+    span = &waiting_.emplace_back(Waiting{{}, connection.pid, last_record_ns_}).span;
   } else {
     ++counters_.spans_dropped_waiting_full;
+    return;
   }
+  const model::Baggage baggage = std::move(identity->baggage);
+  builder_.build(exchange, connection,
+                 spans::SpanIdentity{identity->trace_id, identity->span_id,
+                                     identity->parent_span_id, identity->parent_is_remote,
+                                     identity->sampled, std::move(identity->trace_state)},
+                 clock_, std::move(resource), baggage, *span);
 }
 
 void Pipeline::release_waiting(uint64_t now_ns) {

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "agent/protocols/registry.h"
+
 namespace zerospan::app {
 
 namespace {
@@ -47,6 +49,7 @@ kernel::CaptureOptions capture_options(const config::Config& config) {
   }
   options.head_bytes = capture.head_bytes;
   options.tail_bytes = capture.tail_bytes;
+  options.protocols = protocols::protocol_mask(capture.protocols);
   options.ring_bytes = static_cast<uint32_t>(capture.ring_bytes);
   options.rings = worker_count(config);
   options.max_connections = capture.max_connections;
@@ -80,6 +83,18 @@ PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
   options.spans.max_guessed_routes = http.route_max_cardinality;
   options.spans.captured_request_headers = http.request_headers;
   options.spans.captured_response_headers = http.response_headers;
+  switch (config.database.query_text) {
+    case config::QueryText::kSanitized:
+      options.spans.query_text = spans::QueryText::kSanitized;
+      break;
+    case config::QueryText::kRaw:
+      options.spans.query_text = spans::QueryText::kRaw;
+      break;
+    case config::QueryText::kOff:
+      options.spans.query_text = spans::QueryText::kOff;
+      break;
+  }
+  options.spans.max_query_bytes = config.database.query_text_bytes;
   options.spans.baggage_keys = config.propagation.baggage_attributes;
   options.spans.redacted_query_keys = http.redact_query_keys;
   options.spans.known_methods = http.known_methods;
@@ -87,6 +102,7 @@ PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
   options.sampler = config.sampler;
   options.correlator.seed = seed;
   options.table.max_connections = config.capture.max_connections;
+  options.table.enabled = protocols::protocol_mask(config.capture.protocols);
   return options;
 }
 

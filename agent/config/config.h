@@ -64,6 +64,7 @@ struct Capture {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   EventLoopTicks event_loop_ticks = EventLoopTicks::kAuto;
+  std::vector<std::string> protocols = {"http1", "http2", "postgresql"};
 };
 
 enum class RouteHeuristic : uint8_t { kOff, kAttribute, kName };
@@ -80,6 +81,13 @@ struct Http {
       "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD",  "OPTIONS",
                                             "PATCH",   "POST",   "PUT", "QUERY", "TRACE"};
+};
+
+enum class QueryText : uint8_t { kSanitized, kRaw, kOff };
+
+struct Database {
+  QueryText query_text = QueryText::kSanitized;
+  uint32_t query_text_bytes = 4096;
 };
 
 struct Propagation {
@@ -150,6 +158,7 @@ struct Config {
   Selection selection;
   Capture capture;
   Http http;
+  Database database;
   Propagation propagation;
   sampling::Options sampler;
   Service service;

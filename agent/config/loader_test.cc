@@ -240,7 +240,8 @@ TEST(LoadErrors, InAFile) {
   const std::vector<Case> cases = {
       {"capture:\n  head_byte: 4096\n",
        "z.yaml:2:3: \"capture.head_byte\": found an unknown key, expected any of kind, head_bytes, "
-       "tail_bytes, ring_bytes, workers, max_connections, max_processes, event_loop_ticks; did you "
+       "tail_bytes, ring_bytes, workers, max_connections, max_processes, event_loop_ticks, "
+       "protocols; did you "
        "mean head_bytes?"},
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "

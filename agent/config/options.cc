@@ -179,6 +179,33 @@ void add_capture(std::vector<Option>& table) {
                "they read in the same turn of their loop. off: such calls become roots."},
       ZEROSPAN_FIELD(capture.event_loop_ticks),
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
+  table.push_back(
+      with({.key = "capture.protocols",
+            .help = "Protocols that are followed. A connection of another one is left "
+                    "alone after its first bytes. Known: http1, http2, postgresql."},
+           ZEROSPAN_FIELD(capture.protocols),
+           list_of(choice_of<std::string>(
+               {{"http1", "http1"}, {"http2", "http2"}, {"postgresql", "postgresql"}}))));
+}
+
+void add_database(std::vector<Option>& table) {
+  table.push_back(
+      with({.key = "database.query_text",
+            .help = "What db.query.text holds. sanitized: the statement without its literals and "
+                    "comments. raw: as it was sent, which may hold personal data and passwords. "
+                    "off: nothing; the span's name and db.query.summary stay.",
+            .flag = "--query-text",
+            .flag_argument = "MODE",
+            .commands = kOnSpanMaking},
+           ZEROSPAN_FIELD(database.query_text),
+           choice_of<QueryText>({{"sanitized", QueryText::kSanitized},
+                                 {"raw", QueryText::kRaw},
+                                 {"off", QueryText::kOff}})));
+  table.push_back(with({.key = "database.query_text_bytes",
+                        .help = "How long db.query.text may be. It is cut between two words. Of a "
+                                "statement longer than capture.head_bytes only the beginning is "
+                                "known."},
+                       ZEROSPAN_FIELD(database.query_text_bytes), size(64, 65536)));
 }
 
 void add_http(std::vector<Option>& table) {
@@ -434,6 +461,7 @@ const std::vector<Option>& option_table() {
     add_selection(table);
     add_capture(table);
     add_http(table);
+    add_database(table);
     add_tracing(table);
     add_exporter(table);
     add_self(table);

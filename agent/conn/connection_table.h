@@ -29,6 +29,7 @@ class TrafficSink {
 
 struct TableOptions {
   std::span<const protocols::Protocol> protocols = protocols::all_protocols();
+  uint32_t enabled = UINT32_MAX;   // bit n: protocols[n] is followed
   size_t max_connections = 65536;  // beyond, those that were quiet the longest are given up
 };
 

@@ -275,6 +275,8 @@ struct Capture::Impl {
       }
       skeleton->rodata->zs_head_bytes = options.head_bytes;
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
+      // The kernel's numbers begin with the unknown one.
+      skeleton->rodata->zs_protocols = options.protocols << 1U;
       skeleton->rodata->zs_id_seed = id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;

@@ -32,6 +32,7 @@ struct CaptureOptions {
   CaptureKind kind = CaptureKind::kAuto;
   uint32_t head_bytes = 4096;       // per message, at most 8192
   uint32_t tail_bytes = 128;        // per operation, at most 256
+  uint32_t protocols = UINT32_MAX;  // bit n: line n of bpf/abi/protocols.def is followed
   uint32_t ring_bytes = 4U << 20U;  // of each ring; a power of two, at least one page
   uint32_t rings = 1;               // one for each worker, at most 64
   uint32_t max_connections = 65536;

@@ -18,37 +18,23 @@ constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)>
     "uber-trace-id", "x-amzn-trace-id", "content-type",     "connect-protocol-version",
 };
 
-// Length and first letter sort out nearly all other names before a comparison.
-struct Candidates {
-  static constexpr size_t kMost = 3;  // names of one length
-  std::array<uint8_t, kMost> at{};
-  uint8_t count = 0;
-};
-constexpr size_t kLongest = 24;
-
-constexpr std::array<Candidates, kLongest + 1> by_length() {
-  std::array<Candidates, kLongest + 1> all{};
-  for (size_t i = 0; i < kNames.size(); ++i) {
-    Candidates& same = all[kNames[i].size()];
-    same.at[same.count++] = static_cast<uint8_t>(i);
+constexpr std::array<uint32_t, kKnownHeaderLengths> first_letters() {
+  std::array<uint32_t, kKnownHeaderLengths> by_length{};
+  for (const std::string_view name : kNames) {
+    by_length.at(name.size()) |= 1U << (static_cast<uint8_t>(name.front()) & 31U);
   }
-  return all;
+  return by_length;
 }
-constexpr auto kByLength = by_length();
 
 }  // namespace
 
-KnownHeader recognise_header(std::string_view name) {
-  if (name.empty() || name.size() > kLongest) {
-    return KnownHeader::kOther;
-  }
-  const Candidates& same = kByLength[name.size()];
-  const char first = static_cast<char>(name.front() | 0x20);
-  for (size_t i = 0; i < same.count; ++i) {
-    const std::string_view candidate = kNames[same.at[i]];
-    if (candidate.front() == first &&
-        strncasecmp(candidate.data(), name.data(), name.size()) == 0) {
-      return static_cast<KnownHeader>(same.at[i]);
+constinit const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters = first_letters();
+
+KnownHeader recognise_likely_header(std::string_view name) {
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i].size() == name.size() &&
+        strncasecmp(kNames[i].data(), name.data(), name.size()) == 0) {
+      return static_cast<KnownHeader>(i);
     }
   }
   return KnownHeader::kOther;

@@ -5,6 +5,7 @@
 // values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,7 +26,8 @@ enum IncompleteReason : uint32_t {
   kRequestTimeUnknown = 1U << 2U,  // the request was sent before we watched
   kBodyEndUnknown =
       1U << 3U,  // the message's end could not be seen; the time is that of its last known byte
-  kFieldsUnknown = 1U << 4U,  // header fields refer to what was sent before we watched (HPACK)
+  kFieldsUnknown = 1U << 4U,     // header fields refer to what was sent before we watched (HPACK)
+  kStatementUnknown = 1U << 5U,  // a statement that was prepared before we watched
 };
 
 // How an exchange ended.
@@ -64,7 +66,20 @@ enum class KnownHeader : uint8_t {
 };
 
 // Names are compared without regard to case (RFC 9110 section 5.1).
-[[nodiscard]] KnownHeader recognise_header(std::string_view name);
+[[nodiscard]] KnownHeader recognise_likely_header(std::string_view name);
+
+// By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
+// nearly all others.
+inline constexpr size_t kKnownHeaderLengths = 25;  // of "connect-protocol-version", and 0
+extern const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters;
+
+[[nodiscard]] inline KnownHeader recognise_header(std::string_view name) {
+  if (name.empty() || name.size() >= kKnownFirstLetters.size() ||
+      (kKnownFirstLetters[name.size()] >> (static_cast<uint8_t>(name.front()) & 31U) & 1U) == 0) {
+    return KnownHeader::kOther;
+  }
+  return recognise_likely_header(name);
+}
 
 [[nodiscard]] constexpr uint32_t header_bit(KnownHeader header) {
   return uint32_t{1} << static_cast<uint32_t>(header);
@@ -176,6 +191,27 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
+enum class DbSystem : uint8_t { kPostgresql };
+
+// A statement or command, and what the data store answered.
+struct DbExchange {
+  DbSystem system = DbSystem::kPostgresql;
+  // SQL as on the wire, as far as it was captured. Not known: it was prepared before we watched.
+  std::string statement;
+  bool statement_known = false;
+  bool statement_cut = false;      // `statement` is only its beginning
+  bool backslash_escapes = false;  // in plain strings, as the connection has it
+  std::string statement_id;        // of a prepared statement, its name; empty: it has none
+  std::string database;
+  // The context in the statement's own comment (sqlcommenter); empty: none.
+  std::string traceparent;
+  std::string tracestate;
+  bool failed = false;
+  bool skipped = false;    // failed, because one before it did: the server did not run it
+  std::string error_code;  // SQLSTATE; empty: not seen
+  std::optional<uint64_t> returned_rows;
+};
+
 struct Exchange {
   uint64_t sequence =
       0;  // of this exchange on its connection, from 0; with Connection::id it names the exchange
@@ -192,7 +228,7 @@ struct Exchange {
   uint32_t thread_id = 0;  // the thread that handled the request's first byte
   Outcome outcome = Outcome::kComplete;
   uint32_t incomplete = kIncompleteNone;  // IncompleteReason bits
-  std::variant<HttpExchange> payload;
+  std::variant<HttpExchange, DbExchange> payload;
 };
 
 }  // namespace zerospan::model

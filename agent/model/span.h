@@ -10,20 +10,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "agent/model/attributes.h"
 #include "agent/model/trace_context.h"
 
 namespace zerospan::model {
-
-using AttributeValue = std::variant<std::string, int64_t, double, bool, std::vector<std::string>>;
-
-struct Attribute {
-  std::string_view
-      key;  // storage that outlives every span: a literal, or interned by the Options of its stage
-  AttributeValue value;
-};
 
 struct ResourceAttribute {
   std::string key;
@@ -51,13 +43,13 @@ struct Link {
   TraceId trace_id;
   SpanId span_id;
   std::string trace_state;
-  std::vector<Attribute> attributes;
+  Attributes attributes;
 };
 
 struct Event {
   uint64_t time_unix_ns = 0;
   std::string name;
-  std::vector<Attribute> attributes;
+  Attributes attributes;
 };
 
 struct Span {
@@ -73,7 +65,7 @@ struct Span {
   uint64_t end_unix_ns = 0;
   StatusCode status = StatusCode::kUnset;
   std::string status_message;
-  std::vector<Attribute> attributes;
+  Attributes attributes;
   std::vector<Event> events;
   std::vector<Link> links;
   std::shared_ptr<const Resource> resource;

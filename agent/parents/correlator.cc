@@ -22,6 +22,16 @@ constexpr uint64_t kTraceIdSalt = 0x74726163;
 constexpr size_t kSpareConnections = 64;
 constexpr size_t kIdleProcesses = 64;
 
+// The context that a statement's comment carries, as the header fields that it would be.
+model::HeaderBlock context_fields(const model::DbExchange& db) {
+  model::HeaderBlock fields;
+  fields.append_field("traceparent", db.traceparent);
+  if (!db.tracestate.empty()) {
+    fields.append_field("tracestate", db.tracestate);
+  }
+  return fields;
+}
+
 uint64_t non_zero(uint64_t value) {
   return value == 0 ? 1 : value;
 }
@@ -83,6 +93,8 @@ void Correlator::start_server(const model::Connection& connection,
   if (start.http != nullptr) {
     remote = propagators_.extract(start.http->request_headers);
     identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+  } else if (start.db != nullptr && !start.db->traceparent.empty()) {
+    remote = propagators_.extract(context_fields(*start.db));
   }
   if (remote) {
     model::Baggage baggage = std::move(identity.baggage);
@@ -207,6 +219,8 @@ void Correlator::start_client(const model::Connection& connection,
   if (start.http != nullptr) {
     sent = propagators_.extract(start.http->request_headers);
     identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+  } else if (start.db != nullptr && !start.db->traceparent.empty()) {
+    sent = propagators_.extract(context_fields(*start.db));
   }
   const Request* parent = find_parent(connection, start, sent);
   if (parent != nullptr) {

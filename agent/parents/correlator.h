@@ -38,8 +38,8 @@ struct Identity {
 };
 
 struct CorrelatorOptions {
-  uint64_t seed = 0;  // of the ids that are made here; random per run, stored in recordings
-  size_t max_requests = 1024;  // ended requests that are remembered for late evidence
+  uint64_t seed = 0;          // of the ids that are made here; random per run, stored in recordings
+  size_t max_requests = 256;  // ended requests that are remembered for late evidence
 };
 
 // Why a client span is a root, or how it found its parent.

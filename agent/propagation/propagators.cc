@@ -142,10 +142,8 @@ Propagators::Propagators(Options options) {
   }
 }
 
-std::optional<model::RemoteContext> Propagators::extract(const model::HeaderBlock& headers) const {
-  if (!headers.has_any(headers_)) {
-    return std::nullopt;
-  }
+std::optional<model::RemoteContext> Propagators::extract_present(
+    const model::HeaderBlock& headers) const {
   Found found;
   for (size_t i = 0; i < headers.size(); ++i) {
     const Header header = headers.known(i);

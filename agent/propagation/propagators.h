@@ -59,7 +59,9 @@ class Propagators {
   // parent is worse than none. B3's decision-only forms ("0", "1", "d") name no trace and give
   // nothing.
   [[nodiscard]] std::optional<model::RemoteContext> extract(
-      const model::HeaderBlock& headers) const;
+      const model::HeaderBlock& headers) const {
+    return headers.has_any(headers_) ? extract_present(headers) : std::nullopt;
+  }
 
   // The entries of all `baggage` fields, percent-decoded, without their properties; empty unless
   // Format::kBaggage is configured. At most 64 entries and 8192 bytes are read; of a key that is
@@ -67,6 +69,9 @@ class Propagators {
   [[nodiscard]] model::Baggage extract_baggage(const model::HeaderBlock& headers) const;
 
  private:
+  [[nodiscard]] std::optional<model::RemoteContext> extract_present(
+      const model::HeaderBlock& headers) const;
+
   std::vector<Format> formats_;  // without kBaggage
   bool baggage_ = false;
   uint32_t headers_ = 0;  // model::header_bit() of those that we look for

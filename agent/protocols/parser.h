@@ -25,6 +25,7 @@ struct RequestStart {
   uint32_t thread_id = 0;
   uint64_t time_ns = 0;                       // Exchange::request_start_ns
   const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
+  const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
 };
 
 // The next stage. For one connection: on_request(s) comes before on_exchange(s), exactly once each,

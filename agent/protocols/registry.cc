@@ -3,10 +3,14 @@
 
 #include "agent/protocols/registry.h"
 
+#include <algorithm>
+
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
 #include "agent/protocols/http2/detect.h"
+#include "agent/protocols/postgresql/connection.h"
+#include "agent/protocols/postgresql/detect.h"
 
 namespace zerospan::protocols {
 
@@ -37,6 +41,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
 }
 }  // namespace http2_entry
 
+namespace postgresql_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return postgresql::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<postgresql::Connection>(connection, postgresql::Options{}, counters);
+}
+}  // namespace postgresql_entry
+
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},
 #include "bpf/abi/protocols.def"
@@ -47,6 +61,16 @@ constexpr auto kProtocols = std::to_array<Protocol>({
 
 std::span<const Protocol> all_protocols() {
   return kProtocols;
+}
+
+uint32_t protocol_mask(std::span<const std::string> names) {
+  uint32_t mask = 0;
+  for (size_t i = 0; i < kProtocols.size(); ++i) {
+    if (std::find(names.begin(), names.end(), kProtocols[i].name) != names.end()) {
+      mask |= uint32_t{1} << i;
+    }
+  }
+  return mask;
 }
 
 }  // namespace zerospan::protocols

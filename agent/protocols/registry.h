@@ -8,6 +8,7 @@
 #include <array>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "agent/protocols/parser.h"
@@ -25,5 +26,8 @@ struct Protocol {
 
 // In the order in which they are asked.
 [[nodiscard]] std::span<const Protocol> all_protocols();
+
+// Bit n: all_protocols()[n] has one of these names.
+[[nodiscard]] uint32_t protocol_mask(std::span<const std::string> names);
 
 }  // namespace zerospan::protocols

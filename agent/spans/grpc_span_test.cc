@@ -19,9 +19,9 @@ using testing::Headers;
 using testing::make_connection;
 using testing::make_exchange;
 
-std::string to_string(const model::AttributeValue& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) {
-    return *text;
+std::string to_string(const model::AttributeView& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    return std::string(*text);
   }
   if (const auto* number = std::get_if<int64_t>(&value)) {
     return "#" + std::to_string(*number);
@@ -30,8 +30,8 @@ std::string to_string(const model::AttributeValue& value) {
     return "#" + std::to_string(*number);
   }
   std::string out;
-  for (const std::string& item : std::get<std::vector<std::string>>(value)) {
-    out += (out.empty() ? "" : "|") + item;
+  for (const std::string_view item : std::get<std::vector<std::string_view>>(value)) {
+    out.append(out.empty() ? "" : "|").append(item);
   }
   return out;
 }
@@ -70,7 +70,9 @@ model::Exchange make_call(Role role, std::optional<uint32_t> status) {
 model::Span build(const model::Exchange& exchange) {
   auto builder = SpanBuilder::make({});
   EXPECT_TRUE(builder);
-  return builder->build(exchange, make_connection(exchange.role), {}, {}, nullptr, {});
+  model::Span span;
+  builder->build(exchange, make_connection(exchange.role), {}, {}, nullptr, {}, span);
+  return span;
 }
 
 std::string describe(const model::Span& span) {
@@ -132,8 +134,9 @@ TEST(GrpcSpan, CapturedMetadata) {
   SpanBuilderOptions options;
   options.captured_request_headers = {"HOST"};
   auto builder = *SpanBuilder::make(std::move(options));
-  const model::Span span = builder.build(make_call(Role::kServer, 0),
-                                         make_connection(Role::kServer), {}, {}, nullptr, {});
+  model::Span span;
+  builder.build(make_call(Role::kServer, 0), make_connection(Role::kServer), {}, {}, nullptr, {},
+                span);
   EXPECT_EQ(attribute(span, "rpc.request.metadata.host"), "shop.example:8443");
   EXPECT_EQ(attribute(span, "http.request.header.host"), "(none)");
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/spans/grpc_span.h"
+#include "agent/spans/interruption.h"
 #include "agent/spans/text.h"
 
 namespace zerospan::spans {
@@ -35,7 +36,7 @@ bool is_token_byte(char c) {
 }
 
 void add_int(model::Span& span, std::string_view key, uint64_t value) {
-  span.attributes.emplace_back(key, static_cast<int64_t>(value));
+  span.attributes.add_int(key, static_cast<int64_t>(value));
 }
 
 uint64_t first_known_time(const model::Exchange& exchange) {
@@ -63,7 +64,7 @@ void add_incomplete(uint32_t reasons, model::Span& span) {
   if (reasons == model::kIncompleteNone) {
     return;
   }
-  std::vector<std::string> names;
+  std::vector<std::string_view> names;
   if ((reasons & model::kGap) != 0) {
     names.emplace_back("gap");
   }
@@ -79,40 +80,10 @@ void add_incomplete(uint32_t reasons, model::Span& span) {
   if ((reasons & model::kFieldsUnknown) != 0) {
     names.emplace_back("fields_unknown");
   }
-  span.attributes.emplace_back("zerospan.incomplete", std::move(names));
-}
-
-// Why an exchange is not complete, as an error.type.
-std::string_view interruption(const model::Exchange& exchange, const model::HttpExchange& http) {
-  // RFC 9113 section 7.
-  constexpr std::array<std::string_view, 14> kCodes = {"NO_ERROR",
-                                                       "PROTOCOL_ERROR",
-                                                       "INTERNAL_ERROR",
-                                                       "FLOW_CONTROL_ERROR",
-                                                       "SETTINGS_TIMEOUT",
-                                                       "STREAM_CLOSED",
-                                                       "FRAME_SIZE_ERROR",
-                                                       "REFUSED_STREAM",
-                                                       "CANCEL",
-                                                       "COMPRESSION_ERROR",
-                                                       "CONNECT_ERROR",
-                                                       "ENHANCE_YOUR_CALM",
-                                                       "INADEQUATE_SECURITY",
-                                                       "HTTP_1_1_REQUIRED"};
-  switch (exchange.outcome) {
-    case model::Outcome::kReset:
-      if (!http.reset) {
-        return "connection_reset";
-      }
-      return http.reset->code < kCodes.size() ? kCodes[http.reset->code] : "stream_reset";
-    case model::Outcome::kClosedEarly:
-      return "connection_closed";
-    case model::Outcome::kNoResponse:
-      return "no_response";
-    case model::Outcome::kComplete:
-      break;
+  if ((reasons & model::kStatementUnknown) != 0) {
+    names.emplace_back("statement_unknown");
   }
-  return {};
+  span.attributes.add_texts("zerospan.incomplete", names);
 }
 
 }  // namespace
@@ -218,11 +189,10 @@ Result<std::vector<SpanBuilder::CapturedHeader>> SpanBuilder::compile_headers(
   return compiled;
 }
 
-model::Span SpanBuilder::build(const model::Exchange& exchange, const model::Connection& connection,
-                               SpanIdentity identity, const ClockAnchor& clock,
-                               std::shared_ptr<const model::Resource> resource,
-                               const model::Baggage& baggage) {
-  model::Span span;
+void SpanBuilder::build(const model::Exchange& exchange, const model::Connection& connection,
+                        SpanIdentity identity, const ClockAnchor& clock,
+                        std::shared_ptr<const model::Resource> resource,
+                        const model::Baggage& baggage, model::Span& span) {
   span.trace_id = identity.trace_id;
   span.span_id = identity.span_id;
   span.parent_span_id = identity.parent_span_id;
@@ -238,10 +208,13 @@ model::Span SpanBuilder::build(const model::Exchange& exchange, const model::Con
   span.end_unix_ns = clock.to_unix_ns(std::max(start, end));
   span.resource = std::move(resource);
   constexpr size_t kUsualAttributes = 18;
-  span.attributes.reserve(kUsualAttributes + request_headers_.size() + response_headers_.size());
+  constexpr size_t kUsualTextBytes = 256;
+  span.attributes.reserve(kUsualAttributes + request_headers_.size() + response_headers_.size(),
+                          kUsualTextBytes);
 
-  const auto& http = std::get<model::HttpExchange>(exchange.payload);
-  if (http.grpc) {
+  if (const auto* const db = std::get_if<model::DbExchange>(&exchange.payload)) {
+    build_db(exchange, *db, connection, span);
+  } else if (const auto& http = std::get<model::HttpExchange>(exchange.payload); http.grpc) {
     build_grpc(exchange, http, connection, span);
   } else {
     build_http(exchange, http, connection, span);
@@ -255,7 +228,6 @@ model::Span SpanBuilder::build(const model::Exchange& exchange, const model::Con
       add_text(span, key, entry->second);
     }
   }
-  return span;
 }
 
 void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpExchange& http,
@@ -265,9 +237,9 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   const bool known_method = std::find(known.begin(), known.end(), http.method) != known.end();
   span.name = known_method ? to_text(http.method, options_.max_value_bytes) : "HTTP";
   if (known_method) {
-    span.attributes.emplace_back("http.request.method", span.name);
+    span.attributes.add_text("http.request.method", span.name);
   } else {
-    span.attributes.emplace_back("http.request.method", std::string("_OTHER"));
+    span.attributes.add_text("http.request.method", "_OTHER");
     if (http.version_major != 2 || !http.method.empty()) {
       add_text(span, "http.request.method_original", http.method);
     }
@@ -300,14 +272,13 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
     }
   }
   if (connection.transport == model::Transport::kUnix) {
-    span.attributes.emplace_back("network.transport", std::string("unix"));
+    span.attributes.add_text("network.transport", "unix");
   }
   // HTTP/2 has no minor version.
   const std::array<char, 3> version = {static_cast<char>('0' + http.version_major % 10), '.',
                                        static_cast<char>('0' + http.version_minor % 10)};
-  span.attributes.emplace_back(
-      "network.protocol.version",
-      std::string(version.data(), http.version_major == 2 ? 1 : version.size()));
+  span.attributes.add_text("network.protocol.version",
+                           {version.data(), http.version_major == 2 ? 1 : version.size()});
 
   if (http.status != 0) {
     add_int(span, "http.response.status_code", http.status);
@@ -325,22 +296,22 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   add_outcome(exchange, http, span);
   if (rpc && rpc->status && span.status != model::StatusCode::kError &&
       is_grpc_error(*rpc->status, server)) {
-    span.attributes.emplace_back("error.type", grpc_status_name(*rpc->status));
+    span.attributes.add_text("error.type", grpc_status_name(*rpc->status));
     span.status = model::StatusCode::kError;
   }
 }
 
 // A method that the server does not know is not one of its names.
 void SpanBuilder::add_web_rpc(const WebRpc& rpc, model::Span& span) const {
-  span.attributes.emplace_back("rpc.system.name", std::string(rpc.system));
+  span.attributes.add_text("rpc.system.name", rpc.system);
   if (span.kind == model::SpanKind::kServer && rpc.unknown_method) {
-    span.attributes.emplace_back("rpc.method", std::string("_OTHER"));
+    span.attributes.add_text("rpc.method", "_OTHER");
     add_text(span, "rpc.method_original", rpc.method);
   } else {
     add_text(span, "rpc.method", rpc.method);
   }
   if (rpc.status) {
-    span.attributes.emplace_back("rpc.response.status_code", grpc_status_name(*rpc.status));
+    span.attributes.add_text("rpc.response.status_code", grpc_status_name(*rpc.status));
   }
 }
 
@@ -349,14 +320,14 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
   const bool server = span.kind == model::SpanKind::kServer;
   const std::optional<uint32_t> status = grpc_status(exchange, http);
   const GrpcMethod method = grpc_method(http, status, server);
-  span.attributes.emplace_back("rpc.system.name", std::string("grpc"));
+  span.attributes.add_text("rpc.system.name", "grpc");
   if (!method.recognised.empty()) {
     span.name = to_text(method.recognised, options_.max_value_bytes);
-    span.attributes.emplace_back("rpc.method", span.name);
+    span.attributes.add_text("rpc.method", span.name);
   } else {
     span.name = "grpc";
     if (!method.original.empty()) {
-      span.attributes.emplace_back("rpc.method", std::string("_OTHER"));
+      span.attributes.add_text("rpc.method", "_OTHER");
       add_text(span, "rpc.method_original", method.original);
     }
   }
@@ -383,7 +354,7 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
   }
 
   if (status) {
-    span.attributes.emplace_back("rpc.response.status_code", grpc_status_name(*status));
+    span.attributes.add_text("rpc.response.status_code", grpc_status_name(*status));
   }
   // Counts that may be too low are not told.
   if (http.grpc->requests.exact) {
@@ -393,8 +364,8 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
     add_int(span, "zerospan.rpc.response.messages", http.grpc->responses.count);
   }
   if (http.grpc->timeout_ns) {
-    span.attributes.emplace_back("zerospan.rpc.timeout",
-                                 static_cast<double>(*http.grpc->timeout_ns) / 1e9);
+    span.attributes.add_double("zerospan.rpc.timeout",
+                               static_cast<double>(*http.grpc->timeout_ns) / 1e9);
   }
 
   add_captured(request_headers_, http.request_headers, &CapturedHeader::rpc_key, span);
@@ -402,13 +373,13 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
 
   std::string error;
   if (!status) {
-    error = interruption(exchange, http);
+    error = interruption(exchange, http.reset);
   } else if (is_grpc_error(*status, server)) {
     error = grpc_status_name(*status);
     append_text(span.status_message, http.grpc->message, options_.max_value_bytes);
   }
   if (!error.empty()) {
-    span.attributes.emplace_back("error.type", std::move(error));
+    span.attributes.add_text("error.type", error);
     span.status = model::StatusCode::kError;
   }
 }
@@ -435,10 +406,10 @@ void SpanBuilder::add_server_attributes(const RequestTarget& target, const Reque
     add_text(span, "url.path", target.path.empty() && absolute ? "/" : target.path);
   }
   if (target.has_query) {
-    std::string query;
-    append_redacted_query(query, target.query, options_.redacted_query_keys,
-                          options_.max_value_bytes);
-    span.attributes.emplace_back("url.query", std::move(query));
+    span.attributes.add_written_text("url.query", [&](std::string& out) {
+      append_redacted_query(out, target.query, options_.redacted_query_keys,
+                            out.size() + options_.max_value_bytes);
+    });
   }
 
   Authority authority = parse_authority(forwarded.host);
@@ -482,7 +453,6 @@ void SpanBuilder::add_server_attributes(const RequestTarget& target, const Reque
 void SpanBuilder::add_client_attributes(const RequestTarget& target, const RequestFields& fields,
                                         const model::Connection& connection,
                                         model::Span& span) const {
-  const size_t limit = options_.max_value_bytes;
   std::string_view scheme = target.scheme.empty() ? "http" : target.scheme;
   if (const std::string_view known = known_scheme(scheme); !known.empty()) {
     scheme = known;
@@ -502,26 +472,28 @@ void SpanBuilder::add_client_attributes(const RequestTarget& target, const Reque
 
   // The default that a Unix socket's clients put into Host themselves.
   const std::string_view url_host = authority.host.empty() ? "localhost" : authority.host;
-  std::string url;
-  url.reserve(scheme.size() + url_host.size() + target.path.size() + target.query.size() + 16);
-  append_text(url, scheme, limit);
-  url.append("://");
-  if (const size_t at = target.authority.rfind('@'); from_target && at != std::string_view::npos) {
-    const bool password = target.authority.substr(0, at).find(':') != std::string_view::npos;
-    url.append(password ? "REDACTED:REDACTED@" : "REDACTED@");
-  }
-  append_host(url, url_host, limit);
-  if (authority.port) {
-    url.push_back(':');
-    url.append(std::to_string(*authority.port));
-  }
-  append_text(url, target.path, limit);
-  if (target.has_query) {
-    append_text(url, "?", limit);
-    append_redacted_query(url, target.query, options_.redacted_query_keys, limit);
-  }
+  const auto append_url = [&](std::string& url) {
+    const size_t limit = url.size() + options_.max_value_bytes;
+    append_text(url, scheme, limit);
+    url.append("://");
+    if (const size_t at = target.authority.rfind('@');
+        from_target && at != std::string_view::npos) {
+      const bool password = target.authority.substr(0, at).find(':') != std::string_view::npos;
+      url.append(password ? "REDACTED:REDACTED@" : "REDACTED@");
+    }
+    append_host(url, url_host, limit);
+    if (authority.port) {
+      url.push_back(':');
+      url.append(std::to_string(*authority.port));
+    }
+    append_text(url, target.path, limit);
+    if (target.has_query) {
+      append_text(url, "?", limit);
+      append_redacted_query(url, target.query, options_.redacted_query_keys, limit);
+    }
+  };
   if (target.known) {
-    span.attributes.emplace_back("url.full", std::move(url));
+    span.attributes.add_written_text("url.full", append_url);
   }
 
   if (!authority.host.empty()) {
@@ -541,7 +513,7 @@ void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view pa
   const std::string_view key =
       span.kind == model::SpanKind::kServer ? "http.route" : "url.template";
   if (const std::string_view route = routes_.match(path); !route.empty()) {
-    span.attributes.emplace_back(key, std::string(route));
+    span.attributes.add_text(key, route);
     span.name.append(" ").append(route);
     return;
   }
@@ -559,7 +531,7 @@ void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view pa
   if (options_.route_heuristic == RouteHeuristic::kName) {
     span.name.append(" ").append(route);
   }
-  span.attributes.emplace_back(key, std::move(route));
+  span.attributes.add_text(key, route);
 }
 
 void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
@@ -574,7 +546,7 @@ void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
       }
     }
     if (!values.empty()) {
-      span.attributes.emplace_back(wanted.*key, std::move(values));
+      span.attributes.add_texts(wanted.*key, values);
     }
   }
 }
@@ -595,19 +567,20 @@ void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::Http
       case model::Outcome::kReset:
       case model::Outcome::kClosedEarly:
       case model::Outcome::kNoResponse:
-        error = interruption(exchange, http);
+        error = interruption(exchange, http.reset);
         break;
     }
   }
   if (!error.empty()) {
-    span.attributes.emplace_back("error.type", std::move(error));
+    span.attributes.add_text("error.type", error);
     span.status = model::StatusCode::kError;
   }
 }
 
 void SpanBuilder::add_text(model::Span& span, std::string_view key, std::string_view bytes) const {
-  append_text(std::get<std::string>(span.attributes.emplace_back(key, std::string()).value), bytes,
-              options_.max_value_bytes);
+  span.attributes.add_written_text(key, [&](std::string& out) {
+    append_text(out, bytes, out.size() + options_.max_value_bytes);
+  });
 }
 
 }  // namespace zerospan::spans

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A paired exchange to an OpenTelemetry span, by the semantic conventions 1.44.0 for HTTP and gRPC
+// A paired exchange to an OpenTelemetry span, by the semantic conventions 1.44.0 for HTTP, gRPC and
+// databases
 // (https://github.com/open-telemetry/semantic-conventions/blob/v1.44.0/docs/http/http-spans.md,
-// .../docs/rpc/grpc.md).
+// .../docs/rpc/grpc.md, .../docs/db/database-spans.md).
 // The README of this folder lists every attribute and rule.
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "agent/spans/http_target.h"
 #include "agent/spans/route.h"
 #include "agent/spans/web_rpc.h"
+#include "agent/sql/statement.h"
 
 namespace zerospan::spans {
 
@@ -42,6 +44,13 @@ enum class RouteHeuristic {
   kName,       // in the name as well
 };
 
+// What db.query.text holds.
+enum class QueryText {
+  kSanitized,  // the statement without its literals
+  kRaw,        // as it was sent
+  kOff,        // nothing
+};
+
 struct SpanBuilderOptions {
   std::vector<std::string> route_templates;  // see RouteTable
   RouteHeuristic route_heuristic = RouteHeuristic::kOff;
@@ -58,6 +67,8 @@ struct SpanBuilderOptions {
       "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"GET",     "HEAD",  "POST",  "PUT",   "DELETE",
                                             "CONNECT", "TRACE", "PATCH", "QUERY", "OPTIONS"};
+  QueryText query_text = QueryText::kSanitized;
+  size_t max_query_bytes = 4096;  // of db.query.text
   size_t max_value_bytes = 4096;  // of one string; longer text is cut between characters
 };
 
@@ -68,12 +79,12 @@ class SpanBuilder {
   // Fails if a route template or a header name is malformed.
   [[nodiscard]] static Result<SpanBuilder> make(SpanBuilderOptions options);
 
-  // Total: any bytes give a span of valid UTF-8. `baggage` is what arrived with the request.
-  [[nodiscard]] model::Span build(const model::Exchange& exchange,
-                                  const model::Connection& connection, SpanIdentity identity,
-                                  const ClockAnchor& clock,
-                                  std::shared_ptr<const model::Resource> resource,
-                                  const model::Baggage& baggage);
+  // Fills in a new span. Total: any bytes give a span of valid UTF-8. `baggage` is what arrived
+  // with the request.
+  void build(const model::Exchange& exchange, const model::Connection& connection,
+             SpanIdentity identity, const ClockAnchor& clock,
+             std::shared_ptr<const model::Resource> resource, const model::Baggage& baggage,
+             model::Span& span);
 
  private:
   struct CapturedHeader {
@@ -93,6 +104,9 @@ class SpanBuilder {
                   const model::Connection& connection, model::Span& span);
   void build_grpc(const model::Exchange& exchange, const model::HttpExchange& http,
                   const model::Connection& connection, model::Span& span);
+  void build_db(const model::Exchange& exchange, const model::DbExchange& db,
+                const model::Connection& connection, model::Span& span);
+  void add_statement(const model::DbExchange& db, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
                              const model::Connection& connection, model::Span& span) const;
   void add_client_attributes(const RequestTarget& target, const RequestFields& fields,
@@ -111,6 +125,7 @@ class SpanBuilder {
   std::vector<CapturedHeader> request_headers_;
   std::vector<CapturedHeader> response_headers_;
   std::vector<std::string_view> baggage_keys_;  // interned
+  sql::Statement statement_;                    // of the span that is being built
 };
 
 }  // namespace zerospan::spans

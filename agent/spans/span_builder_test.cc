@@ -17,16 +17,16 @@ using testing::Headers;
 using testing::make_connection;
 using testing::make_exchange;
 
-std::string to_string(const model::AttributeValue& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) {
-    return *text;
+std::string to_string(const model::AttributeView& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    return std::string(*text);
   }
   if (const auto* number = std::get_if<int64_t>(&value)) {
     return "#" + std::to_string(*number);
   }
   std::string out = "[";
-  for (const std::string& item : std::get<std::vector<std::string>>(value)) {
-    out += (out.size() > 1 ? "|" : "") + item;
+  for (const std::string_view item : std::get<std::vector<std::string_view>>(value)) {
+    out.append(out.size() > 1 ? "|" : "").append(item);
   }
   return out + "]";
 }
@@ -59,7 +59,9 @@ SpanBuilder make_builder(SpanBuilderOptions options = {}) {
 
 model::Span build(SpanBuilder& builder, const model::Exchange& exchange,
                   const model::Connection& connection) {
-  return builder.build(exchange, connection, {}, {}, nullptr, {});
+  model::Span span;
+  builder.build(exchange, connection, {}, {}, nullptr, {}, span);
+  return span;
 }
 
 model::Span build(const model::Exchange& exchange) {
@@ -126,8 +128,8 @@ TEST(SpanBuilder, IdentityTimesAndResource) {
   const auto resource = std::make_shared<const model::Resource>();
   // The anchor lies after the exchange: the arithmetic must also go backwards.
   const ClockAnchor clock{5'000'000, 1'700'000'000'000'000'000};
-  const model::Span span =
-      builder.build(exchange, make_connection(Role::kServer), identity, clock, resource, {});
+  model::Span span;
+  builder.build(exchange, make_connection(Role::kServer), identity, clock, resource, {}, span);
   EXPECT_EQ(span.trace_id, identity.trace_id);
   EXPECT_EQ(span.span_id, identity.span_id);
   EXPECT_EQ(span.parent_span_id, identity.parent_span_id);
@@ -410,9 +412,9 @@ TEST(SpanBuilder, BaggageAttributes) {
   SpanBuilderOptions options;
   options.baggage_keys = {"tenant"};
   SpanBuilder builder = make_builder(options);
-  const model::Span span =
-      builder.build(make_exchange(Role::kServer, "GET", "/", 200), make_connection(Role::kServer),
-                    {}, {}, nullptr, {{"user", "u"}, {"tenant", "acme"}});
+  model::Span span;
+  builder.build(make_exchange(Role::kServer, "GET", "/", 200), make_connection(Role::kServer), {},
+                {}, nullptr, {{"user", "u"}, {"tenant", "acme"}}, span);
   EXPECT_EQ(attribute(span, "tenant"), "acme");
   EXPECT_EQ(attribute(span, "user"), "(none)");
 }

@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace zerospan::spans {
 
@@ -16,20 +19,22 @@ bool is_plain(char c) {
   return (c >= 0x20 && c < 0x7f) || c == '\t';
 }
 
-// How many bytes at the start are printable ASCII; eight at a time, since that is nearly all text.
+// How many bytes at the start are printable ASCII; a block at a time, since that is nearly all
+// text.
 size_t plain_prefix(std::string_view bytes) {
-  constexpr uint64_t kEach = 0x0101010101010101U;
   size_t at = 0;
-  while (at + sizeof(uint64_t) <= bytes.size()) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, sizeof(word));
-    const uint64_t below_space = (word - kEach * 0x20) & ~word;
-    const uint64_t is_del = ((word ^ kEach * 0x7f) - kEach) & ~(word ^ kEach * 0x7f);
-    if (((word | below_space | is_del) & kEach * 0x80) != 0) {
+#ifdef __SSE2__
+  for (; bytes.size() - at >= 16; at += 16) {
+    __m128i block;
+    std::memcpy(&block, bytes.data() + at, sizeof(block));
+    // As signed bytes, those of 0x80 and above are below the space too.
+    const __m128i other = _mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
+                                       _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f)));
+    if (_mm_movemask_epi8(other) != 0) {
       break;
     }
-    at += sizeof(word);
   }
+#endif
   while (at < bytes.size() && is_plain(bytes[at])) {
     ++at;
   }

@@ -27,7 +27,8 @@ std::string utc_time(uint64_t unix_ns) {
                      unix_ns % 1'000'000'000);
 }
 
-Json to_json(const model::AttributeValue& value) {
+template <typename Value>  // an AttributeValue or an AttributeView
+Json to_json(const Value& value) {
   return std::visit([](const auto& held) { return Json(held); }, value);
 }
 

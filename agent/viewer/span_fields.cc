@@ -3,25 +3,26 @@
 
 #include "agent/viewer/span_fields.h"
 
-#include <algorithm>
-
 namespace zerospan::viewer {
 
-const model::AttributeValue* find_attribute(const model::Span& span, std::string_view key) {
-  const auto found = std::find_if(span.attributes.begin(), span.attributes.end(),
-                                  [&](const model::Attribute& a) { return a.key == key; });
-  return found == span.attributes.end() ? nullptr : &found->value;
+std::optional<model::AttributeView> find_attribute(const model::Span& span, std::string_view key) {
+  for (size_t i = 0; i < span.attributes.size(); ++i) {
+    if (span.attributes.key(i) == key) {
+      return span.attributes.value(i);
+    }
+  }
+  return std::nullopt;
 }
 
 std::string_view text_attribute(const model::Span& span, std::string_view key) {
-  const auto* value = find_attribute(span, key);
-  const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(value);
-  return text == nullptr ? std::string_view{} : std::string_view(*text);
+  const auto value = find_attribute(span, key);
+  const auto* text = value ? std::get_if<std::string_view>(&*value) : nullptr;
+  return text == nullptr ? std::string_view{} : *text;
 }
 
 int64_t int_attribute(const model::Span& span, std::string_view key) {
-  const auto* value = find_attribute(span, key);
-  const auto* number = value == nullptr ? nullptr : std::get_if<int64_t>(value);
+  const auto value = find_attribute(span, key);
+  const auto* number = value ? std::get_if<int64_t>(&*value) : nullptr;
   return number == nullptr ? 0 : *number;
 }
 

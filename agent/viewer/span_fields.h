@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "agent/model/span.h"
@@ -12,8 +13,8 @@
 namespace zerospan::viewer {
 
 // nullptr if the span has no such attribute.
-[[nodiscard]] const model::AttributeValue* find_attribute(const model::Span& span,
-                                                          std::string_view key);
+[[nodiscard]] std::optional<model::AttributeView> find_attribute(const model::Span& span,
+                                                                 std::string_view key);
 // Empty or 0 if there is no such attribute of that type.
 [[nodiscard]] std::string_view text_attribute(const model::Span& span, std::string_view key);
 [[nodiscard]] int64_t int_attribute(const model::Span& span, std::string_view key);

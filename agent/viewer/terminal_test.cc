@@ -102,7 +102,7 @@ TEST(Format, DurationsHaveThreeDigits) {
 TEST(JsonLine, HasTheDocumentedKeys) {
   model::Span span = testing::make_span(
       {1, 2, 3, "api", model::SpanKind::kServer, "GET", "/a\x1b\xff", 500, 0, 1500, true, "500"});
-  span.attributes.push_back({"http.request.header.accept", std::vector<std::string>{"a", "b"}});
+  span.attributes.add("http.request.header.accept", std::vector<std::string>{"a", "b"});
   EXPECT_EQ(
       json_line(span),
       R"({"time":"2023-11-15T12:00:00.000000000Z","service":"api","kind":"server","name":"GET",)"

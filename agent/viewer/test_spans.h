@@ -51,18 +51,18 @@ inline model::Span make_span(const SpanSpec& spec) {
   span.end_unix_ns = span.start_unix_ns + spec.duration_us * kMicrosecond;
   span.resource = make_resource(spec.service);
   const bool server = spec.kind == model::SpanKind::kServer;
-  span.attributes.push_back({"http.request.method", spec.method});
-  span.attributes.push_back(
-      {server ? "url.path" : "url.full", server ? spec.target : "http://" + spec.target});
+  span.attributes.add_text("http.request.method", spec.method);
+  span.attributes.add_text(server ? "url.path" : "url.full",
+                           server ? spec.target : "http://" + spec.target);
   if (!server) {
-    span.attributes.push_back(
-        {"server.address", spec.target.substr(0, spec.target.find_first_of(":/"))});
+    span.attributes.add_text("server.address",
+                             spec.target.substr(0, spec.target.find_first_of(":/")));
   }
   if (spec.status != 0) {
-    span.attributes.push_back({"http.response.status_code", spec.status});
+    span.attributes.add_int("http.response.status_code", spec.status);
   }
   if (!spec.error.empty()) {
-    span.attributes.push_back({"error.type", spec.error});
+    span.attributes.add_text("error.type", spec.error);
   }
   if (!spec.error.empty() || spec.status >= (server ? 500 : 400)) {
     span.status = model::StatusCode::kError;

@@ -115,11 +115,11 @@ TreeView::Row TreeView::make_row(const model::Span& span) const {
   if (!error_type.empty() && error_type != std::to_string(row.status)) {
     row.remark = bounded_escape(error_type, unicode);
   }
-  const auto* incomplete = find_attribute(span, "zerospan.incomplete");
+  const auto incomplete = find_attribute(span, "zerospan.incomplete");
   const auto* reasons =
-      incomplete == nullptr ? nullptr : std::get_if<std::vector<std::string>>(incomplete);
+      incomplete ? std::get_if<std::vector<std::string_view>>(&*incomplete) : nullptr;
   if (reasons != nullptr) {
-    for (const std::string& reason : *reasons) {
+    for (const std::string_view reason : *reasons) {
       row.remark += (row.remark.empty() ? "~" : " ~") + bounded_escape(reason, unicode);
     }
   }

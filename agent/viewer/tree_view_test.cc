@@ -134,7 +134,7 @@ TEST_F(TreeViewTest, OrphansAreRootsWithAMark) {
 TEST_F(TreeViewTest, ErrorsAndIncompletenessAreSaid) {
   model::Span span =
       make_span({1, 1, 0, "w", kClient, "GET", "h/x", 0, 0, 100, false, "connection_reset"});
-  span.attributes.push_back({"zerospan.incomplete", std::vector<std::string>{"gap"}});
+  span.attributes.add("zerospan.incomplete", std::vector<std::string>{"gap"});
   TreeView view = make_view();
   view.add(span, 0);
   view.flush();

@@ -8,14 +8,18 @@
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/syscall.h"
 #include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
 #include "bpf/maps/scratch.h"
 #include "bpf/maps/settings.h"
 
-#define ZS_GATE_HTTP2 \
-  16 /* capture__first() returns an enum zs_gate, or this and an enum zs_http2_gate */
+/* What capture__first() returns: whose gate let the bytes through, and what it said (enum zs_gate,
+ * of HTTP/2 enum zs_http2_gate). */
+#define ZS_SEEN(protocol, gate) ((protocol) << 8 | (gate))
+#define ZS_SEEN_GATE(seen) ((seen)&0xff)
+#define ZS_SEEN_PROTOCOL(seen) ((seen) >> 8)
 #define ZS_BUFFERS_MAX \
   16 /* iovec entries that are followed; servers that gather use two to eight */
 
@@ -73,6 +77,10 @@ static __always_inline bool buffers__at(const struct zs_buffers* buffers, __u32 
                              (const void*)(buffers->iov + index * sizeof(*buffer))) == 0;
 }
 
+static __always_inline bool protocol__is_on(enum zs_protocol protocol) {
+  return zs_protocols >> protocol & 1;
+}
+
 /*
  * Copies the first buffer's first bytes, as many as the gate needs and at most head_want if that is
  * more, and tells what they look like. Here and below a global function with scalar arguments only:
@@ -102,13 +110,23 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     out->copy.first = count;
   }
   const __u32 seen = count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES;
-  if (protocol != ZS_PROTOCOL_HTTP1) {
+  const bool any = protocol == ZS_PROTOCOL_UNKNOWN;
+  if (protocol == ZS_PROTOCOL_HTTP2 || (any && protocol__is_on(ZS_PROTOCOL_HTTP2))) {
     const enum zs_http2_gate gate = zs_gate_http2(out->bytes, seen);
     if (gate != ZS_GATE_HTTP2_NO || protocol == ZS_PROTOCOL_HTTP2) {
-      return ZS_GATE_HTTP2 | gate;
+      return ZS_SEEN(ZS_PROTOCOL_HTTP2, gate);
     }
   }
-  return zs_gate_http1(out->bytes, seen);
+  if (protocol == ZS_PROTOCOL_HTTP1 || (any && protocol__is_on(ZS_PROTOCOL_HTTP1))) {
+    const enum zs_gate gate = zs_gate_http1(out->bytes, seen);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_HTTP1) {
+      return ZS_SEEN(ZS_PROTOCOL_HTTP1, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_POSTGRESQL || protocol__is_on(ZS_PROTOCOL_POSTGRESQL)) {
+    return ZS_SEEN(ZS_PROTOCOL_POSTGRESQL, zs_gate_postgresql(out->bytes, seen, !any));
+  }
+  return ZS_GATE_NO;
 }
 
 /* Where HTTP/2 begins in what capture__first has copied, if that is a server's consent to it; else

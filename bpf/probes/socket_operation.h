@@ -386,7 +386,8 @@ ZS_COLD void context__on_http2(const struct zs_process* process,
 }
 
 ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
-                               int gate) {
+                               int seen) {
+  const int gate = ZS_SEEN_GATE(seen);
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
       connection->sniffs_left -= 1;
@@ -398,15 +399,16 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     return;
   }
   connection->state = ZS_CONNECTION_KNOWN;
-  connection->protocol = gate & ZS_GATE_HTTP2 ? ZS_PROTOCOL_HTTP2 : ZS_PROTOCOL_HTTP1;
+  connection->protocol = ZS_SEEN_PROTOCOL(seen);
   if (connection->protocol == ZS_PROTOCOL_HTTP2 && connection->seen_from_start) {
-    const bool preface = gate == (ZS_GATE_HTTP2 | ZS_GATE_HTTP2_PREFACE);
+    const bool preface = gate == ZS_GATE_HTTP2_PREFACE;
     const bool client_sends = preface == (direction == ZS_SEND);
     zs_http2_start(&connection->walk[ZS_SEND], client_sends);
     zs_http2_start(&connection->walk[ZS_RECEIVE], !client_sends);
   }
   /* Frames look the same in both directions of HTTP/2; the preface is a client's. */
-  if (connection->role == ZS_ROLE_UNKNOWN && gate != (ZS_GATE_HTTP2 | ZS_GATE_HTTP2_FRAMES)) {
+  if (connection->role == ZS_ROLE_UNKNOWN &&
+      seen != ZS_SEEN(ZS_PROTOCOL_HTTP2, ZS_GATE_HTTP2_FRAMES)) {
     const bool request = gate != ZS_GATE_RESPONSE;
     connection->role = (direction == ZS_RECEIVE) == request ? ZS_ROLE_SERVER : ZS_ROLE_CLIENT;
   }
@@ -496,11 +498,12 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   const bool readable = call && buffers__find(&out->buffers, call);
   /* The frame walk copies for itself. */
   const bool walked = connection->protocol == ZS_PROTOCOL_HTTP2 && zs_has_loop();
-  const int gate = readable && !walked
+  const int seen = readable && !walked
                        ? capture__first(slot, byte_count, first_want, connection->protocol)
                        : ZS_GATE_NO;
+  const enum zs_gate gate = ZS_SEEN_GATE(seen);
   if (zs_unlikely(connection->state == ZS_CONNECTION_SNIFFING)) {
-    connection__sniff(connection, direction, gate);
+    connection__sniff(connection, direction, seen);
     if (connection->state != ZS_CONNECTION_KNOWN) {
       return 0;
     }
@@ -582,6 +585,18 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     if (head_want > byte_count) {
       head_want = byte_count;
     }
+    /* The end of a database's answer lies in its last messages, which are longer than a chunk's. */
+    __u32 tail_want = zs_tail_bytes;
+    if (connection->protocol == ZS_PROTOCOL_POSTGRESQL) {
+      tail_want = ZS_TAIL_BYTES_MAX;
+      const bool from_client = (direction == ZS_SEND) == (connection->role == ZS_ROLE_CLIENT);
+      if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
+        if (head_want > ZS_POSTGRESQL_HEADER_BYTES) {
+          head_want = ZS_POSTGRESQL_HEADER_BYTES;
+        }
+        tail_want = 0;
+      }
+    }
     if (!http2) {
       connection->head_budget[dir] -= head_want;
     }
@@ -589,7 +604,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       record->head_bytes = byte_count;
     } else {
       /* Without the frames before it, an operation's end says nothing in HTTP/2. */
-      capture__copy(slot, byte_count, head_want, http2 ? 0 : zs_tail_bytes);
+      capture__copy(slot, byte_count, head_want, http2 ? 0 : tail_want);
     }
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);

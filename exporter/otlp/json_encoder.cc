@@ -40,42 +40,40 @@ void append_quoted_number(T value, std::string& out) {
   out += '"';
 }
 
-void append_value(const model::AttributeValue& value, std::string& out) {
-  switch (value.index()) {
-    case 0:
-      out += "{\"stringValue\":";
-      append_json_string(*std::get_if<0>(&value), out);
-      break;
-    case 1:
-      out += "{\"intValue\":";
-      append_quoted_number(*std::get_if<1>(&value), out);
-      break;
-    case 2:
-      out += "{\"doubleValue\":";
-      append_double(*std::get_if<2>(&value), out);
-      break;
-    case 3:
-      out += *std::get_if<3>(&value) ? "{\"boolValue\":true" : "{\"boolValue\":false";
-      break;
-    case 4: {
-      out += "{\"arrayValue\":{\"values\":[";
-      const char* separator = "";
-      for (const std::string& element : *std::get_if<4>(&value)) {
-        out += separator;
-        out += "{\"stringValue\":";
-        append_json_string(element, out);
-        out += '}';
-        separator = ",";
-      }
-      out += "]}";
-      break;
-    }
-    default:
-      out += '{';
-      break;
+// What an AttributeValue or an AttributeView can hold.
+struct ValueAppender {
+  std::string& out;
+
+  void operator()(std::string_view text) const {
+    out += "{\"stringValue\":";
+    append_json_string(text, out);
+    out += '}';
   }
-  out += '}';
-}
+  void operator()(int64_t value) const {
+    out += "{\"intValue\":";
+    append_quoted_number(value, out);
+    out += '}';
+  }
+  void operator()(double value) const {
+    out += "{\"doubleValue\":";
+    append_double(value, out);
+    out += '}';
+  }
+  void operator()(bool value) const {
+    out += value ? "{\"boolValue\":true}" : "{\"boolValue\":false}";
+  }
+  template <typename Text>
+  void operator()(const std::vector<Text>& texts) const {
+    out += "{\"arrayValue\":{\"values\":[";
+    const char* separator = "";
+    for (const auto& text : texts) {
+      out += separator;
+      (*this)(std::string_view(text));
+      separator = ",";
+    }
+    out += "]}}";
+  }
+};
 
 template <typename Attributes>
 void append_attributes(const Attributes& attributes, std::string& out) {
@@ -86,7 +84,7 @@ void append_attributes(const Attributes& attributes, std::string& out) {
     out += "{\"key\":";
     append_json_string(attribute.key, out);
     out += ",\"value\":";
-    append_value(attribute.value, out);
+    std::visit(ValueAppender{out}, attribute.value);
     out += '}';
     separator = ",";
   }

@@ -77,7 +77,8 @@ TEST(JsonEncoderTest, TheOracleReadsTheSameMessage) {
 TEST(JsonEncoderTest, FollowsTheMappingOfOtlp) {
   JsonEncoder encoder(Scope{"zerospan", "0.1.0"});
   std::vector<model::Span> spans = {testing::typical_span(0)};
-  spans[0].attributes.resize(2);
+  spans[0].attributes = {{"http.request.method", std::string("GET")},
+                         {"http.response.status_code", int64_t{200}}};
   spans[0].resource = std::make_shared<const model::Resource>(
       model::Resource{3, {{"service.name", std::string("shop")}}});
   EXPECT_EQ(encoder.encode(spans),

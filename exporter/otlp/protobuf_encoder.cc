@@ -6,7 +6,9 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "exporter/otlp/utf8.h"
 
@@ -48,10 +50,7 @@ class ProtobufEncoder::Writer {
   }
   void bytes_field(uint32_t field, std::string_view value) {
     reserve(value.size() + 2 * kMaxVarint);
-    at_ -= value.size();
-    std::memcpy(at_, value.data(), value.size());
-    put_varint(value.size());
-    put_varint(tag(field, WireType::kBytes));
+    put_bytes(field, value);
   }
   void string_field(uint32_t field, std::string_view value) {
     if (is_valid_utf8(value)) [[likely]] {
@@ -71,50 +70,55 @@ class ProtobufEncoder::Writer {
   // Closes a message whose content is all that was written since size() was `end`.
   void message_header(uint32_t field, size_t end) {
     reserve(2 * kMaxVarint);
-    put_varint(size() - end);
-    put_varint(tag(field, WireType::kBytes));
+    put_header(field, end);
   }
 
-  void any_value(const model::AttributeValue& value) {
-    switch (value.index()) {
-      case 0:
-        string_field(1, *std::get_if<0>(&value));
-        break;
-      case 1:
-        varint_field(3, static_cast<uint64_t>(*std::get_if<1>(&value)));
-        break;
-      case 2:
-        fixed64_field(4, std::bit_cast<uint64_t>(*std::get_if<2>(&value)));
-        break;
-      case 3:
-        varint_field(2, *std::get_if<3>(&value) ? 1 : 0);
-        break;
-      case 4: {
-        const size_t end = size();
-        const auto& strings = *std::get_if<4>(&value);
-        for (auto it = strings.rbegin(); it != strings.rend(); ++it) {
-          const size_t element_end = size();
-          string_field(1, *it);
-          message_header(1, element_end);
-        }
-        message_header(5, end);
-        break;
-      }
-      default:
-        break;
+  // An AnyValue's content: what an AttributeValue or an AttributeView can hold.
+  void any_value(std::string_view text) { string_field(1, text); }
+  void any_value(bool value) { varint_field(2, value ? 1 : 0); }
+  void any_value(int64_t value) { varint_field(3, static_cast<uint64_t>(value)); }
+  void any_value(double value) { fixed64_field(4, std::bit_cast<uint64_t>(value)); }
+  template <typename Text>
+  void any_value(const std::vector<Text>& texts) {
+    const size_t end = size();
+    for (auto it = texts.rbegin(); it != texts.rend(); ++it) {
+      const size_t element_end = size();
+      any_value(std::string_view(*it));
+      message_header(1, element_end);
+    }
+    message_header(5, end);
+  }
+  void attributes(uint32_t field, const std::vector<model::ResourceAttribute>& all) {
+    for (auto it = all.rbegin(); it != all.rend(); ++it) {
+      const size_t end = size();
+      std::visit([&](const auto& value) { any_value(value); }, it->value);
+      message_header(2, end);
+      nonempty_string_field(1, it->key);
+      message_header(field, end);
     }
   }
-  void attribute(uint32_t field, std::string_view key, const model::AttributeValue& value) {
-    const size_t end = size();
-    any_value(value);
-    message_header(2, end);
-    nonempty_string_field(1, key);
-    message_header(field, end);
-  }
-  template <typename Attributes>
-  void attributes(uint32_t field, const Attributes& all) {
-    for (auto it = all.rbegin(); it != all.rend(); ++it) {
-      attribute(field, it->key, it->value);
+  void attributes(uint32_t field, const model::Attributes& all) {
+    // Nearly all text is ASCII: one look at all of it saves one at each.
+    const bool ascii = is_ascii(all.texts());
+    for (size_t i = all.size(); i-- > 0;) {
+      const size_t end = size();
+      const std::string_view key = all.key(i);
+      all.visit(i, [&](const auto& value) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>) {
+          if (ascii) {
+            reserve(value.size() + key.size() + 8 * kMaxVarint);
+            put_bytes(1, value);
+            return;
+          }
+        }
+        any_value(value);
+        reserve(key.size() + 6 * kMaxVarint);
+      });
+      put_header(2, end);
+      if (!key.empty()) {
+        put_bytes(1, key);
+      }
+      put_header(field, end);
     }
   }
 
@@ -204,6 +208,17 @@ class ProtobufEncoder::Writer {
     buffer_ = std::move(bigger);
     capacity_ = capacity;
     at_ = at;
+  }
+  // What is put has its room reserved.
+  void put_bytes(uint32_t field, std::string_view value) {
+    at_ -= value.size();
+    std::memcpy(at_, value.data(), value.size());
+    put_varint(value.size());
+    put_varint(tag(field, WireType::kBytes));
+  }
+  void put_header(uint32_t field, size_t end) {
+    put_varint(size() - end);
+    put_varint(tag(field, WireType::kBytes));
   }
   template <typename T>
   void put_fixed(T value) {

@@ -78,13 +78,14 @@ model::AttributeValue random_value(std::minstd_rand& random, bool bad_utf8) {
   }
 }
 
-std::vector<model::Attribute> random_attributes(std::minstd_rand& random, bool bad_utf8) {
+model::Attributes random_attributes(std::minstd_rand& random, bool bad_utf8) {
   static const std::array<std::string_view, 5> kKeys = {"http.request.method", "", "k\xC3\xA9y",
                                                         "url.path", "a\"b"};
-  std::vector<model::Attribute> attributes;
+  model::Attributes attributes;
   const size_t count = random() % 8;
   for (size_t i = 0; i < count; ++i) {
-    attributes.push_back({kKeys[random() % kKeys.size()], random_value(random, bad_utf8)});
+    const std::string_view key = kKeys[random() % kKeys.size()];
+    attributes.add(key, random_value(random, bad_utf8));
   }
   return attributes;
 }
@@ -102,9 +103,11 @@ uint64_t random_time(std::minstd_rand& random) {
   return random() % 10 == 0 ? 0 : 1'700'000'000'000'000'000ULL + random();
 }
 
-void set_value(const model::AttributeValue& value, common::AnyValue& out) {
-  if (const auto* text = std::get_if<std::string>(&value)) {
-    out.set_string_value(*text);
+template <typename Value>  // an AttributeValue or an AttributeView
+void set_value(const Value& value, common::AnyValue& out) {
+  using Text = std::variant_alternative_t<0, Value>;
+  if (const auto* text = std::get_if<Text>(&value)) {
+    out.set_string_value(std::string(*text));
   } else if (const auto* number = std::get_if<int64_t>(&value)) {
     out.set_int_value(*number);
   } else if (const auto* real = std::get_if<double>(&value)) {
@@ -113,8 +116,8 @@ void set_value(const model::AttributeValue& value, common::AnyValue& out) {
     out.set_bool_value(*truth);
   } else {
     auto& array = *out.mutable_array_value();
-    for (const std::string& element : std::get<std::vector<std::string>>(value)) {
-      array.add_values()->set_string_value(element);
+    for (const Text& element : std::get<std::vector<Text>>(value)) {
+      array.add_values()->set_string_value(std::string(element));
     }
   }
 }

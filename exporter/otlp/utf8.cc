@@ -68,6 +68,10 @@ size_t ascii_prefix(std::string_view bytes) {
 
 }  // namespace
 
+bool is_ascii(std::string_view bytes) {
+  return ascii_prefix(bytes) == bytes.size();
+}
+
 bool is_valid_utf8(std::string_view bytes) {
   for (;;) {
     bytes.remove_prefix(ascii_prefix(bytes));

@@ -14,6 +14,8 @@ namespace zerospan::otlp {
 // nothing above U+10FFFF.
 [[nodiscard]] bool is_valid_utf8(std::string_view bytes);
 
+[[nodiscard]] bool is_ascii(std::string_view bytes);
+
 // Appends `bytes` to `out` with U+FFFD in place of each maximal ill-formed subpart (Unicode
 // standard, section 3.9, "U+FFFD Substitution of Maximal Subparts"). At most three times as long.
 void append_as_utf8(std::string_view bytes, std::string& out);

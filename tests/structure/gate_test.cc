@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/postgresql/detect.h"
+#include "bpf/lib/gate_postgresql.h"
 
 namespace zerospan {
 namespace {
@@ -168,6 +170,60 @@ TEST(Gate, LetsThroughMutatedStartLines) {
     accepted += detect(bytes) != Detection::kNo ? 1 : 0;
   }
   EXPECT_GT(accepted, 100'000U);  // or this proves little
+}
+
+zs_gate gate_postgresql(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_postgresql(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GatePostgresql, KindsOfMessages) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(gate_postgresql("\0\0\0\x10\0\3\0\0user"sv, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_postgresql("\0\0\0\x08\x04\xd2\x16\x2f"sv, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_postgresql("Q\0\0\0\x0dSELECT 1"sv, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_postgresql("T\0\0\0\x20"sv, false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_postgresql("D\0\0\0\x20"sv, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_postgresql("D\0\0\0\x20"sv, true), ZS_GATE_PARTIAL);
+  EXPECT_EQ(gate_postgresql("p\0\0\0\x0asecret"sv, true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_postgresql("N"sv, true), ZS_GATE_NO);
+  EXPECT_EQ(gate_postgresql("GET / HTTP/1.1\r\n"sv, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_postgresql("\x16\x03\x01\x02\0\x01"sv, false), ZS_GATE_NO);
+}
+
+TEST(GatePostgresql, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261122);
+  std::vector<std::string> starts = {"\0\0\0\x10\0\3\0\0user\0a\0\0"s,
+                                     "\0\0\0\x10\0\3\0\2user\0a\0\0"s,
+                                     "\0\0\0\x08\x04\xd2\x16\x2f"s, "\0\0\0\x08\x04\xd2\x16\x30"s,
+                                     "\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\1\0\0\0\2"s};
+  for (int type = 0; type < 256; ++type) {
+    for (const unsigned length : {4U, 5U, 6U, 8U, 12U, 30U, 200U}) {
+      starts.push_back(std::string(1, static_cast<char>(type)) + "\0\0\0"s +
+                       static_cast<char>(length) + std::string(length - 4, '\0'));
+    }
+  }
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % std::min<size_t>(bytes.size(), 12)] = static_cast<char>(random());
+    }
+    bytes.resize(1 + random() % bytes.size());
+    if (protocols::postgresql::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_postgresql(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+    }
+  }
+  EXPECT_GT(accepted, 5'000U);  // or this proves little
 }
 
 }  // namespace

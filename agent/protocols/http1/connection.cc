@@ -167,7 +167,7 @@ void Connection::decide_role(const Operation& op, std::string_view bytes, bool f
         return;
       }
       s.first = op;
-      s.scan = HeadScan{};
+      s.scanned = 0;
       s.state = State::kStartLine;
       detection = detect(op.direction, bytes);
     } else {
@@ -210,7 +210,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
         taken = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
         if (taken == 0) {
           s.first = op;
-          s.scan = HeadScan{};
+          s.scanned = 0;
           s.head.clear();
           s.state = State::kStartLine;
         }
@@ -284,8 +284,8 @@ size_t Connection::feed_head(const Operation& op, std::string_view bytes, Exchan
       s.state = State::kFields;
     }
   }
-  if (s.state == State::kFields && find_head_end(head, s.scan)) {
-    const size_t end = s.scan.at;
+  if (s.state == State::kFields && find_head_end(head, s.scanned)) {
+    const size_t end = s.scanned;
     end_head(op, head.substr(0, end), sink);
     s.head.clear();
     return end - had;
@@ -503,8 +503,7 @@ void Connection::keep_cut_head(model::Direction direction) {
     if (Pending* const p = request ? pairing_.current_request() : pairing_.current_response();
         p != nullptr) {
       ++counters_->messages;
-      parse_fields(s.head, s.scan.lines,
-                   request ? p->http().request_headers : p->http().response_headers);
+      parse_fields(s.head, request ? p->http().request_headers : p->http().response_headers);
     }
   }
   s.head.clear();

@@ -75,9 +75,9 @@ class Connection final : public ConnectionParser {
     uint16_t status = 0;            // of the response being read
     Loss early_loss = Loss::kNone;  // before the role was known
     uint64_t next_offset = 0;
-    Operation first;   // the operation with the message's first byte
-    std::string head;  // what came of the head, if it did not come whole in one operation
-    HeadScan scan;
+    Operation first;     // the operation with the message's first byte
+    std::string head;    // what came of the head, if it did not come whole in one operation
+    size_t scanned = 0;  // of `head`, see find_head_end
     Body body;
   };
 

@@ -17,7 +17,6 @@ namespace zerospan::protocols::http1 {
 namespace {
 
 constexpr size_t kMaxPlausibleMethod = 32;
-constexpr uint32_t kMaxReservedFields = 64;
 constexpr std::string_view kVersionPrefix = "HTTP/1.";
 
 // IANA's HTTP Method Registry, and what caches and UPnP use.
@@ -310,52 +309,46 @@ bool starts_with_status_line(std::string_view bytes) {
   return line && parse_status_line(*line);
 }
 
-bool find_head_end(std::string_view bytes, HeadScan& scan) {
+bool find_head_end(std::string_view bytes, size_t& at) {
+  // A line feed, then an empty line; both line ends are accepted (RFC 9112 section 2.2).
   const char* const data = bytes.data();
   const size_t size = bytes.size();
-  size_t at = scan.at;
-  // A line feed ends the head if the line that it ends is empty; both line ends are accepted (RFC
-  // 9112 section 2.2).
-  const auto ends_head = [data](size_t line_feed) {
-    return line_feed > 0 &&
-           (data[line_feed - 1] == '\n' ||
-            (line_feed > 1 && data[line_feed - 1] == '\r' && data[line_feed - 2] == '\n'));
-  };
 #ifdef __SSE2__
   const __m128i line_feeds = _mm_set1_epi8('\n');
-  while (size - at >= 16) {
+  const __m128i carriage_returns = _mm_set1_epi8('\r');
+  for (; size - at > sizeof(__m128i); at += sizeof(__m128i)) {
     __m128i block;
+    __m128i next;
     std::memcpy(&block, data + at, sizeof(block));
-    auto found = static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, line_feeds)));
-    while (found != 0) {
-      const size_t line_feed = at + static_cast<size_t>(std::countr_zero(found));
-      ++scan.lines;
-      if (ends_head(line_feed)) {
-        scan.at = line_feed + 1;
-        return true;
-      }
-      found &= found - 1;
+    std::memcpy(&next, data + at + 1, sizeof(next));
+    const __m128i empty_lines = _mm_and_si128(
+        _mm_cmpeq_epi8(block, line_feeds),
+        _mm_or_si128(_mm_cmpeq_epi8(next, line_feeds), _mm_cmpeq_epi8(next, carriage_returns)));
+    if (_mm_movemask_epi8(empty_lines) != 0) {
+      break;
     }
-    at += 16;
   }
 #endif
   for (; at < size; ++at) {
-    if (data[at] == '\n') {
-      ++scan.lines;
-      if (ends_head(at)) {
-        scan.at = at + 1;
-        return true;
-      }
+    if (data[at] != '\n') {
+      continue;
+    }
+    const size_t line = at + 1;
+    const size_t line_feed = line < size && data[line] == '\r' ? line + 1 : line;
+    if (line_feed >= size) {
+      return false;
+    }
+    if (data[line_feed] == '\n') {
+      at = line_feed + 1;
+      return true;
     }
   }
-  scan.at = size;
   return false;
 }
 
-Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlock& block) {
+Framing parse_fields(std::string_view head, model::HeaderBlock& block) {
   Framing framing;
   block.assign_raw(head);
-  block.reserve_fields(std::min(line_hint, kMaxReservedFields));
   size_t at = find_byte(head, 0, '\n');
   at = at == std::string_view::npos ? head.size() : at + 1;
 

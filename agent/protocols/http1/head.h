@@ -55,15 +55,10 @@ struct StatusLine {
 // `line` up to its first line feed, without the line end; nullopt if there is none.
 [[nodiscard]] std::optional<std::string_view> first_line(std::string_view bytes);
 
-// Progress of the search for the empty line that ends a head. Bytes before `at` are not looked at
-// again, so a head that comes in many pieces costs no more than one that comes whole.
-struct HeadScan {
-  size_t at = 0;
-  uint32_t lines = 0;  // line ends seen so far
-};
-
-// Looks on in `bytes`, which begin with the start line. True: the head ends at scan.at.
-[[nodiscard]] bool find_head_end(std::string_view bytes, HeadScan& scan);
+// Looks for the empty line that ends a head in `bytes`, which begin with the start line. True: the
+// head's size is `at`. False: not yet; the bytes before `at` need not be looked at again, so that a
+// head in many pieces costs no more than a whole one. `at` is 0 at first.
+[[nodiscard]] bool find_head_end(std::string_view bytes, size_t& at);
 
 // What the fields of one head say about its body (RFC 9112 section 6).
 struct Framing {
@@ -75,7 +70,7 @@ struct Framing {
 };
 
 // Makes `head` the block's raw bytes and adds its field lines, from behind the start line on. Lines
-// that are no field are passed over, a last line without its end too. `line_hint` sizes the block.
-Framing parse_fields(std::string_view head, uint32_t line_hint, model::HeaderBlock& block);
+// that are no field are passed over, a last line without its end too.
+Framing parse_fields(std::string_view head, model::HeaderBlock& block);
 
 }  // namespace zerospan::protocols::http1

@@ -117,7 +117,7 @@ void Connection::end_head(const Operation& op, std::string_view head, ExchangeSi
   model::HeaderBlock& headers = pending == nullptr ? unused
                                 : request          ? pending->http().request_headers
                                                    : pending->http().response_headers;
-  const Framing framing = parse_fields(head, s.scan.lines, headers);
+  const Framing framing = parse_fields(head, headers);
   if (request) {
     end_request_head(op, framing, sink);
   } else {
@@ -285,7 +285,7 @@ void Connection::cut_head(const Operation& op, std::string_view head, uint32_t r
   }
   if (Pending* const pending = request ? pairing_.current_request() : pairing_.current_response();
       pending != nullptr) {
-    parse_fields(head, s.scan.lines,
+    parse_fields(head,
                  request ? pending->http().request_headers : pending->http().response_headers);
   }
   flag(op.direction, reason | model::kBodyEndUnknown);

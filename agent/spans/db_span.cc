@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Spans of data stores, by the conventions for database spans.
+
+#include <utility>
+
+#include "agent/spans/interruption.h"
+#include "agent/spans/span_builder.h"
+#include "agent/spans/text.h"
+
+namespace zerospan::spans {
+namespace {
+
+std::string_view system_name(model::DbSystem system) {
+  switch (system) {
+    case model::DbSystem::kPostgresql:
+      return "postgresql";
+  }
+  return "other_sql";
+}
+
+const sql::Dialect& dialect_of(const model::DbExchange& db) {
+  return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+}
+
+void add_int(model::Span& span, std::string_view key, uint64_t value) {
+  span.attributes.add_int(key, static_cast<int64_t>(value));
+}
+
+}  // namespace
+
+void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) {
+  sql::describe(db.statement, dialect_of(db), db.statement_cut,
+                sql::Limits{.max_text_bytes = options_.max_query_bytes}, statement_);
+  const auto add_query = [&](std::string_view text) {
+    span.attributes.add_written_text("db.query.text", [&](std::string& out) {
+      append_text(out, text, out.size() + options_.max_query_bytes);
+    });
+  };
+  switch (options_.query_text) {
+    case QueryText::kSanitized:
+      add_query(statement_.text);
+      break;
+    case QueryText::kRaw:
+      add_query(db.statement);
+      break;
+    case QueryText::kOff:
+      break;
+  }
+  if (!statement_.summary.empty()) {
+    span.name = to_text(statement_.summary, options_.max_value_bytes);
+    add_text(span, "db.query.summary", statement_.summary);
+  }
+  // Only what cannot be one of several.
+  if (!statement_.operation.empty() && !statement_.cut) {
+    add_text(span, "db.operation.name", statement_.operation);
+  }
+  if (!statement_.collection.empty() && !statement_.cut) {
+    add_text(span, "db.collection.name", statement_.collection);
+  }
+}
+
+void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExchange& db,
+                           const model::Connection& connection, model::Span& span) {
+  const bool server = span.kind == model::SpanKind::kServer;
+  span.name = system_name(db.system);
+  add_text(span, "db.system.name", system_name(db.system));
+  if (!db.database.empty()) {
+    add_text(span, "db.namespace", db.database);
+  }
+  if (db.statement_known) {
+    add_statement(db, span);
+  } else if (!db.statement_id.empty()) {
+    add_text(span, "zerospan.db.statement.id", db.statement_id);
+  }
+
+  const model::Endpoint& store = server ? connection.local : connection.peer;
+  if (!store.address.empty()) {
+    add_text(span, "server.address", store.address);
+    if (store.port != 0) {
+      add_int(span, "server.port", store.port);
+    }
+  }
+  if (!connection.peer.address.empty()) {
+    add_text(span, "network.peer.address", connection.peer.address);
+    if (connection.peer.port != 0) {
+      add_int(span, "network.peer.port", connection.peer.port);
+    }
+  }
+  if (connection.transport == model::Transport::kUnix) {
+    add_text(span, "network.transport", "unix");
+  }
+
+  if (db.returned_rows) {
+    add_int(span, "db.response.returned_rows", *db.returned_rows);
+  }
+  std::string_view error = interruption(exchange);
+  if (db.failed) {
+    if (!db.error_code.empty()) {
+      add_text(span, "db.response.status_code", db.error_code);
+    }
+    error = db.skipped ? "pipeline_aborted" : db.error_code.empty() ? "_OTHER" : db.error_code;
+  }
+  if (!error.empty()) {
+    add_text(span, "error.type", error);
+    span.status = model::StatusCode::kError;
+  }
+}
+
+}  // namespace zerospan::spans

@@ -1,0 +1,549 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/sql/statement.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "agent/sql/tokens.h"
+#include "agent/sql/words.h"
+
+namespace zerospan::sql {
+namespace {
+
+constexpr size_t kMaxSummaryBytes = 255;  // as the convention asks
+
+// Follows which words are operations, and which names are what they work on.
+class Summary {
+ public:
+  explicit Summary(Statement& out) : out_(out) {}
+
+  // Tells the word's class, which the text needs as well.
+  Word on_word(std::string_view text, bool operator_before) {
+    Word word = classify(text);
+    if (operator_before || after_dot_) {
+      word = Word::kOther;  // part of a name, or @variable, :parameter, %s
+    }
+    if (!begun_) {
+      begin_statement(text, word);
+    } else {
+      go_on(text, word);
+    }
+    previous_ = word;
+    after_dot_ = false;
+    after_close_ = false;
+    after_open_ = false;
+    return word;
+  }
+
+  void on_name(std::string_view text) {
+    if (begun_ && !after_dot_) {
+      end_target();
+    }
+    if (wanted_ != Wanted::kNothing && begun_) {
+      take_name(text);
+    }
+    plain();
+  }
+
+  void on_dot() { after_dot_ = true; }
+
+  void on_open() {
+    // A name with values behind it is a function's, but for what is defined, or filled.
+    if (!target_.empty() && in_from_target_) {
+      target_ = {};
+    }
+    end_target();
+    wanted_ = Wanted::kNothing;
+    if (depth_ + 1 < kMaxDepth) {
+      levels_[depth_ + 1] = {};
+    }
+    ++depth_;
+    plain();
+    after_open_ = true;
+  }
+
+  void on_close() {
+    end_target();
+    if (depth_ > 0) {
+      --depth_;
+    }
+    wanted_ = Wanted::kNothing;
+    plain();
+    after_close_ = true;
+  }
+
+  void on_comma() {
+    end_target();
+    wanted_ = level().from_list ? Wanted::kFromTarget : Wanted::kNothing;
+    plain();
+  }
+
+  void on_other() {
+    end_target();
+    wanted_ = Wanted::kNothing;
+    plain();
+  }
+
+  void on_semicolon() {
+    end_target();
+    depth_ = 0;
+    levels_[0] = {};
+    begun_ = false;
+    wanted_ = Wanted::kNothing;
+    first_ = Word::kOther;
+    plain();
+  }
+
+  void finish() {
+    end_target();
+    if (out_.statements != 1 || operations_ != 1) {
+      out_.operation.clear();
+    }
+    if (out_.statements != 1 || operations_ != 1 || targets_ != 1) {
+      out_.collection.clear();
+    }
+  }
+
+ private:
+  static constexpr size_t kMaxDepth = 64;
+  enum class Wanted : uint8_t { kNothing, kTarget, kFromTarget, kKind };
+  struct Level {
+    bool operation = false;  // FROM belongs to a query, not to a function's arguments
+    bool from_list = false;
+  };
+
+  Level& level() { return levels_[std::min(depth_, kMaxDepth - 1)]; }
+
+  void plain() {
+    previous_ = Word::kOther;
+    after_dot_ = false;
+    after_close_ = false;
+    after_open_ = false;
+  }
+
+  void append(std::string_view text) {
+    if (full_) {
+      return;
+    }
+    const size_t space = out_.summary.empty() ? 0 : 1;
+    if (out_.summary.size() + space + text.size() > kMaxSummaryBytes) {
+      full_ = true;
+      return;
+    }
+    if (space != 0) {
+      out_.summary.push_back(' ');
+    }
+    out_.summary.append(text);
+  }
+
+  void operation(std::string_view text) {
+    append(text);
+    if (++operations_ == 1) {
+      out_.operation.assign(text);
+    }
+    level().operation = true;
+    level().from_list = false;
+    wanted_ = Wanted::kNothing;
+  }
+
+  void begin_statement(std::string_view text, Word word) {
+    ++out_.statements;
+    begun_ = true;
+    first_ = word;
+    if (word == Word::kWith) {
+      return;
+    }
+    operation(text);
+    want_after(word);
+  }
+
+  void want_after(Word operation) {
+    if (operation == Word::kUpdate || operation == Word::kOnObject || operation == Word::kCopy) {
+      wanted_ = Wanted::kTarget;
+    } else if (operation == Word::kDefine) {
+      wanted_ = Wanted::kKind;
+    }
+  }
+
+  // Where a statement may stand in another one.
+  [[nodiscard]] bool may_begin_operation() const {
+    return after_open_ || previous_ == Word::kExplain ||
+           (previous_ == Word::kAs && first_ != Word::kSelect) ||
+           (after_close_ && (first_ == Word::kWith || first_ == Word::kExplain)) ||
+           (first_ == Word::kExplain &&
+            (previous_ == Word::kModifier || previous_ == Word::kOnObject));
+  }
+
+  void go_on(std::string_view text, Word word) {
+    if (after_dot_) {
+      if (wanted_ != Wanted::kNothing) {
+        take_name(text);
+      }
+      return;
+    }
+    switch (word) {
+      case Word::kSelect:
+        end_target();
+        operation(text);
+        return;
+      case Word::kChange:
+      case Word::kUpdate:
+        if (may_begin_operation()) {
+          end_target();
+          operation(text);
+          want_after(word);
+          return;
+        }
+        break;
+      case Word::kFrom:
+        end_target();
+        if (level().operation && first_ != Word::kCopy && previous_ != Word::kDistinct) {
+          wanted_ = Wanted::kFromTarget;
+          level().from_list = true;
+        } else if (previous_ == Word::kDistinct) {
+          wanted_ = Wanted::kNothing;
+        }
+        return;
+      case Word::kTarget:
+        end_target();
+        wanted_ = Wanted::kTarget;
+        // A list goes on behind a join, and what is joined may be a function.
+        if (level().from_list) {
+          wanted_ = Wanted::kFromTarget;
+        }
+        return;
+      case Word::kEndOfFrom:
+        end_target();
+        level().from_list = false;
+        wanted_ = Wanted::kNothing;
+        return;
+      case Word::kKind:
+        if (wanted_ == Wanted::kKind) {
+          extend_operation(text);
+          wanted_ = Wanted::kTarget;
+          return;
+        }
+        if (wanted_ == Wanted::kTarget && target_.empty() && previous_ == Word::kOnObject) {
+          return;  // TRUNCATE TABLE
+        }
+        break;
+      case Word::kModifier:
+        if (wanted_ != Wanted::kNothing && target_.empty()) {
+          return;
+        }
+        break;
+      case Word::kOnObject:
+        if (wanted_ == Wanted::kTarget && target_.empty()) {
+          return;  // VACUUM ANALYZE
+        }
+        break;
+      default:
+        break;
+    }
+    end_target();
+    if (wanted_ != Wanted::kNothing) {
+      take_name(text);
+    }
+  }
+
+  // CREATE INDEX names the index and then its table.
+  void extend_operation(std::string_view kind) {
+    append(kind);
+    if (operations_ == 1) {
+      out_.operation.append(" ").append(kind);
+    }
+  }
+
+  // A part of the name that is being read, or its first.
+  void take_name(std::string_view text) {
+    if (wanted_ == Wanted::kKind) {
+      wanted_ = Wanted::kNothing;  // an object of a kind that is not followed
+      return;
+    }
+    if (after_dot_ && !target_.empty()) {
+      const char* const end = text.data() + text.size();
+      // Only what is written without a gap is one word of the text.
+      target_ = target_.data() + target_.size() + 1 == text.data()
+                    ? std::string_view(target_.data(), static_cast<size_t>(end - target_.data()))
+                    : std::string_view{};
+      return;
+    }
+    if (!target_.empty()) {
+      return;
+    }
+    target_ = text;
+    in_from_target_ = wanted_ == Wanted::kFromTarget;
+  }
+
+  void end_target() {
+    if (target_.empty()) {
+      return;
+    }
+    const std::string_view target = target_;
+    target_ = {};
+    wanted_ = Wanted::kNothing;
+    append(target);
+    if (++targets_ == 1) {
+      out_.collection.assign(target);
+    }
+  }
+
+  Statement& out_;
+  std::array<Level, kMaxDepth> levels_{};
+  size_t depth_ = 0;
+  size_t operations_ = 0;
+  size_t targets_ = 0;
+  std::string_view target_;  // being read
+  Word first_ = Word::kOther;
+  Word previous_ = Word::kOther;
+  Wanted wanted_ = Wanted::kNothing;
+  bool in_from_target_ = false;
+  bool begun_ = false;
+  bool after_dot_ = false;
+  bool after_open_ = false;
+  bool after_close_ = false;
+  bool full_ = false;
+};
+
+// Writes the text, and makes one value of a list behind IN. What stays as it was is copied in runs.
+class Text {
+ public:
+  Text(Statement& out, size_t room, size_t limit) : out_(out.text), limit_(limit) {
+    out_.resize(room);
+    at_ = out_.data();
+  }
+
+  // False: the limit is reached, and nothing was written. `token` stays valid until finish().
+  bool put(std::string_view token) {
+    if (run_end_ != nullptr &&
+        (space_ ? run_end_ + 1 == token.data() && *run_end_ == ' ' : run_end_ == token.data())) {
+      const char* const end = token.data() + token.size();
+      if (used() + static_cast<size_t>(end - run_end_) > limit_) {
+        return false;
+      }
+      run_end_ = end;
+    } else {
+      const size_t before = used();
+      const bool space = space_ && before != 0;
+      if (before + token.size() + (space ? 1 : 0) > limit_) {
+        return false;
+      }
+      flush();
+      if (space) {
+        *at_++ = ' ';
+      }
+      run_ = token.data();
+      run_end_ = run_ + token.size();
+    }
+    space_ = false;
+    return true;
+  }
+  void space() { space_ = true; }
+  void no_space() { space_ = false; }
+
+  void begin_list() {
+    flush();
+    list_ = at_ - out_.data();
+    commas_ = 0;
+  }
+  void in_list(bool value, bool comma) {
+    list_ = value ? list_ : -1;
+    commas_ += comma ? 1 : 0;
+  }
+  // At the list's closing parenthesis, before it is written.
+  void end_list() {
+    if (list_ >= 0 && commas_ != 0) {
+      flush();
+      at_ = out_.data() + list_;
+      *at_++ = '?';
+      space_ = false;
+    }
+    list_ = -1;
+  }
+  [[nodiscard]] bool has_list() const { return list_ >= 0; }
+
+  void finish() {
+    flush();
+    out_.resize(static_cast<size_t>(at_ - out_.data()));
+  }
+
+ private:
+  [[nodiscard]] size_t used() const {
+    return static_cast<size_t>(at_ - out_.data()) + static_cast<size_t>(run_end_ - run_);
+  }
+  void flush() {
+    const auto size = static_cast<size_t>(run_end_ - run_);
+    if (size != 0) {
+      std::memcpy(at_, run_, size);
+    }
+    at_ += size;
+    run_ = run_end_ = nullptr;
+  }
+
+  std::string& out_;
+  char* at_ = nullptr;
+  size_t limit_;
+  const char* run_ = nullptr;  // to be copied
+  const char* run_end_ = nullptr;
+  ptrdiff_t list_ = -1;  // where the list's first value begins in the text
+  size_t commas_ = 0;    // in it
+  bool space_ = false;
+};
+
+bool is_value_operator(std::string_view text) {
+  return text == "-" || text == "+" || text == "?" || text == "%" || text == ":" || text == "@";
+}
+
+}  // namespace
+
+void Statement::clear() {
+  text.clear();
+  summary.clear();
+  operation.clear();
+  collection.clear();
+  statements = 0;
+  cut = false;
+}
+
+void describe(std::string_view text, const Dialect& dialect, bool cut, const Limits& limits,
+              Statement& out) {
+  out.clear();
+  out.cut = cut;
+  // Nothing gets longer but a list that shrinks to one value, which had two.
+  Text written(out, text.size() + 1, limits.max_text_bytes);
+  Summary summary(out);
+  Tokens tokens(text, dialect);
+  const char* const end = text.data() + text.size();
+  Word previous = Word::kOther;
+  Word before_previous = Word::kOther;
+  bool operator_before = false;
+  std::string_view semicolon;  // the last one is shown only if something follows
+  for (;;) {
+    const Token token = tokens.next();
+    if (token.kind == TokenKind::kEnd) {
+      break;
+    }
+    if (token.space_before) {
+      written.space();
+      operator_before = false;
+    }
+    if (token.kind == TokenKind::kSpace || token.kind == TokenKind::kComment) {
+      written.space();
+      operator_before = false;
+      continue;
+    }
+    if (cut && token.text.data() + token.text.size() == end) {
+      break;
+    }
+    if (!semicolon.empty()) {
+      written.no_space();
+      const bool fits = written.put(semicolon);
+      semicolon = {};
+      if (!fits) {
+        out.cut = true;
+        break;
+      }
+      written.space();
+    }
+    std::string_view shown = token.text;
+    Word word = Word::kOther;
+    bool value = false;
+    switch (token.kind) {
+      case TokenKind::kWord:
+        word = summary.on_word(token.text, operator_before);
+        if (word == Word::kBoolean) {
+          // IS TRUE is an operator.
+          if (previous != Word::kIs &&
+              !(previous == Word::kModifier && before_previous == Word::kIs)) {
+            shown = "?";
+          }
+          value = true;
+        } else {
+          value = operator_before;  // %s, :name, @name
+        }
+        break;
+      case TokenKind::kLiteral:
+        shown = "?";
+        summary.on_other();
+        value = true;
+        break;
+      case TokenKind::kParameter:
+        summary.on_other();
+        value = true;
+        break;
+      case TokenKind::kQuotedName:
+        summary.on_name(token.text);
+        break;
+      case TokenKind::kOpen:
+        summary.on_open();
+        break;
+      case TokenKind::kClose:
+        summary.on_close();
+        written.end_list();
+        break;
+      case TokenKind::kComma:
+        summary.on_comma();
+        value = true;
+        break;
+      case TokenKind::kDot:
+        summary.on_dot();
+        break;
+      case TokenKind::kSemicolon:
+        summary.on_semicolon();
+        semicolon = token.text;
+        previous = Word::kOther;
+        continue;
+      default:
+        summary.on_other();
+        value = is_value_operator(token.text);
+        break;
+    }
+    if (written.has_list()) {
+      written.in_list(value, token.kind == TokenKind::kComma);
+    }
+    if (!written.put(shown)) {
+      out.cut = true;
+      break;
+    }
+    if (token.kind == TokenKind::kOpen && previous == Word::kIn) {
+      written.begin_list();
+    }
+    operator_before = token.kind == TokenKind::kOperator &&
+                      (token.text == "@" || token.text == ":" || token.text == "%");
+    before_previous = previous;
+    previous = word;
+  }
+  written.finish();
+  summary.finish();
+}
+
+CommentedContext find_context(std::string_view text, const Dialect& dialect) {
+  constexpr std::string_view kKey = "traceparent='";
+  CommentedContext found;
+  if (text.find(kKey) == std::string_view::npos) {
+    return found;
+  }
+  const auto value_of = [](std::string_view comment, std::string_view key) {
+    const size_t at = comment.find(key);
+    if (at == std::string_view::npos) {
+      return std::string_view{};
+    }
+    const std::string_view rest = comment.substr(at + key.size());
+    const size_t close = rest.find('\'');
+    return close == std::string_view::npos ? std::string_view{} : rest.substr(0, close);
+  };
+  Tokens tokens(text, dialect);
+  for (Token token = tokens.next(); token.kind != TokenKind::kEnd; token = tokens.next()) {
+    if (token.kind == TokenKind::kComment && token.text.starts_with("/*")) {
+      if (const std::string_view parent = value_of(token.text, kKey); !parent.empty()) {
+        found = {parent, value_of(token.text, "tracestate='")};
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace zerospan::sql

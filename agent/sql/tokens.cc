@@ -1,0 +1,234 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/sql/tokens.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace zerospan::sql {
+
+// `at_` is behind the opening quote; ends behind the closing one. False: there is none, and
+// whatever this is, all the rest belongs to it.
+bool Tokens::skip_string(char quote, bool backslash) {
+  while (at_ != end_) {
+    const char c = *at_++;
+    if (c == quote) {
+      if (at_ == end_ || *at_ != quote) {
+        return true;
+      }
+      ++at_;
+    } else if (c == '\\' && backslash && at_ != end_) {
+      ++at_;
+    }
+  }
+  return false;
+}
+
+// A literal goes on in the next one if a line's end is between them and nothing but white space
+// and comments to a line's end.
+void Tokens::skip_joined_strings(bool backslash) {
+  while (at_ != end_) {
+    const char* p = at_;
+    bool line_end = false;
+    while (p != end_) {
+      if ((class_of(*p) & kIsSpace) != 0) {
+        line_end = line_end || *p == '\n' || *p == '\r';
+        ++p;
+      } else if (*p == '-' && end_ - p > 1 && p[1] == '-') {
+        while (p != end_ && *p != '\n' && *p != '\r') {
+          ++p;
+        }
+      } else {
+        break;
+      }
+    }
+    if (!line_end || p == end_ || *p != '\'') {
+      return;
+    }
+    at_ = p + 1;
+    skip_string('\'', backslash);
+  }
+}
+
+void Tokens::skip_line() {
+  while (at_ != end_ && *at_ != '\n' && *at_ != '\r') {
+    ++at_;
+  }
+}
+
+void Tokens::skip_block_comment() {
+  size_t depth = 1;
+  at_ += 2;
+  while (end_ - at_ >= 2) {
+    if (at_[0] == '*' && at_[1] == '/') {
+      at_ += 2;
+      if (--depth == 0) {
+        return;
+      }
+    } else if (dialect_.nested_comments && at_[0] == '/' && at_[1] == '*') {
+      at_ += 2;
+      ++depth;
+    } else {
+      ++at_;
+    }
+  }
+  at_ = end_;
+}
+
+// Takes too much rather than too little: letters that follow a number are no name of SQL's.
+void Tokens::skip_number() {
+  const bool based = *at_ == '0' && end_ - at_ > 1 && class_of(at_[1]) == kIsNameStart;
+  while (at_ != end_) {
+    if ((class_of(*at_) & kInName) != 0 || *at_ == '.') {
+      ++at_;
+    } else if ((*at_ == '+' || *at_ == '-') && !based && (at_[-1] == 'e' || at_[-1] == 'E') &&
+               end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
+      ++at_;
+    } else {
+      break;
+    }
+  }
+}
+
+// `at_` is at a dollar. False, and nothing skipped: it does not open a literal.
+bool Tokens::skip_dollar_quoted() {
+  const char* tag_end = at_ + 1;
+  while (tag_end != end_ && (class_of(*tag_end) & (kIsNameStart | kIsDigit)) != 0) {
+    ++tag_end;
+  }
+  if (tag_end == end_) {
+    at_ = end_;  // it may be the beginning of one
+    return true;
+  }
+  if (*tag_end != '$') {
+    return false;
+  }
+  const std::string_view tag(at_, static_cast<size_t>(tag_end + 1 - at_));
+  const std::string_view rest(tag_end + 1, static_cast<size_t>(end_ - tag_end - 1));
+  const size_t close = rest.find(tag);
+  at_ = close == std::string_view::npos ? end_ : rest.data() + close + tag.size();
+  return true;
+}
+
+Token Tokens::prefixed_string(const char* begin) {
+  const bool backslash =
+      dialect_.backslash_escapes || (dialect_.escape_strings && (*begin == 'e' || *begin == 'E'));
+  ++at_;
+  skip_string('\'', backslash);
+  if (dialect_.joined_strings) {
+    skip_joined_strings(backslash);
+  }
+  after_name_ = false;
+  return {TokenKind::kLiteral, false, {begin, static_cast<size_t>(at_ - begin)}};
+}
+
+Token Tokens::next_other() {
+  const char* const begin = at_;
+  const char c = *at_;
+  const bool after_name = after_name_;
+  after_name_ = false;
+  const auto token = [&](TokenKind kind) {
+    return Token{kind, false, {begin, static_cast<size_t>(at_ - begin)}};
+  };
+  const auto followed_by = [&](char next) { return end_ - at_ > 1 && at_[1] == next; };
+  if (class_of(c) == kIsDigit) {
+    skip_number();
+    return token(TokenKind::kLiteral);
+  }
+  switch (c) {
+    case '\'':
+      ++at_;
+      skip_string(c, dialect_.backslash_escapes);
+      if (dialect_.joined_strings) {
+        skip_joined_strings(dialect_.backslash_escapes);
+      }
+      return token(TokenKind::kLiteral);
+    case '"':
+      ++at_;
+      if (dialect_.double_quoted_strings) {
+        skip_string(c, dialect_.backslash_escapes);
+        return token(TokenKind::kLiteral);
+      }
+      after_name_ = skip_string(c, false);
+      return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
+    case '`':
+      if (dialect_.backtick_names) {
+        ++at_;
+        after_name_ = skip_string(c, false);
+        return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
+      }
+      break;
+    case '$':
+      if (end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
+        do {
+          ++at_;
+        } while (at_ != end_ && class_of(*at_) == kIsDigit);
+        return token(TokenKind::kParameter);
+      }
+      if (dialect_.dollar_quotes && skip_dollar_quoted()) {
+        return token(TokenKind::kLiteral);
+      }
+      break;
+    case '-':
+      if (followed_by('-') && (!dialect_.dash_comments_need_space || end_ - at_ == 2 ||
+                               static_cast<uint8_t>(at_[2]) <= ' ')) {
+        skip_line();
+        return token(TokenKind::kComment);
+      }
+      break;
+    case '#':
+      if (dialect_.hash_comments) {
+        skip_line();
+        return token(TokenKind::kComment);
+      }
+      break;
+    case '/':
+      if (followed_by('*')) {
+        const bool mariadb = end_ - at_ > 3 && at_[2] == 'M' && at_[3] == '!';
+        if (dialect_.executable_comments && (mariadb || (end_ - at_ > 2 && at_[2] == '!'))) {
+          in_executable_comment_ = true;
+          at_ += mariadb ? 4 : 3;
+          while (at_ != end_ && class_of(*at_) == kIsDigit) {  // the least version that runs it
+            ++at_;
+          }
+          return token(TokenKind::kSpace);
+        }
+        skip_block_comment();
+        return token(TokenKind::kComment);
+      }
+      break;
+    case '*':
+      if (in_executable_comment_ && followed_by('/')) {
+        in_executable_comment_ = false;
+        at_ += 2;
+        return token(TokenKind::kSpace);
+      }
+      break;
+    case '.':
+      if (!after_name && end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
+        skip_number();
+        return token(TokenKind::kLiteral);
+      }
+      ++at_;
+      return token(TokenKind::kDot);
+    case '(':
+      ++at_;
+      return token(TokenKind::kOpen);
+    case ')':
+      ++at_;
+      return token(TokenKind::kClose);
+    case ',':
+      ++at_;
+      return token(TokenKind::kComma);
+    case ';':
+      ++at_;
+      return token(TokenKind::kSemicolon);
+    default:
+      break;
+  }
+  ++at_;
+  return token(TokenKind::kOperator);
+}
+
+}  // namespace zerospan::sql
