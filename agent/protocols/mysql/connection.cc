@@ -179,6 +179,7 @@ void Connection::lose(Side& s, bool request, bool lost) {
     pending.rows_exact = false;
     pending.reply = Reply::kMissed;
     pending.begun = true;
+    pending.lost = pending.lost || lost;
     if (lost && pending.exchange) {
       pending.exchange->incomplete |= model::kGap;
     }

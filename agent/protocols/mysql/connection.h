@@ -96,6 +96,7 @@ class Connection final : public ConnectionParser {
     uint64_t left = 0;  // columns or definitions that are due
     uint64_t rows = 0;
     bool rows_exact = true;
+    bool lost = false;  // a record that may be of its answer
     bool has_rows = false;
     std::string use;                            // the database that it makes the current one
     StatementPtr statement;                     // Prepare
