@@ -151,7 +151,7 @@ class Mariadb:
     def client(self, *statements, check=True, tcp=False, user="root", database=None, force=False):
         where = ["-h", "127.0.0.1", "-P", str(self.port)] if tcp else ["-S", self.socket]
         return subprocess.run(["mariadb", "--no-defaults", *where, "-u", user, "-N", "-B", *(["-f"] if force else []),
-                               *([database] if database else []), "-e", ";\n".join(statements)], check=check,
+                               *([database] if database else [])], input=";\n".join(statements) + ";\n", check=check,
                               capture_output=True, text=True, errors="replace", timeout=60)
 
     def mark(self):
