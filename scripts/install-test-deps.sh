@@ -34,9 +34,9 @@ if [ "$oldest" != "go$go_version" ] && [ ! -x "$go_target/bin/go" ]; then
   mv "$work/pkg/mod/$module" "$go_target"
 fi
 
-calls=$(dirname "$0")/../tests/programs/grpc/build.sh
-for language in cpp python; do
-  "$calls" "$language" > /dev/null
+build=$(dirname "$0")/../tests/programs/build.sh
+for program in grpc/cpp grpc/python; do
+  "$build" "$program" > /dev/null
 done
 
 if [ "${1:-}" = --all ]; then
@@ -44,7 +44,7 @@ if [ "${1:-}" = --all ]; then
   apt_install python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
   apt_install_unless mvn maven
   apt_install_unless npm npm
-  for language in go node java; do
-    PATH=$go_target/bin:$PATH "$calls" "$language" > /dev/null
+  for program in grpc/go grpc/node grpc/java web; do
+    PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
   done
 fi

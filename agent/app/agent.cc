@@ -22,6 +22,7 @@ constexpr int kWatcherWaitMilliseconds = 25;
 constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 0.01,
                                                   0.03,   0.1,    0.3,   1,     3};
 constexpr uint64_t kSecond = 1'000'000'000;
+constexpr std::chrono::seconds kGoStartWait{3};
 
 }  // namespace
 
@@ -35,6 +36,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   }
   agent->capture_ = std::move(*capture);
 
+  agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_);
   discovery::ProcFs procfs("/proc");
   const discovery::Host host = discovery::read_host("/", procfs);
   agent->processes_ = std::make_unique<discovery::ProcessTable>(
@@ -52,6 +54,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
     agent->workers_.push_back(std::move(worker));
   }
   agent->apply(agent->processes_->scan_running());
+  // What is traced from the start has parents from the start, unless a file takes long to read.
+  agent->go_programs_->wait_idle(kGoStartWait);
   for (uint32_t ring = 0; ring < agent->workers_.size(); ++ring) {
     agent->workers_[ring]->thread =
         std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
@@ -201,8 +205,12 @@ void Agent::apply(const discovery::Actions& actions) {
       status = capture_->select(action.pid, {.no_thread_context = action.is_go,
                                              .callbacks = node || (info && is_nginx(*info)),
                                              .libuv = node});
+      if (status && action.is_go) {
+        go_programs_->select(action.pid);
+      }
     } else {
       status = capture_->deselect(action.pid);
+      go_programs_->deselect(action.pid);
     }
     if (!status) {
       static log::Limited limited;
@@ -239,6 +247,12 @@ void Agent::run_watcher() {
               apply(processes_->on_listen(event.pid, event.port));
               settle(event.pid);
               break;
+            case kernel::ProcessEvent::Kind::kGoRefused:
+              log::warn(
+                  "process {}: its goroutines are not where they should be; its calls have no "
+                  "parents but those that they name themselves",
+                  event.pid);
+              break;
           }
         });
     if (!count) {
@@ -268,6 +282,16 @@ void Agent::collect_stages(selfobs::Samples& samples) const {
   samples.histogram("zerospan_stage_seconds", kHelp, ring_wait_.value(), {{"stage", "ring"}});
   samples.histogram("zerospan_stage_seconds", kHelp, pipeline_time_.value(),
                     {{"stage", "pipeline"}});
+  const GoPrograms::Counters go = go_programs_->counters();
+  samples.gauge("zerospan_go_files", "files of Go programs that are known",
+                static_cast<double>(go.files));
+  samples.gauge("zerospan_go_processes", "Go processes whose goroutines are told",
+                static_cast<double>(go.told));
+  samples.gauge("zerospan_go_probes", "uprobes placed in files of Go programs",
+                static_cast<double>(go.probes));
+  samples.counter("zerospan_go_failures_total",
+                  "Go programs that could not be read, or in which no probe could be placed",
+                  static_cast<double>(go.failures));
   for (size_t i = 0; i < workers_.size(); ++i) {
     samples.gauge("zerospan_ring_peak_bytes", "the most that one look found in a ring",
                   static_cast<double>(workers_[i]->ring_peak_bytes), {{"ring", std::to_string(i)}});

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/app/go_programs.h"
 #include "agent/app/pipeline.h"
 #include "agent/app/statistics.h"
 #include "agent/config/config.h"
@@ -45,6 +46,7 @@ class Agent {
   // Any thread. Without the exporter's part.
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
+  [[nodiscard]] const GoPrograms& go_programs() const { return *go_programs_; }
   // How long records wait and take, and how full the rings become. Any thread.
   void collect_stages(selfobs::Samples& samples) const;
 
@@ -74,6 +76,7 @@ class Agent {
   kernel::RecordingWriter* recording_;
   std::unique_ptr<kernel::Capture> capture_;
   std::unique_ptr<discovery::ProcessTable> processes_;
+  std::unique_ptr<GoPrograms> go_programs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
   selfobs::Histogram ring_wait_;       // seconds from a look's first record to the look

@@ -137,7 +137,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             .time_ns = time_ns,
             .thread_id = 1,
             .request_id = request_id,
-            .evidence = static_cast<zs_evidence>(pick % (ZS_EVIDENCE_AMBIGUOUS + 1))};
+            .evidence = static_cast<zs_evidence>(pick % (ZS_EVIDENCE_GOROUTINE + 1))};
         push(send ? streams[at].send(payload, stamp) : streams[at].receive(payload, stamp));
         break;
       }

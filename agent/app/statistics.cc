@@ -54,6 +54,8 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
              "calls whose parent the event loop's call-back told"),
     ZS_FIELD(parents.parents_by_creating_thread, "parents_by_creating_thread",
              "calls whose parent the creating thread told"),
+    ZS_FIELD(parents.parents_by_goroutine, "parents_by_goroutine",
+             "calls whose parent the goroutine told"),
     ZS_FIELD(parents.parents_by_header, "parents_by_header",
              "calls whose parent the sent header told"),
     ZS_FIELD(parents.remote_parents, "parents_remote",

@@ -25,6 +25,7 @@
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
+#include "go.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
 #include "sock_length.skel.h"
@@ -212,6 +213,9 @@ struct Capture::Impl {
   SkeletonPtr<process_bpf> processes;
   SkeletonPtr<tick_bpf> ticks;
   SkeletonPtr<mute_bpf> muter;
+  SkeletonPtr<go_bpf> go;
+  Status go_status;
+  std::atomic<uint32_t> go_generation{0};
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
   std::vector<Ring> rings;
   std::unique_ptr<ring_buffer, RingBufferDeleter> process_reader;
@@ -306,7 +310,7 @@ struct Capture::Impl {
       const std::string_view name = bpf_map__name(map);
       if (name == "connections") {
         bpf_map__set_max_entries(map, options.max_connections);
-      } else if (name == "processes") {
+      } else if (name == "processes" || name == "go_processes") {
         bpf_map__set_max_entries(map, options.max_processes);
       }
     }
@@ -369,6 +373,8 @@ struct Capture::Impl {
       // matters.
       ticks_status = start(ticks, "tick", false);
     }
+    // Without it calls of Go's net/http have no parents; probe_go() says so when it matters.
+    go_status = start(go, "go", false);
     Status first = fail(ErrorCode::kUnsupported, "not tried");
     if (options.kind != CaptureKind::kSyscall) {
       first = start(length, "sock_length");
@@ -455,7 +461,101 @@ Status Capture::deselect(uint32_t pid) {
     return tl::unexpected(
         error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
   }
+  bpf_map_delete_elem(impl_->maps.fd("go_processes"), &pid);
   return {};
+}
+
+Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
+  zs_go_process value{};
+  value.goidgen = layout.goidgen;
+  value.allgs = layout.parent_goid ? layout.allgs : 0;
+  value.transport = {layout.transport.begin, layout.transport.end};
+  value.background = {layout.background.begin, layout.background.end};
+  for (size_t i = 0; i < layout.streams.size(); ++i) {
+    value.streams[i] = {layout.streams[i].begin, layout.streams[i].end};
+  }
+  value.tls = layout.tls;
+  const int map = impl_->maps.fd("go_processes");
+  if (zs_go_process known{}; bpf_map_lookup_elem(map, &pid, &known) == 0) {
+    value.generation = known.generation;  // told again, more exactly
+    value.descends = known.descends;
+    value.checks_passed = known.checks_passed;
+    value.checks_failed = known.checks_failed;
+    value.state = known.state;
+  } else {
+    value.generation = impl_->go_generation.fetch_add(1);
+  }
+  value.g_goid = layout.goid;
+  value.g_parent_goid = layout.parent_goid.value_or(ZS_GO_ABSENT);
+  value.g_gopc = layout.gopc.value_or(ZS_GO_ABSENT);
+  value.g_m = layout.g_m;
+  value.m_curg = layout.m_curg;
+  value.m_g0 = layout.m_g0;
+  value.allp = layout.goidcache ? layout.allp : 0;
+  value.p_goidcache = layout.goidcache.value_or(ZS_GO_ABSENT);
+  value.persist_conn_conn = layout.persist_conn_conn;
+  value.conn_fd = layout.conn_fd;
+  value.net_fd_family = layout.net_fd_family;
+  value.net_fd_sotype = layout.net_fd_sotype;
+  value.net_fd_sysfd = layout.net_fd_sysfd;
+  if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
+    return tl::unexpected(
+        error_from_errno(errno, "process " + std::to_string(pid) + ": telling its goroutines"));
+  }
+  // The flag last. A process that is gone by now, or was deselected, has no entry to set it in.
+  zs_process process{};
+  const int processes = impl_->maps.fd("processes");
+  if (bpf_map_lookup_elem(processes, &pid, &process) == 0) {
+    process.flags |= ZS_PROCESS_GO;
+    if (bpf_map_update_elem(processes, &pid, &process, BPF_EXIST) == 0) {
+      return {};
+    }
+  }
+  bpf_map_delete_elem(map, &pid);
+  return fail(ErrorCode::kNotFound, "process " + std::to_string(pid) + " is not traced any more");
+}
+
+std::optional<GoState> Capture::go_state(uint32_t pid) const {
+  zs_go_process value{};
+  if (bpf_map_lookup_elem(impl_->maps.fd("go_processes"), &pid, &value) != 0) {
+    return std::nullopt;
+  }
+  return GoState{value.state == ZS_GO_VERIFIED  ? GoState::Verdict::kVerified
+                 : value.state == ZS_GO_REFUSED ? GoState::Verdict::kRefused
+                                                : GoState::Verdict::kUnverified,
+                 value.checks_passed, value.checks_failed};
+}
+
+namespace {
+
+class Links : public Probes {
+ public:
+  void add(bpf_link* link) { links_.emplace_back(link); }
+
+ private:
+  std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
+                                                  std::span<const GoProbeSite> sites) {
+  if (!impl_->go_status) {
+    return tl::unexpected(impl_->go_status.error());
+  }
+  auto links = std::make_unique<Links>();
+  for (const GoProbeSite& site : sites) {
+    bpf_uprobe_opts at{};
+    at.sz = sizeof(at);
+    take_libbpf_messages();
+    bpf_link* link = bpf_program__attach_uprobe_opts(impl_->go->progs.go__round_trip, -1,
+                                                     path.c_str(), site.file_offset, &at);
+    if (link == nullptr) {
+      return tl::unexpected(bpf_error(errno, "placing a probe in " + path));
+    }
+    links->add(link);
+  }
+  return links;
 }
 
 Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& handler) {
@@ -601,6 +701,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   if (impl_->ticks_attached) {
     add(impl_->ticks->obj);
   }
+  if (impl_->go) {
+    add(impl_->go->obj);
+  }
   return result;
 }
 
@@ -659,6 +762,8 @@ std::vector<Capability> probe_capabilities() {
       try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
   result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
                                         "without them outgoing calls of event loops stay roots"));
+  result.push_back(try_object<go_bpf>("uprobes in Go programs",
+                                      "without them calls of Go's net/http stay roots"));
   result.push_back(
       try_object<mute_bpf>("muting (kernel 5.14+)", "without it zerospan does not start"));
   return result;

@@ -6,6 +6,7 @@
 // way, because nothing is pinned.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -46,7 +47,8 @@ struct CaptureOptions {
 };
 
 struct ProcessEvent {
-  enum class Kind : uint8_t { kFork = 1, kExec = 2, kExit = 3, kListen = 4 };
+  // kGoRefused: what was read as the process's goroutines cannot be such.
+  enum class Kind : uint8_t { kFork = 1, kExec = 2, kExit = 3, kListen = 4, kGoRefused = 6 };
   Kind kind = Kind::kFork;
   uint32_t pid = 0;
   uint32_t parent_pid = 0;  // fork
@@ -60,6 +62,58 @@ struct ProcessTraits {
   // and libuv, but not loops that queue tasks (asyncio, tokio, Netty).
   bool callbacks = false;
   bool libuv = false;  // with callbacks: the loop is libuv's
+};
+
+// A stretch of code in a process's memory.
+struct CodeRange {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+// What the kernel side has to know of one Go process: struct zs_go_process. Offsets are in bytes;
+// none: this version of Go does not have the field. Addresses are of the process; 0: not known.
+struct GoLayout {
+  uint64_t goidgen = 0;
+  uint64_t allgs = 0;
+  uint64_t allp = 0;
+  CodeRange transport;
+  CodeRange background;
+  std::array<CodeRange, 2> streams;
+  int32_t tls = -8;
+  uint32_t goid = 0;
+  std::optional<uint32_t> parent_goid;
+  std::optional<uint32_t> gopc;
+  uint32_t g_m = 0;
+  uint32_t m_curg = 0;
+  uint32_t m_g0 = 0;
+  std::optional<uint32_t> goidcache;
+  // Of the probes in net/http.
+  uint32_t persist_conn_conn = 0;
+  uint32_t conn_fd = 0;
+  uint32_t net_fd_family = 0;
+  uint32_t net_fd_sotype = 0;
+  uint32_t net_fd_sysfd = 0;
+};
+
+// What the kernel side has found out about it.
+struct GoState {
+  enum class Verdict : uint8_t { kUnverified, kVerified, kRefused };
+  Verdict verdict = Verdict::kUnverified;
+  uint32_t checks_passed = 0;  // counted until it is verified
+  uint32_t checks_failed = 0;
+};
+
+enum class GoProbe : uint8_t { kRoundTrip };
+
+struct GoProbeSite {
+  GoProbe probe = GoProbe::kRoundTrip;
+  uint64_t file_offset = 0;
+};
+
+// Uprobes in one file. They are gone when this is destroyed.
+class Probes {
+ public:
+  virtual ~Probes() = default;
 };
 
 struct ProgramStatistics {
@@ -82,6 +136,14 @@ class Capture {
   // stays.
   Status select(uint32_t pid, ProcessTraits traits);
   Status deselect(uint32_t pid);
+
+  // Any thread. The goroutines of a selected process can be told from now on, until it is
+  // deselected or executes another program.
+  Status tell_go(uint32_t pid, const GoLayout& layout);
+  [[nodiscard]] std::optional<GoState> go_state(uint32_t pid) const;
+  // One thread at a time. The probes are hit in all processes that run this file, now or later.
+  [[nodiscard]] Result<std::unique_ptr<Probes>> probe_go(const std::string& path,
+                                                         std::span<const GoProbeSite> sites);
 
   // The worker of `ring`. Hands out what is there; if there is nothing, waits for at most
   // `timeout_ms`, and is woken by the first record. Returns the number of records. The bytes are

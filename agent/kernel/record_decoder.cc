@@ -80,7 +80,7 @@ DecodeStatus decode_connection(std::span<const std::byte> bytes, ConnectionEvent
 
 DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& events) {
   const auto record = read_as<zs_data_record>(bytes);
-  if (!record || record->direction > ZS_SEND || record->evidence > ZS_EVIDENCE_AMBIGUOUS ||
+  if (!record || record->direction > ZS_SEND || record->evidence > ZS_EVIDENCE_GOROUTINE ||
       record->head_bytes > ZS_HEAD_BYTES_MAX || record->tail_bytes > ZS_TAIL_BYTES_MAX ||
       uint64_t{record->head_bytes} + record->tail_bytes > record->byte_count ||
       bytes.size() != sizeof(*record) + record->head_bytes + record->tail_bytes) {

@@ -38,7 +38,7 @@ struct Checker : kernel::ConnectionEvents {
     require_inside(chunk.tail);
     require(chunk.head.size() + chunk.tail.size() <= chunk.length, "no more captured than moved");
     require(chunk.direction <= model::Direction::kSend, "a known direction");
-    require(chunk.evidence <= model::Evidence::kAmbiguous, "a known evidence");
+    require(chunk.evidence <= model::Evidence::kGoroutine, "a known evidence");
   }
   void on_close(uint64_t, const model::Closed& closed) override {
     ++events;

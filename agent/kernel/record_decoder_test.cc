@@ -188,6 +188,7 @@ TEST(RecordDecoder, EveryEvidenceAndRoleHasItsNumber) {
                 ZS_EVIDENCE_TICK_SAME_CONNECTION);
   static_assert(static_cast<int>(model::Evidence::kCreatingThread) == ZS_EVIDENCE_CREATING_THREAD);
   static_assert(static_cast<int>(model::Evidence::kAmbiguous) == ZS_EVIDENCE_AMBIGUOUS);
+  static_assert(static_cast<int>(model::Evidence::kGoroutine) == ZS_EVIDENCE_GOROUTINE);
   static_assert(static_cast<int>(model::Role::kUnknown) == ZS_ROLE_UNKNOWN);
   static_assert(static_cast<int>(model::Role::kServer) == ZS_ROLE_SERVER);
   static_assert(static_cast<int>(model::Role::kClient) == ZS_ROLE_CLIENT);
@@ -279,7 +280,7 @@ TEST(RecordDecoder, ValuesThatTheAbiDoesNotHave) {
                                     [](auto& r) { r.kind = ZS_CLOSE_RESET + 1; });
   const zs_data_record data = testing::data_record(1, ZS_SEND, 1, 100);
   expect_malformed<zs_data_record>(data, [](auto& r) { r.direction = ZS_SEND + 1; });
-  expect_malformed<zs_data_record>(data, [](auto& r) { r.evidence = ZS_EVIDENCE_AMBIGUOUS + 1; });
+  expect_malformed<zs_data_record>(data, [](auto& r) { r.evidence = ZS_EVIDENCE_GOROUTINE + 1; });
 }
 
 TEST(RecordDecoder, LengthsThatDisagree) {

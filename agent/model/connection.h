@@ -52,6 +52,7 @@ enum class Evidence : uint8_t {
   kTickSameConnection = 4,  // as kTickResponse, and the response came on this very connection
   kCreatingThread = 5,      // the thread was created while its creator was serving the request
   kAmbiguous = 6,           // something was current, but nothing proves that it still is
+  kGoroutine = 7,           // the goroutine that asks serves the request, or was started for it
 };
 
 // One socket operation: `length` bytes went in `direction`, of which the first head.size() and the

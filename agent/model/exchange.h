@@ -60,6 +60,8 @@ enum class KnownHeader : uint8_t {
   kXB3Flags,
   kUberTraceId,
   kXAmznTraceId,
+  kContentType,
+  kConnectProtocolVersion,
   kOther,
 };
 
@@ -68,7 +70,7 @@ enum class KnownHeader : uint8_t {
 
 // By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
 // nearly all others.
-extern const std::array<uint32_t, 18> kKnownFirstLetters;
+extern const std::array<uint32_t, 25> kKnownFirstLetters;
 
 [[nodiscard]] inline KnownHeader recognise_header(std::string_view name) {
   if (name.empty() || name.size() >= kKnownFirstLetters.size() ||

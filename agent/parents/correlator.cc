@@ -171,6 +171,7 @@ const Correlator::Request* Correlator::find_parent(
     case Evidence::kThread:
     case Evidence::kTick:
     case Evidence::kTickResponse:
+    case Evidence::kGoroutine:
       break;
     case Evidence::kTickSameConnection:  // a pool may hand the freed connection to whoever queued
                                          // for it
@@ -204,6 +205,9 @@ const Correlator::Request* Correlator::find_parent(
       break;
     case Evidence::kCreatingThread:
       ++counters_.parents_by_creating_thread;
+      break;
+    case Evidence::kGoroutine:
+      ++counters_.parents_by_goroutine;
       break;
     default:
       ++counters_.parents_by_tick;

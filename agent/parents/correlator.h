@@ -47,6 +47,7 @@ struct CorrelatorCounters {
   uint64_t parents_by_thread = 0;
   uint64_t parents_by_tick = 0;
   uint64_t parents_by_creating_thread = 0;
+  uint64_t parents_by_goroutine = 0;
   uint64_t parents_by_header = 0;  // the program sent a context of its own
   uint64_t remote_parents = 0;     // server spans that continue a caller's trace
   uint64_t roots_without_evidence = 0;

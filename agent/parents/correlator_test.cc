@@ -124,9 +124,11 @@ constexpr Evidence kAllEvidence[] = {Evidence::kNone,
                                      Evidence::kTickResponse,
                                      Evidence::kTickSameConnection,
                                      Evidence::kCreatingThread,
-                                     Evidence::kAmbiguous};
-constexpr Evidence kProof[] = {Evidence::kThread, Evidence::kTick, Evidence::kTickResponse,
-                               Evidence::kTickSameConnection, Evidence::kCreatingThread};
+                                     Evidence::kAmbiguous,
+                                     Evidence::kGoroutine};
+constexpr Evidence kProof[] = {Evidence::kThread,         Evidence::kTick,
+                               Evidence::kTickResponse,   Evidence::kTickSameConnection,
+                               Evidence::kCreatingThread, Evidence::kGoroutine};
 
 TEST(Correlator, AServersRequestIsARootWithTheKernelsId) {
   Script script;
@@ -156,9 +158,10 @@ TEST(Correlator, EveryKindOfProofOfTheOnlyRequestNamesTheParent) {
     const CorrelatorCounters& counters = script.counters();
     EXPECT_EQ(counters.parents_by_thread, evidence == Evidence::kThread ? 1U : 0U);
     EXPECT_EQ(counters.parents_by_creating_thread, evidence == Evidence::kCreatingThread ? 1U : 0U);
-    EXPECT_EQ(
-        counters.parents_by_thread + counters.parents_by_tick + counters.parents_by_creating_thread,
-        1U);
+    EXPECT_EQ(counters.parents_by_goroutine, evidence == Evidence::kGoroutine ? 1U : 0U);
+    EXPECT_EQ(counters.parents_by_thread + counters.parents_by_tick +
+                  counters.parents_by_creating_thread + counters.parents_by_goroutine,
+              1U);
   }
 }
 

@@ -111,6 +111,12 @@ struct SpanBuilder::RequestFields {
         case model::KnownHeader::kXForwardedProto:
           keep_first(forwarded_proto, headers[i]);
           break;
+        case model::KnownHeader::kContentType:
+          keep_first(content_type, headers[i]);
+          break;
+        case model::KnownHeader::kConnectProtocolVersion:
+          connect_version = true;
+          break;
         default:
           break;
       }
@@ -123,6 +129,8 @@ struct SpanBuilder::RequestFields {
   std::string_view forwarded_for;
   std::string_view forwarded_host;
   std::string_view forwarded_proto;
+  std::string_view content_type;
+  bool connect_version = false;
 
  private:
   static void keep_first(std::string_view& field, const model::HeaderView& header) {
@@ -251,6 +259,11 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   if (server || options_.client_url_template) {
     add_route(http, target.path, span);
   }
+  const auto rpc =
+      find_web_rpc(http, fields.content_type, fields.connect_version, target.path, target.query);
+  if (rpc) {
+    add_web_rpc(*rpc, span);
+  }
 
   if (!connection.peer.address.empty()) {
     add_text(span, "network.peer.address", connection.peer.address);
@@ -281,6 +294,25 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   add_captured(request_headers_, http.request_headers, &CapturedHeader::http_key, span);
   add_captured(response_headers_, http.response_headers, &CapturedHeader::http_key, span);
   add_outcome(exchange, http, span);
+  if (rpc && rpc->status && span.status != model::StatusCode::kError &&
+      is_grpc_error(*rpc->status, server)) {
+    span.attributes.add_text("error.type", grpc_status_name(*rpc->status));
+    span.status = model::StatusCode::kError;
+  }
+}
+
+// A method that the server does not know is not one of its names.
+void SpanBuilder::add_web_rpc(const WebRpc& rpc, model::Span& span) const {
+  span.attributes.add_text("rpc.system.name", rpc.system);
+  if (span.kind == model::SpanKind::kServer && rpc.unknown_method) {
+    span.attributes.add_text("rpc.method", "_OTHER");
+    add_text(span, "rpc.method_original", rpc.method);
+  } else {
+    add_text(span, "rpc.method", rpc.method);
+  }
+  if (rpc.status) {
+    span.attributes.add_text("rpc.response.status_code", grpc_status_name(*rpc.status));
+  }
 }
 
 void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpExchange& http,

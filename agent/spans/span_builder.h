@@ -23,6 +23,7 @@
 #include "agent/spans/http_target.h"
 #include "agent/spans/route.h"
 #include "agent/sql/statement.h"
+#include "agent/spans/web_rpc.h"
 
 namespace zerospan::spans {
 
@@ -111,6 +112,7 @@ class SpanBuilder {
   void add_client_attributes(const RequestTarget& target, const RequestFields& fields,
                              const model::Connection& connection, model::Span& span) const;
   void add_route(const model::HttpExchange& http, std::string_view path, model::Span& span);
+  void add_web_rpc(const WebRpc& rpc, model::Span& span) const;
   void add_captured(const std::vector<CapturedHeader>& captured, const model::HeaderBlock& headers,
                     std::string_view CapturedHeader::*key, model::Span& span) const;
   void add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,

@@ -49,6 +49,7 @@ enum zs_evidence {
   ZS_EVIDENCE_TICK_SAME_CONNECTION = 4,
   ZS_EVIDENCE_CREATING_THREAD = 5,
   ZS_EVIDENCE_AMBIGUOUS = 6,
+  ZS_EVIDENCE_GOROUTINE = 7,
 };
 
 enum zs_close_kind {
@@ -65,7 +66,8 @@ enum zs_process_event {
   ZS_PROCESS_EXIT = 3,   /* the last thread is gone; only of a process that has an entry */
   ZS_PROCESS_LISTEN = 4, /* a TCP socket of tgid listens on port */
   ZS_PROCESS_TICKS_WANTED =
-      5, /* an event loop of tgid calls out: zs_control.ticks_wanted was set */
+      5,                     /* an event loop of tgid calls out: zs_control.ticks_wanted was set */
+  ZS_PROCESS_GO_REFUSED = 6, /* what was read as tgid's goroutines cannot be such */
 };
 
 struct zs_record_header {
@@ -147,6 +149,7 @@ enum zs_process_flags {
   ZS_PROCESS_CALLBACKS = 16,
   ZS_PROCESS_LIBUV = 32,  /* with ZS_PROCESS_CALLBACKS: the loop is libuv's */
   ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
+  ZS_PROCESS_GO = 128,    /* its goroutines can be told: it is in the map of Go processes */
 };
 
 struct zs_process {
@@ -156,6 +159,53 @@ struct zs_process {
   /* Its event loop's turns that began after this time are followed from their first event on; 0:
    * none is. */
   __u64 turns_from_ns;
+};
+
+/* A stretch of a program's code, in its memory. */
+struct zs_code {
+  __u64 begin;
+  __u64 end;
+};
+
+enum zs_go_state {
+  ZS_GO_UNVERIFIED = 0,
+  ZS_GO_VERIFIED = 1, /* what was read was plausible, ZS_GO_CHECKS times in a row */
+  ZS_GO_REFUSED = 2,  /* it was not: nothing is told of its goroutines any more */
+};
+#define ZS_GO_CHECKS 3
+#define ZS_GO_ABSENT 0xffffffffU /* of a field that this version of Go does not have */
+
+/*
+ * Value of the map of Go processes; key: tgid. Offsets are in bytes from the struct's beginning, as
+ * this very program has them; addresses are of the process. 0: not known.
+ */
+struct zs_go_process {
+  __u64 goidgen; /* runtime.sched.goidgen: no goroutine has a higher id */
+  __u64 allgs;   /* runtime.allgs: the slice of all g */
+  __u64 allp;    /* runtime.allp: the slice of the scheduler's processors */
+  struct zs_code
+      transport; /* net/http.(*Transport).dialConn: it starts a connection's goroutines */
+  struct zs_code background; /* (*connReader).startBackgroundRead: it starts one that waits for the
+                                peer's end while a request is served */
+  struct zs_code streams[2]; /* RoundTrip of HTTP/2 clients: it starts a stream's goroutine */
+  __s32 tls;                 /* of the thread's g, from its fs base */
+  __u32 generation;          /* tells programs apart that had this tgid */
+  __u32 g_goid;
+  __u32 g_parent_goid; /* ZS_GO_ABSENT before Go 1.21 */
+  __u32 g_gopc;
+  __u32 g_m;
+  __u32 m_curg;
+  __u32 m_g0;
+  __u32 p_goidcache; /* and goidcacheend behind it; ZS_GO_ABSENT if they are apart */
+  __u32 persist_conn_conn;
+  __u32 conn_fd;
+  __u32 net_fd_family;
+  __u32 net_fd_sotype;
+  __u32 net_fd_sysfd;
+  __u32 checks_passed; /* by the kernel side, as the rest */
+  __u32 checks_failed;
+  __u32 state;    /* enum zs_go_state */
+  __u32 descends; /* goroutines that a serving one has started make calls */
 };
 
 /* Argument of the program that mutes a connection. */

@@ -10,10 +10,10 @@
  * - every frame's header;
  * - the whole payload of frames that carry header blocks or end something: HEADERS, CONTINUATION,
  *   PUSH_PROMISE (its block changes the state of HPACK), RST_STREAM, GOAWAY, SETTINGS;
- * - the first ZS_HTTP2_KEPT_BYTES of the payload of any other frame. For DATA these are the pad
- *   length, the five bytes in front of a gRPC message, and small messages whole. Frames of fixed
- *   length are shorter than that and so captured whole, which is cheaper than to step over four
- *   bytes;
+ * - the payload of any other frame up to ZS_HTTP2_WHOLE_BYTES: to step over so few would cost a
+ *   record more, and the messages of gRPC in it can be counted;
+ * - of a longer one, which is DATA, the first ZS_HTTP2_KEPT_BYTES: the pad length, and the five
+ *   bytes in front of a message;
  * - as many bytes where the next gRPC message of the same DATA frame begins, if it begins with one:
  *   some implementations gather several in a frame. With these the parser counts the messages. What
  *   would count them all is the number of bytes left of each stream's message, which is per stream
@@ -42,6 +42,7 @@
 
 #include "bpf/lib/gate_http2.h"
 
+#define ZS_HTTP2_WHOLE_BYTES 512
 #define ZS_HTTP2_KEPT_BYTES 64
 /* The length and the flag in front of a gRPC message. */
 #define ZS_HTTP2_PREFIX_BYTES 5
@@ -144,7 +145,7 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
     case ZS_HTTP2_SETTINGS:
       break;
     default:
-      if (walk->keep > ZS_HTTP2_KEPT_BYTES) {
+      if (length > ZS_HTTP2_WHOLE_BYTES) {
         walk->keep = ZS_HTTP2_KEPT_BYTES;
         walk->hops = type == ZS_HTTP2_DATA && !(header[4] & ZS_HTTP2_PADDED) ? ZS_HTTP2_HOPS : 0;
       }

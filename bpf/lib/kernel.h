@@ -109,8 +109,13 @@ struct thread_info {
   __u32 status;
 };
 
+struct thread_struct {
+  unsigned long fsbase;
+};
+
 struct task_struct {
   struct thread_info thread_info;
+  struct thread_struct thread;
   unsigned int flags;
   int pid;
   int tgid;
@@ -121,7 +126,10 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+  unsigned long r14;
   unsigned long r10;
+  unsigned long ax;
+  unsigned long bx;
   unsigned long dx;
   unsigned long si;
   unsigned long di;

@@ -43,6 +43,11 @@ struct zs_connection {
   __u16 family;  /* AF_INET, AF_INET6 or AF_UNIX */
   __u8 protocol; /* enum zs_protocol, once it is known */
   __u8 reserved[7];
+  __u64 goroutine;         /* Go, server: the one that serves this connection */
+  __u64 caller_request_id; /* Go, client: whom the client's next request is for, */
+  __u8 caller_evidence;    /* enum zs_evidence; */
+  __u8 caller_told;        /* a probe in the client tells it before each request */
+  __u8 reserved2[6];
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };
 

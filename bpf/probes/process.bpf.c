@@ -5,6 +5,7 @@
  * Births, program changes and ends of processes and threads (include/trace/events/sched.h).
  */
 #include "bpf/maps/counters.h"
+#include "bpf/maps/go_processes.h"
 #include "bpf/maps/process_ring.h"
 #include "bpf/maps/processes.h"
 #include "bpf/maps/settings.h"
@@ -47,7 +48,9 @@ int BPF_PROG(process__exec, struct task_struct* task) {
   struct zs_process* process = bpf_map_lookup_elem(&processes, &tgid);
   if (process) {
     /* What was known of the program before says nothing about this one. */
-    process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV);
+    process->flags &=
+        ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_GO);
+    bpf_map_delete_elem(&go_processes, &tgid);
   } else if (zs_tentative) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
     if (bpf_map_update_elem(&processes, &tgid, &tentative, BPF_ANY)) {
@@ -66,6 +69,7 @@ int BPF_PROG(process__exit, struct task_struct* task) {
     return 0;
   }
   __u32 tgid = BPF_CORE_READ(task, tgid);
+  bpf_map_delete_elem(&go_processes, &tgid);
   if (bpf_map_delete_elem(&processes, &tgid) == 0) {
     process_ring__emit(ZS_PROCESS_EXIT, tgid, 0, 0);
   }

@@ -14,6 +14,7 @@
 #include "bpf/maps/threads.h"
 #include "bpf/probes/capture.h"
 #include "bpf/probes/frames.h"
+#include "bpf/probes/goroutine.h"
 
 #define ZS_SNIFFS_NEW 2 /* operations until a connection that we saw from its start is nobody's */
 #define ZS_SNIFFS_OLD \
@@ -259,17 +260,60 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
   }
 }
 
+/*
+ * Go: a request is read by the goroutine that serves its connection, or by one that waited for the
+ * peer's end meanwhile, and got the next request's first byte (net/http's backgroundRead, started
+ * by whoever read the body's end). Bodies are read by anyone, and say nothing.
+ */
+ZS_COLD void context__on_go_receive(const struct sock* sk, struct zs_connection* connection,
+                                    bool begins) {
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_goroutine_now now;
+  if (!go || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now)) {
+    return;
+  }
+  const __u64 known = connection->goroutine;
+  if (begins || !known) {
+    const bool helps = known && now.goid != known && code__contains(&go->background, now.gopc);
+    connection->goroutine = helps ? known : now.goid;
+    goroutine__serve(go, tgid, &now, connection, (__u64)sk);
+  }
+}
+
+/* Go: a request is for whom the probe in the client has told, else the writing goroutine. */
+ZS_COLD __u8 context__on_go_client_send(const struct zs_connection* connection,
+                                        struct zs_data_record* record) {
+  if (connection->caller_told) {
+    record->request_id = connection->caller_request_id;
+    return connection->caller_evidence;
+  }
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_goroutine_now now;
+  /* A goroutine of net/http's pool writes for whoever has the connection. */
+  if (!go || !goroutine__of_thread(go, &now) || code__contains(&go->transport, now.gopc)) {
+    return ZS_EVIDENCE_NONE;
+  }
+  return goroutine__origin(go, tgid, &now, &record->request_id);
+}
+
 /* A read of a connection: it decides what the reading thread serves. */
 static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
                                                 struct zs_connection* connection, __u32 tid,
                                                 enum zs_gate gate) {
+  bool begins = false;
   if (connection->role == ZS_ROLE_SERVER &&
       (connection->request_id == 0 ||
        (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
        (gate == ZS_GATE_PARTIAL && connection->last_direction == ZS_SEND))) {
     connection->request_id = request__new_id(connection);
+    begins = true;
   }
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    if (process->flags & ZS_PROCESS_GO) {
+      context__on_go_receive(sk, connection, begins);
+    }
     return;
   }
   enum zs_loop loop = connection->loop;
@@ -309,6 +353,9 @@ static __always_inline void context__on_client_send(struct zs_process* process,
   record->request_id = 0;
   record->evidence = ZS_EVIDENCE_NONE;
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    if (process->flags & ZS_PROCESS_GO) {
+      record->evidence = context__on_go_client_send(connection, record);
+    }
     return;
   }
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);

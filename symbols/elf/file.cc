@@ -135,6 +135,7 @@ Result<File> File::open(std::unique_ptr<ByteSource> source) {
   if (!sections) {
     return tl::unexpected(sections.error());
   }
+  file.entry_ = header->e_entry;
   file.segments_ = std::move(*segments);
   file.sections_ = std::move(*sections);
   return file;

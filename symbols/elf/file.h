@@ -53,6 +53,7 @@ class File {
 
   [[nodiscard]] Machine machine() const { return machine_; }
   [[nodiscard]] bool position_independent() const { return position_independent_; }
+  [[nodiscard]] uint64_t entry() const { return entry_; }  // of the program, virtual
   [[nodiscard]] const std::vector<Segment>& segments() const { return segments_; }
   [[nodiscard]] const std::vector<Section>& sections() const { return sections_; }
   [[nodiscard]] const ByteSource& source() const { return *source_; }
@@ -74,6 +75,7 @@ class File {
   std::unique_ptr<ByteSource> source_;
   Machine machine_ = Machine::kX86_64;
   bool position_independent_ = false;
+  uint64_t entry_ = 0;
   std::vector<Segment> segments_;
   std::vector<Section> sections_;
 };

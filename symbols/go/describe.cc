@@ -60,6 +60,17 @@ std::string describe(const GoBinary& binary) {
       fmt::format_to(out, "  {:<4} {}.{}\n", *offset, info.type, info.field);
     }
   }
+  const auto variable = [&](const char* name, const std::optional<uint64_t>& address) {
+    fmt::format_to(out, "  {} {}\n", address ? fmt::format("{:#x}", *address) : "-", name);
+  };
+  fmt::format_to(out, "variables     of the runtime\n");
+  variable("runtime.sched.goidgen", binary.runtime.goidgen);
+  variable("runtime.allgs", binary.runtime.allgs);
+  for (const uint64_t address : binary.runtime.maybe_allp) {
+    variable("maybe runtime.allp", address);
+  }
+  fmt::format_to(out, "  {} g of a thread, from its fs base\n",
+                 binary.runtime.tls ? std::to_string(*binary.runtime.tls) : "-");
   fmt::format_to(out, "probes        {}\n", binary.probes.size());
   for (const ProbeSite& probe : binary.probes) {
     fmt::format_to(out, "  {:#x} +{:<3} {}{} at `{}`: {}\n", probe.address, probe.site.offset,

@@ -9,6 +9,7 @@
 
 #include "symbols/elf/notes.h"
 #include "symbols/go/pclntab.h"
+#include "symbols/probe/go_variables.h"
 
 namespace zerospan::symbols::go {
 namespace {
@@ -41,6 +42,49 @@ Result<ProbeSite> place_probe(const elf::File& file, const std::string& name,
                    .site = std::move(*site)};
 }
 
+// What the code of a function of the runtime says.
+template <typename Find>
+auto read_code(const elf::File& file, const std::optional<Function>& function, const Find& find)
+    -> decltype(find({}, 0)) {
+  const auto offset = function ? file.file_offset(function->address) : std::nullopt;
+  if (!offset) {
+    return {};
+  }
+  const auto code = elf::read_bytes(file.source(), *offset,
+                                    std::min(function->size, kMaxFunctionBytes), kMaxFunctionBytes);
+  if (!code) {
+    return {};
+  }
+  return find(*code, function->address);
+}
+
+void find_functions(const elf::File& file, const FunctionTable& table,
+                    const InspectOptions& options, GoBinary& binary) {
+  std::vector<std::string_view> names = {"runtime.newproc1", "runtime.allgadd",
+                                         "runtime.systemstack", "runtime.procresize"};
+  for (const std::string& name : options.ranges) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  const auto functions = table.find(names);
+  if (!functions) {
+    return;  // place_probes() says why
+  }
+  binary.runtime.goidgen = read_code(file, (*functions)[0], probe::find_goidgen);
+  if (const auto slices = read_code(file, (*functions)[1], probe::find_slices);
+      slices.size() == 1) {
+    binary.runtime.allgs = slices[0];
+  }
+  binary.runtime.tls = read_code(file, (*functions)[2], probe::find_tls);
+  binary.runtime.maybe_allp = read_code(file, (*functions)[3], probe::find_slices);
+  for (size_t i = 4; i < names.size(); ++i) {
+    if (const auto& found = (*functions)[i]) {
+      binary.ranges.push_back({std::string(names[i]), found->address, found->size});
+    }
+  }
+}
+
 void place_probes(const elf::File& file, const InspectOptions& options, GoBinary& binary) {
   const auto table = FunctionTable::open(file);
   if (!table) {
@@ -57,6 +101,7 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
                              " arguments are on the stack; probes need them in registers.");
     return;
   }
+  find_functions(file, *table, options, binary);
   std::vector<std::string_view> names;
   for (const std::string& name : options.functions) {
     if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
@@ -123,6 +168,19 @@ std::vector<std::string> InspectOptions::default_functions() {
   };
 }
 
+std::vector<std::string> InspectOptions::default_ranges() {
+  return {
+      "net/http.(*Transport).dialConn",
+      "net/http.(*connReader).startBackgroundRead",
+      "net/http.(*http2ClientConn).RoundTrip",
+      "net/http.(*http2ClientConn).roundTrip",
+      "net/http/internal/http2.(*ClientConn).RoundTrip",
+      "net/http/internal/http2.(*ClientConn).roundTrip",
+      "golang.org/x/net/http2.(*ClientConn).RoundTrip",
+      "golang.org/x/net/http2.(*ClientConn).roundTrip",
+  };
+}
+
 Result<GoBinary> inspect(const elf::File& file, const InspectOptions& options) {
   auto build = read_build_info(file);
   if (!build) {
@@ -135,6 +193,7 @@ Result<GoBinary> inspect(const elf::File& file, const InspectOptions& options) {
   GoBinary binary;
   binary.machine = file.machine();
   binary.position_independent = file.position_independent();
+  binary.entry = file.entry();
   binary.build_id = elf::build_id(file);
   binary.go_build_id = elf::go_build_id(file);
   binary.build = std::move(*build);

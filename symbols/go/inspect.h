@@ -16,6 +16,7 @@
 #include "symbols/elf/file.h"
 #include "symbols/go/build_info.h"
 #include "symbols/go/offsets.h"
+#include "symbols/go/runtime_data.h"
 #include "symbols/go/version.h"
 #include "symbols/probe/placement.h"
 
@@ -28,6 +29,13 @@ struct ProbeSite {
   uint64_t address = 0;      // of the probe
   uint64_t file_offset = 0;  // of the probe: what perf_event_open and uprobe_multi take
   probe::Site site;
+};
+
+// A function of the program that is only to be known by its place.
+struct CodeRange {
+  std::string function;
+  uint64_t address = 0;  // virtual, as the file has it
+  uint64_t size = 0;
 };
 
 // The program's own OpenTelemetry SDK, by the modules that are in it. That they are linked does not
@@ -45,6 +53,7 @@ struct OtelModules {
 struct GoBinary {
   elf::Machine machine = elf::Machine::kX86_64;
   bool position_independent = false;
+  uint64_t entry = 0;       // virtual, as the file has it
   std::string build_id;     // GNU's, in hexadecimal; empty if it has none
   std::string go_build_id;  // empty if it has none. Either identifies the file's contents.
   BuildInfo build;
@@ -52,6 +61,8 @@ struct GoBinary {
   OtelModules otel;
   uint64_t function_count = 0;
   Offsets offsets;
+  RuntimeData runtime;
+  std::vector<CodeRange> ranges;     // of the functions that were asked for
   std::vector<ProbeSite> probes;     // in the order of the functions that were asked for
   std::vector<std::string> notices;  // what could not be known, and why: whole sentences
 };
@@ -60,6 +71,9 @@ struct InspectOptions {
   // The functions that get a probe site; the others' code is not looked at.
   std::vector<std::string> functions = default_functions();
   [[nodiscard]] static std::vector<std::string> default_functions();
+  // The functions of which the place alone is wanted.
+  std::vector<std::string> ranges = default_ranges();
+  [[nodiscard]] static std::vector<std::string> default_ranges();
 };
 
 // kNotFound for what is no Go program, kMalformed or kUnsupported as elf::File::open says. A part

@@ -78,16 +78,25 @@ void expect_truth(const std::string& path, const GoBinary& binary, bool stripped
     return;
   }
   std::map<std::string, uint64_t> symbols;
+  std::map<std::string, uint64_t> variables;
   for (const std::string& line : lines_of(output_of("go tool nm " + path))) {
     std::istringstream fields(line);
     uint64_t address = 0;
     std::string kind;
     std::string name;
-    if (fields >> std::hex >> address >> kind >> name && (kind == "T" || kind == "t") &&
-        is_plain_function(name)) {
+    fields >> std::hex >> address >> kind >> name;
+    if (fields && (kind == "T" || kind == "t") && is_plain_function(name)) {
       symbols[name] = address;
+    } else if (fields &&
+               (name == "runtime.sched" || name == "runtime.allgs" || name == "runtime.allp")) {
+      variables[name] = address;
     }
   }
+  EXPECT_EQ(binary.runtime.goidgen, variables["runtime.sched"]);
+  EXPECT_EQ(binary.runtime.allgs, variables["runtime.allgs"]);
+  EXPECT_EQ(std::count(binary.runtime.maybe_allp.begin(), binary.runtime.maybe_allp.end(),
+                       variables["runtime.allp"]),
+            1);
   ASSERT_GT(symbols.size(), 500U);
   std::vector<std::string_view> names;
   for (const auto& [name, address] : symbols) {

@@ -91,6 +91,22 @@ def built(name):
     return result
 
 
+@functools.cache
+def prepared(name):
+    """The command of a program that tests/programs/build.sh makes, once per version of its sources."""
+    done = subprocess.run([PROGRAMS / "build.sh", name], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"tests/programs/build.sh {name}: {done.stderr[-3000:]}")
+    return done.stdout.splitlines()
+
+
+def web(case, mode):
+    """A server made with one of Go's web frameworks, or with Connect."""
+    case.need("go")
+    log = _log(case, "web")
+    return _printing(case, [*prepared("web"), mode, log], log)
+
+
 def _printing(case, command, log, seconds=30, **how):
     program = case.start(command)
     port = int(program.wait_line(program.lines, r"^listening (\d+)", seconds).group(1))

@@ -5,7 +5,6 @@
 tests/programs/grpc print: the client how each call went, the server what each handler did."""
 
 import collections
-import functools
 import itertools
 import json
 import subprocess
@@ -13,6 +12,7 @@ import sys
 import unittest
 
 import harness
+import servers
 
 QUICK = ("python", "cpp")
 ALL = ("python", "cpp", "go", "node", "java")
@@ -21,15 +21,6 @@ SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "U
 # What the client gave up: its server may have noticed the deadline itself, or been told, or have ended before.
 GIVEN_UP_KINDS = {"deadline", "cancel"}
 GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED", "OK"}
-
-
-@functools.cache
-def command(language):
-    """Builds the program of one language, once per version of its sources, and says how to run it."""
-    done = subprocess.run([harness.PROGRAMS / "grpc" / "build.sh", language], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError(f"grpc/build.sh {language}: {done.stderr[-3000:]}")
-    return done.stdout.splitlines()
 
 
 def printed(program):
@@ -54,9 +45,10 @@ def told(span):
 class Calls(harness.Case):
     def run_calls(self, client_language, server_language, count, wide, age=None):
         """Makes the calls; returns (the client's lines, the server's lines, spans by kind and id, the agent)."""
-        server = self.start([*command(server_language), "serve", *([str(age)] if age else [])])
+        server = self.start([*servers.prepared(f"grpc/{server_language}"), "serve", *([str(age)] if age else [])])
         port = server.wait_line(server.lines, r"^listening (\d+)").group(1)
-        client = self.start([*command(client_language), "call", port, str(count), str(wide)], stdin=subprocess.PIPE)
+        client = self.start([*servers.prepared(f"grpc/{client_language}"), "call", port, str(count), str(wide)],
+                            stdin=subprocess.PIPE)
         client.wait_line(client.lines, r"^ready", 30)
         config = self.directory / "zerospan.yaml"
         config.write_text("http:\n  request_headers: [x-id]\n")
@@ -85,7 +77,8 @@ class Calls(harness.Case):
         for i, call in calls.items():
             line = served.get(i) or self.unlogged(call)
             for kind, status, messages in (
-                    (harness.CLIENT, call["status"], (call["sent"], call["received"])),
+                    # grpc-js as a server that goes away has been seen to get less than the client has counted as sent.
+                    (harness.CLIENT, call["status"], (min(call["sent"], line["received"]), call["received"])),
                     (harness.SERVER, line["status"], (line["received"], line["sent"]))):
                 found = spans.pop((kind, i), [])
                 if len(found) != 1:
@@ -114,16 +107,16 @@ class Calls(harness.Case):
         with self.subTest(server=language):
             calls, served, spans, agent = self.run_calls("python", language, 660, 50, age)
             self.assertGreater(agent.stats()["connections_opened"], 4, "no connection went away")
-            # A stream that GOAWAY refused is sent again on the next connection; no server has served the first.
+            # A stream that GOAWAY refused is sent again on the next connection; no handler has served the first.
             refused = 0
             for key, found in spans.items():
-                if key[0] == harness.CLIENT and len(found) > 1:
+                if len(found) > 1:
                     kept = [span for span in found if told(span)[2] != "UNAVAILABLE"]
                     refused += len(found) - len(kept)
                     spans[key] = kept
             problems = list(self.problems(calls, served, spans))
             print(f"\n  {language} goes away every {age} ms: {agent.stats()['connections_opened'] // 2} connections, "
-                  f"{refused} streams refused; {len(problems)} problems", end="", file=sys.stderr)
+                  f"{refused} spans of refused streams; {len(problems)} problems", end="", file=sys.stderr)
             self.assertEqual([], problems[:5], f"{len(problems)} problems")
 
     def check(self, client_language, server_language, count=660, wide=200):

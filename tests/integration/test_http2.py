@@ -104,7 +104,7 @@ class Nginx(harness.Case):
         self.assertIn("afterwards", {span.id for span in whole})
 
 
-class Upgrade(harness.Case):
+class UpgradeCase(harness.Case):
     """HTTP/1.1 that becomes HTTP/2: the first request is answered on stream 1."""
 
     def check(self, agents, server, origin, wanted):
@@ -129,20 +129,22 @@ class Upgrade(harness.Case):
         self.need(executable)
         return (self.agent("--pid", str(server.pid)), self.agent("--exe", f"*/{executable}"))
 
-    def run_curl(self, server):
+    def run_curl(self, server, paths):
         agents = self.clients(server, "curl")
         origin = f"http://127.0.0.1:{server.port}"
-        targets = [f"{path}?id={i:04}" for i, path in enumerate(
-            ["/s/200", "/files/100000", "/s/404", "/files/0", "/files/5000000", "/s/500"] * 5)]
+        targets = [f"{path}{'&' if '?' in path else '?'}id={i:04}" for i, path in enumerate(paths * 5)]
         for first in range(0, len(targets), 5):  # a connection for each
             urls = [word for target in targets[first:first + 5]
                     for word in ("--output", "/dev/null", origin + target)]
             subprocess.run(["curl", "-s", "--max-time", "20", "--http2", *urls], check=True)
         self.check(agents, server, origin, targets)
 
+
+class Upgrade(UpgradeCase):
     def test_curl(self):
         backend = servers.nginx(self)
-        self.run_curl(servers.nghttpx(self, backend.port))
+        self.run_curl(servers.nghttpx(self, backend.port),
+                      ["/s/200", "/files/100000", "/s/404", "/files/0", "/files/5000000", "/s/500"])
 
     def test_nghttp(self):
         """Requests at once, of which only the first goes over HTTP/1.1."""

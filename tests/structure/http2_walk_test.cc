@@ -159,7 +159,7 @@ TEST(WalkHttp2, StepsOverLargeData) {
   }
   EXPECT_EQ(captured, bytes.size() - 26'000 + 2 * ZS_HTTP2_KEPT_BYTES);
   // What cannot be read is harmless inside of a payload only.
-  walk.capture(Script::data(3, std::string(200, 'f'), false).substr(0, 100));
+  walk.capture(Script::data(3, std::string(2000, 'f'), false).substr(0, 1900));
   zs_http2_missed(&walk.walk, 109);
   EXPECT_EQ(walk.walk.followed, ZS_HTTP2_KNOWN);
   EXPECT_EQ(walk.capture(Script::data(3, "z", true)).front().head.size(), 10U);

@@ -1,0 +1,370 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/app/go_programs.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <span>
+#include <utility>
+
+#include "agent/selfobs/logging.h"
+
+namespace zerospan::app {
+
+namespace {
+
+namespace log = selfobs::log;
+using symbols::go::Field;
+using symbols::go::GoBinary;
+
+// Files that no selected process runs are forgotten beyond this.
+constexpr size_t kMaxFiles = 256;
+constexpr std::chrono::milliseconds kLookAgain{20};
+constexpr int kLooksAtMost = 50;
+
+std::string executable(uint32_t pid) {
+  return "/proc/" + std::to_string(pid) + "/exe";
+}
+
+// Where the program begins in the process's memory; 0 if it is gone.
+uint64_t entry_of(uint32_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/auxv", std::ios::binary);
+  Elf64_auxv_t value{};
+  while (file.read(reinterpret_cast<char*>(&value), sizeof(value)) && value.a_type != AT_NULL) {
+    if (value.a_type == AT_ENTRY) {
+      return value.a_un.a_val;
+    }
+  }
+  return 0;
+}
+
+const symbols::go::CodeRange* find_range(const GoBinary& binary, std::string_view function) {
+  const auto found = std::find_if(binary.ranges.begin(), binary.ranges.end(),
+                                  [&](const auto& range) { return range.function == function; });
+  return found == binary.ranges.end() ? nullptr : &*found;
+}
+
+// False: what every look at a goroutine needs is not known.
+bool fill_layout(const GoBinary& binary, kernel::GoLayout& layout) {
+  bool complete = true;
+  const auto need = [&](Field field, uint32_t& value) {
+    const auto offset = binary.offsets.get(field);
+    complete = complete && offset.has_value();
+    value = offset.value_or(0);
+  };
+  need(Field::kGoid, layout.goid);
+  need(Field::kGM, layout.g_m);
+  need(Field::kMCurg, layout.m_curg);
+  need(Field::kMG0, layout.m_g0);
+  layout.parent_goid = binary.offsets.get(Field::kParentGoid);
+  layout.gopc = binary.offsets.get(Field::kGopc);
+  const auto cache = binary.offsets.get(Field::kPGoidcache);
+  const auto cache_end = binary.offsets.get(Field::kPGoidcacheend);
+  if (cache && cache_end && *cache_end == *cache + sizeof(uint64_t)) {
+    layout.goidcache = cache;
+  }
+  layout.goidgen = binary.runtime.goidgen.value_or(0);
+  layout.allgs = binary.runtime.allgs.value_or(0);
+  layout.tls = static_cast<int32_t>(binary.runtime.tls.value_or(layout.tls));
+  if (const auto* dial = find_range(binary, "net/http.(*Transport).dialConn")) {
+    layout.transport = {dial->address, dial->address + dial->size};
+    // Its goroutines must be told from those that ask.
+    complete = complete && layout.gopc;
+  }
+  if (const auto* read = find_range(binary, "net/http.(*connReader).startBackgroundRead")) {
+    layout.background = {read->address, read->address + read->size};
+  }
+  return complete;
+}
+
+bool fill_probe_layout(const GoBinary& binary, kernel::GoLayout& layout) {
+  bool complete = true;
+  const auto need = [&](Field field, uint32_t& value) {
+    const auto offset = binary.offsets.get(field);
+    complete = complete && offset.has_value();
+    value = offset.value_or(0);
+  };
+  uint32_t pfd = 0;
+  need(Field::kNetFdPfd, pfd);
+  need(Field::kPersistConnConn, layout.persist_conn_conn);
+  need(Field::kConnFd, layout.conn_fd);
+  need(Field::kNetFdFamily, layout.net_fd_family);
+  need(Field::kNetFdSotype, layout.net_fd_sotype);
+  need(Field::kPollFdSysfd, layout.net_fd_sysfd);
+  layout.net_fd_sysfd += pfd;
+  return complete;
+}
+
+bool read_memory(uint32_t pid, uint64_t address, std::span<uint64_t> out) {
+  const iovec local{out.data(), out.size_bytes()};
+  const iovec remote{reinterpret_cast<void*>(address), out.size_bytes()};
+  return ::process_vm_readv(static_cast<pid_t>(pid), &local, 1, &remote, 1, 0) ==
+         static_cast<ssize_t>(out.size_bytes());
+}
+
+// Whether there is a slice of Go's processors: they are numbered, and there are 1,024 at most that
+// would be of use.
+bool is_allp(uint32_t pid, uint64_t address) {
+  std::array<uint64_t, 3> slice{};  // address, length, capacity
+  if (!read_memory(pid, address, slice) || slice[1] == 0 || slice[1] > slice[2] ||
+      slice[2] > 1024) {
+    return false;
+  }
+  std::vector<uint64_t> elements(slice[1]);
+  if (!read_memory(pid, slice[0], elements)) {
+    return false;
+  }
+  for (size_t i = 0; i < elements.size(); ++i) {
+    uint64_t front = 0;  // id int32, status uint32
+    if (!read_memory(pid, elements[i], std::span(&front, 1)) || (front & 0xffffffffU) != i) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void shift(uint64_t& address, uint64_t bias) {
+  if (address != 0) {
+    address += bias;
+  }
+}
+
+void shift(kernel::CodeRange& range, uint64_t bias) {
+  shift(range.begin, bias);
+  shift(range.end, bias);
+}
+
+}  // namespace
+
+GoPrograms::GoPrograms(kernel::Capture& capture) : capture_(capture), thread_([this] { run(); }) {}
+
+GoPrograms::~GoPrograms() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void GoPrograms::select(uint32_t pid) {
+  add({.pid = pid, .select = true});
+}
+
+void GoPrograms::deselect(uint32_t pid) {
+  add({.pid = pid, .select = false});
+}
+
+void GoPrograms::add(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!job.select && jobs_.empty() && !busy_ && !by_pid_.contains(job.pid)) {
+      return;  // most processes are not Go's
+    }
+    jobs_.push_back(job);
+  }
+  changed_.notify_all();
+}
+
+void GoPrograms::wait_idle(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, time, [this] { return jobs_.empty() && !busy_; });
+}
+
+void GoPrograms::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    busy_ = false;
+    changed_.notify_all();
+    const auto wanted = [this] { return stopping_ || !jobs_.empty(); };
+    if (!incomplete_) {
+      changed_.wait(lock, wanted);
+    } else if (!changed_.wait_for(lock, kLookAgain, wanted)) {
+      lock.unlock();
+      look_again();
+      lock.lock();
+      continue;
+    }
+    if (stopping_) {
+      return;
+    }
+    const Job job = jobs_.front();
+    jobs_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    if (job.select) {
+      attach(job.pid);
+    } else {
+      detach(job.pid);
+    }
+    lock.lock();
+  }
+}
+
+GoPrograms::Known GoPrograms::read(uint32_t pid) {
+  Known known;
+  const Result<GoBinary> binary = symbols::go::inspect(executable(pid));
+  if (!binary) {
+    known.summary.failure = binary.error().message;
+    return known;
+  }
+  known.summary.go_version = binary->build.go_version;
+  known.summary.offsets = binary->offsets.source();
+  known.entry = binary->entry;
+  known.maybe_allp = binary->runtime.maybe_allp;
+  known.summary.goroutines = fill_layout(*binary, known.layout);
+  if (!known.summary.goroutines) {
+    known.summary.failure = "the layout of goroutines in " + binary->build.go_version +
+                            " is not known: neither by DWARF nor by the table";
+    return known;
+  }
+  constexpr std::string_view kRoundTrip = "net/http.(*persistConn).roundTrip";
+  const bool readable = fill_probe_layout(*binary, known.layout);
+  for (const symbols::go::ProbeSite& site : binary->probes) {
+    if (site.function == kRoundTrip && readable &&
+        site.site.kind == symbols::probe::Kind::kEmulated) {
+      known.sites.push_back({kernel::GoProbe::kRoundTrip, site.file_offset});
+      known.summary.probes.push_back(site.function);
+    }
+  }
+  if (known.layout.transport.begin != 0 && known.sites.empty()) {
+    known.summary.failure = "no probe can be placed in " + std::string(kRoundTrip);
+  }
+  return known;
+}
+
+void GoPrograms::attach(uint32_t pid) {
+  struct stat info {};
+  if (::stat(executable(pid).c_str(), &info) != 0) {
+    return;  // it has ended
+  }
+  const FileId id(info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
+                  info.st_mtim.tv_nsec);
+  if (const auto before = by_pid_.find(pid); before != by_pid_.end()) {
+    if (before->second.file == id && capture_.go_state(pid)) {
+      return;  // selected again: nothing has changed
+    }
+    detach(pid);
+  }
+  auto found = files_.find(id);
+  if (found == files_.end()) {
+    Known known = read(pid);
+    const std::lock_guard lock(mutex_);
+    if (files_.size() >= kMaxFiles) {
+      std::erase_if(files_, [](const auto& file) { return file.second.processes == 0; });
+    }
+    failures_ += known.summary.failure.empty() ? 0 : 1;
+    found = files_.emplace(id, std::move(known)).first;
+    if (!found->second.summary.failure.empty()) {
+      log::warn("process {}: {}; its calls may have no parents", pid,
+                found->second.summary.failure);
+    }
+  }
+  Known& known = found->second;
+  if (!known.summary.goroutines) {
+    return;
+  }
+  // The probes first: what a connection pool's goroutine writes has no other origin.
+  if (!known.probes && !known.sites.empty()) {
+    Result<std::unique_ptr<kernel::Probes>> probes =
+        capture_.probe_go(executable(pid), known.sites);
+    const std::lock_guard lock(mutex_);
+    if (probes) {
+      known.probes = std::move(*probes);
+    } else if (known.summary.failure.empty()) {
+      known.summary.failure = probes.error().message;
+      ++failures_;
+      log::warn("process {}: {}; calls of its net/http client have no parents", pid,
+                known.summary.failure);
+    }
+  }
+  tell(pid, known, {.file = id});
+}
+
+void GoPrograms::tell(uint32_t pid, Known& known, Process process) {
+  const uint64_t entry = entry_of(pid);
+  const uint64_t bias = entry - known.entry;
+  kernel::GoLayout layout = known.layout;
+  shift(layout.goidgen, bias);
+  shift(layout.allgs, bias);
+  shift(layout.transport, bias);
+  shift(layout.background, bias);
+  for (kernel::CodeRange& range : layout.streams) {
+    shift(range, bias);
+  }
+  for (const uint64_t candidate : known.maybe_allp) {
+    if (layout.allp == 0 && is_allp(pid, candidate + bias)) {
+      layout.allp = candidate + bias;
+    }
+  }
+  process.looks += 1;
+  process.complete = layout.allp != 0 || known.maybe_allp.empty() || process.looks >= kLooksAtMost;
+  const bool told = entry != 0 && capture_.tell_go(pid, layout);
+  const std::lock_guard lock(mutex_);
+  if (told) {
+    incomplete_ = incomplete_ || !process.complete;
+    if (by_pid_.insert_or_assign(pid, process).second) {
+      known.processes += 1;
+    }
+  } else if (known.processes == 0) {
+    known.probes = nullptr;
+  }
+}
+
+// A program that was just executed has not made its processors yet.
+void GoPrograms::look_again() {
+  incomplete_ = false;
+  std::vector<std::pair<uint32_t, Process>> again;
+  for (const auto& [pid, process] : by_pid_) {
+    if (!process.complete) {
+      again.emplace_back(pid, process);
+    }
+  }
+  for (const auto& [pid, process] : again) {
+    if (const auto file = files_.find(process.file); file != files_.end()) {
+      tell(pid, file->second, process);
+    }
+  }
+}
+
+void GoPrograms::detach(uint32_t pid) {
+  const auto found = by_pid_.find(pid);
+  if (found == by_pid_.end()) {
+    return;
+  }
+  std::unique_ptr<kernel::Probes> unused;  // taking probes away waits for the kernel
+  const std::lock_guard lock(mutex_);
+  if (const auto file = files_.find(found->second.file);
+      file != files_.end() && --file->second.processes == 0) {
+    unused = std::move(file->second.probes);
+  }
+  by_pid_.erase(found);
+}
+
+GoPrograms::Counters GoPrograms::counters() const {
+  const std::lock_guard lock(mutex_);
+  Counters counters{.files = files_.size(), .told = by_pid_.size(), .failures = failures_};
+  for (const auto& [id, known] : files_) {
+    counters.probes += known.probes ? known.sites.size() : 0;
+  }
+  return counters;
+}
+
+std::optional<GoPrograms::File> GoPrograms::file_of(uint32_t pid) const {
+  const std::lock_guard lock(mutex_);
+  const auto id = by_pid_.find(pid);
+  if (id == by_pid_.end()) {
+    return std::nullopt;
+  }
+  const auto file = files_.find(id->second.file);
+  return file == files_.end() ? std::nullopt : std::optional(file->second.summary);
+}
+
+}  // namespace zerospan::app

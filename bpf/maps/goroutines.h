@@ -1,0 +1,57 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+#include "bpf/abi/abi.h"
+#include "bpf/lib/kernel.h"
+
+/* Ids of goroutines are not used twice in a process. */
+struct zs_goroutine_key {
+  __u64 goid;
+  __u32 tgid;
+  __u32 generation; /* of the program in that process */
+};
+
+#define ZS_GO_PROCESSORS_MAX 32
+
+/*
+ * A goroutine that serves requests of a connection, one after the other; or one that does not, and
+ * so was started for one request at most.
+ */
+struct zs_goroutine {
+  __u64 request_id;
+  __u64 connection_id; /* whose reading made the request current */
+  __u64 connection;    /* its key */
+  /*
+   * When the request began, ids up to goidgen had been given to the processors of Go's scheduler,
+   * in batches; of each processor's batch what begins this much below goidgen was still unused. A
+   * goroutine with an id above goidgen or in there was started since.
+   */
+  __u64 goidgen;
+  __u32 unused[ZS_GO_PROCESSORS_MAX];
+  __u8 serves;
+  __u8 evidence; /* enum zs_evidence */
+  __u8 fresh;    /* it has served no other request before */
+  __u8 mixed;    /* it has begun a request while another was open: an event loop's */
+  __u8 processors;
+  __u8 reserved[3];
+};
+
+/*
+ * What is known of goroutines. Nothing tells when one ends, so the map forgets those that were not
+ * used for the longest time; what that loses is a parent, and shows as a root without evidence.
+ */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 32768);
+  __type(key, struct zs_goroutine_key);
+  __type(value, struct zs_goroutine);
+} goroutines SEC(".maps");
+
+/* Room for a new value of the map above, which is large for the BPF stack. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct zs_goroutine);
+} new_goroutine SEC(".maps");

@@ -1,0 +1,303 @@
+/* SPDX-FileCopyrightText: The zerospan authors */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * Which goroutine a thread of a Go program runs, and which request that goroutine works for. A
+ * goroutine that reads a request from a connection serves it; one that does not read requests works
+ * for the request that the goroutine which started it served at that time.
+ */
+#include "bpf/maps/connections.h"
+#include "bpf/maps/counters.h"
+#include "bpf/maps/go_processes.h"
+#include "bpf/maps/goroutines.h"
+#include "bpf/maps/process_ring.h"
+
+#define ZS_GO_ANCESTORS_MAX 8
+#define ZS_GO_SEARCHES_MAX 2    /* of one look at a goroutine */
+#define ZS_GO_SEARCHED_MAX 4096 /* goroutines that a search looks at, some 40 ns each */
+#define ZS_GO_ID_BITS 48        /* no program lives that long */
+#define ZS_GO_BATCH 16          /* runtime/proc.go: _GoidCacheBatch */
+
+/* The goroutine that runs now, as its program's memory has it. */
+struct zs_goroutine_now {
+  __u64 goid;
+  __u64 parent; /* 0: the runtime's own, or not known */
+  __u64 gopc;   /* behind the `go` statement that started it */
+  __u64 m;
+};
+
+static __always_inline bool go__read(__u64* value, __u64 address) {
+  return bpf_probe_read_user(value, sizeof(*value), (const void*)address) == 0;
+}
+
+static __always_inline bool code__contains(const struct zs_code* code, __u64 address) {
+  return address > code->begin && address <= code->end;
+}
+
+/* What cannot be a goroutine was read. Before it was proven to work, that ends the attempt. */
+ZS_COLD void go__refuse(struct zs_go_process* go) {
+  counters__add(ZS_COUNTER_GO_CHECKS_FAILED);
+  go->checks_failed += 1;
+  if (go->state == ZS_GO_UNVERIFIED) {
+    go->state = ZS_GO_REFUSED;
+    process_ring__emit(ZS_PROCESS_GO_REFUSED, bpf_get_current_pid_tgid() >> 32U, 0, 0);
+  }
+}
+
+/*
+ * `g` is the thread's: a goroutine, or the one on whose stack the thread calls C and schedules. All
+ * three of g, m and curg must agree, at every look.
+ */
+static __always_inline bool goroutine__read(struct zs_go_process* go, __u64 g,
+                                            struct zs_goroutine_now* now) {
+  __u64 current = 0;
+  now->parent = 0;
+  now->gopc = 0;
+  if (!go__read(&now->m, g + go->g_m) || !go__read(&current, now->m + go->m_curg)) {
+    return false;
+  }
+  if (current != g) {
+    __u64 g0 = 0;
+    if (!current || !go__read(&g0, now->m + go->m_g0) || g0 != g) {
+      return false;
+    }
+  }
+  if (!go__read(&now->goid, current + go->g_goid) || now->goid == 0 || now->goid >> ZS_GO_ID_BITS) {
+    return false;
+  }
+  if (go->g_gopc != ZS_GO_ABSENT && !go__read(&now->gopc, current + go->g_gopc)) {
+    return false;
+  }
+  return go->g_parent_goid == ZS_GO_ABSENT ||
+         (go__read(&now->parent, current + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
+}
+
+static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
+                                             struct zs_goroutine_now* now) {
+  if (go->state == ZS_GO_REFUSED || g == 0) {
+    return false; /* or a thread that C has made */
+  }
+  if (!goroutine__read(go, g, now)) {
+    go__refuse(go);
+    return false;
+  }
+  if (zs_unlikely(go->state == ZS_GO_UNVERIFIED)) {
+    go->checks_passed += 1;
+    if (go->checks_passed >= ZS_GO_CHECKS) {
+      go->state = ZS_GO_VERIFIED;
+    }
+  }
+  return true;
+}
+
+/* In a system call: the thread's g is in its own storage (runtime·get_tls). */
+static __always_inline bool goroutine__of_thread(struct zs_go_process* go,
+                                                 struct zs_goroutine_now* now) {
+  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  __u64 g = 0;
+  return go__read(&g, task->thread.fsbase + go->tls) && goroutine__check(go, g, now);
+}
+
+static __always_inline struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
+                                                             __u32 tgid, __u64 goid) {
+  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
+  return bpf_map_lookup_elem(&goroutines, &key);
+}
+
+static __always_inline struct zs_goroutine* goroutine__blank(void) {
+  const __u32 zero = 0;
+  struct zs_goroutine* value = bpf_map_lookup_elem(&new_goroutine, &zero);
+  if (value) {
+    __builtin_memset(value, 0, sizeof(*value));
+  }
+  return value;
+}
+
+/*
+ * Remembers which ids goroutines will have that are started from now on. Only if they matter: two
+ * looks at the program's memory for each processor, some 50 ns.
+ */
+static __always_inline void goroutine__mark(const struct zs_go_process* go,
+                                            struct zs_goroutine* goroutine) {
+  struct zs_code slice; /* address and length */
+  goroutine->processors = 0;
+  goroutine->goidgen = 0;
+  if (!go->descends || !go->goidgen || !go__read(&goroutine->goidgen, go->goidgen) || !go->allp ||
+      bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allp)) {
+    return;
+  }
+  for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < slice.end; ++i) {
+    struct zs_code batch;
+    __u64 p = 0;
+    if (!go__read(&p, slice.begin + i * sizeof(p)) ||
+        bpf_probe_read_user(&batch, sizeof(batch), (const void*)(p + go->p_goidcache))) {
+      return;
+    }
+    goroutine->unused[i] = batch.begin < batch.end && batch.begin <= goroutine->goidgen
+                               ? goroutine->goidgen - batch.begin
+                               : ZS_GO_ABSENT;
+    goroutine->processors = i + 1;
+  }
+}
+
+/* Whether `goid`, started by this goroutine, was started for the request that it serves now. */
+static __always_inline bool goroutine__started_since(const struct zs_goroutine* goroutine,
+                                                     __u64 goid) {
+  if (goroutine->fresh || (goroutine->goidgen && goid > goroutine->goidgen)) {
+    return true;
+  }
+  for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < goroutine->processors; ++i) {
+    if (goroutine->unused[i] == ZS_GO_ABSENT) {
+      continue;
+    }
+    const __u64 begin = goroutine->goidgen - goroutine->unused[i];
+    /* Batches begin at 1. */
+    const __u64 last = begin - 1 + ZS_GO_BATCH - (begin - 1) % ZS_GO_BATCH;
+    if (goid >= begin && goid <= last) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/*
+ * From now on the connection's goroutine serves the request that was begun on it; `now` is that one
+ * or has read for it.
+ */
+ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
+                              const struct zs_goroutine_now* now,
+                              const struct zs_connection* connection, __u64 key_of_connection) {
+  const __u64 goid = connection->goroutine;
+  struct zs_goroutine* known = goroutines__find(go, tgid, goid);
+  struct zs_goroutine* value = known ? known : goroutine__blank();
+  if (!value) {
+    return;
+  }
+  if (value->serves) {
+    value->fresh = 0;
+    if (value->connection_id != connection->id) {
+      const struct zs_connection* other = bpf_map_lookup_elem(&connections, &value->connection);
+      if (other && other->id == value->connection_id && other->last_direction == ZS_RECEIVE) {
+        value->mixed = 1;
+      }
+    }
+  } else {
+    value->fresh = !known;
+    value->serves = 1;
+  }
+  value->request_id = connection->request_id;
+  value->connection_id = connection->id;
+  value->connection = key_of_connection;
+  value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
+  goroutine__mark(go, value);
+  if (!known) {
+    const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
+    bpf_map_update_elem(&goroutines, &key, value, BPF_ANY);
+  }
+}
+
+/* State of a search for a goroutine that was never seen. */
+struct zs_go_search {
+  const struct zs_go_process* go;
+  __u64 array;
+  __u64 goid;
+  __u64 found; /* g */
+};
+
+static long go__search_step(__u32 index, void* context) {
+  struct zs_go_search* search = context;
+  __u64 g = 0;
+  __u64 goid = 0;
+  if (!go__read(&g, search->array + index * sizeof(g)) ||
+      !go__read(&goid, g + search->go->g_goid)) {
+    return 1;
+  }
+  if (goid != search->goid) {
+    return 0;
+  }
+  search->found = g;
+  return 1;
+}
+
+/* Who started `goid`; false if it is not among the goroutines that there are. */
+static __always_inline bool go__find_parent(const struct zs_go_process* go, __u64 goid,
+                                            __u64* parent) {
+  struct zs_code slice = {}; /* address and length */
+  if (!zs_has_loop() || !go->allgs ||
+      bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allgs)) {
+    return false;
+  }
+  counters__add(ZS_COUNTER_GO_ANCESTORS_SOUGHT);
+  struct zs_go_search search = {.go = go, .array = slice.begin, .goid = goid};
+  const __u32 count = slice.end < ZS_GO_SEARCHED_MAX ? slice.end : ZS_GO_SEARCHED_MAX;
+  bpf_loop(count, go__search_step, &search, 0);
+  if (!search.found || !go__read(parent, search.found + go->g_parent_goid)) {
+    counters__add(ZS_COUNTER_GO_ANCESTORS_NOT_FOUND);
+    return false;
+  }
+  return true;
+}
+
+static __always_inline void goroutines__remember(const struct zs_go_process* go, __u32 tgid,
+                                                 __u64 goid, __u64 request_id, __u8 evidence) {
+  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
+  struct zs_goroutine* value = goroutine__blank();
+  if (value) {
+    value->request_id = request_id;
+    value->evidence = evidence;
+    bpf_map_update_elem(&goroutines, &key, value, BPF_ANY);
+  }
+}
+
+/* A goroutine that is seen for the first time, and reads no request: by its ancestors. */
+ZS_COLD __u8 goroutine__descend(struct zs_go_process* go, __u32 tgid,
+                                const struct zs_goroutine_now* now, __u64* request_id) {
+  __u64 child = now->goid;
+  __u64 parent = now->parent;
+  __u64 sought = 0; /* the last one that a search has found */
+  __u32 searches = 0;
+  __u8 evidence = ZS_EVIDENCE_NONE;
+  for (__u32 i = 0; i < ZS_GO_ANCESTORS_MAX && parent; ++i) {
+    const struct zs_goroutine* known = goroutines__find(go, tgid, parent);
+    if (known) {
+      *request_id = known->request_id;
+      evidence = known->evidence;
+      if (known->serves && evidence == ZS_EVIDENCE_GOROUTINE) {
+        go->descends = 1;
+        if (!goroutine__started_since(known, child)) {
+          counters__add(ZS_COUNTER_GO_UNCERTAIN);
+          evidence = ZS_EVIDENCE_AMBIGUOUS;
+        }
+      }
+      break;
+    }
+    child = parent;
+    if (searches >= ZS_GO_SEARCHES_MAX || !go__find_parent(go, child, &parent)) {
+      break;
+    }
+    searches += 1;
+    sought = child;
+  }
+  if (sought) {
+    goroutines__remember(go, tgid, sought, *request_id, evidence);
+  }
+  goroutines__remember(go, tgid, now->goid, *request_id, evidence);
+  return evidence;
+}
+
+/* The request that the goroutine works for, and how that is known. `request_id` is 0 before. */
+static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tgid,
+                                              const struct zs_goroutine_now* now,
+                                              __u64* request_id) {
+  const struct zs_goroutine* known = goroutines__find(go, tgid, now->goid);
+  if (!known) {
+    return goroutine__descend(go, tgid, now, request_id);
+  }
+  *request_id = known->request_id;
+  return known->evidence;
+}
+
+static __always_inline struct zs_go_process* go_processes__find(__u32 tgid) {
+  return bpf_map_lookup_elem(&go_processes, &tgid);
+}

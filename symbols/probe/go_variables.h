@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Where variables of Go's runtime are. A stripped program has no names of variables, but its code
+// has their addresses, and the functions' names stay. Any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace zerospan::symbols::probe {
+
+// x86-64 code of runtime.newproc1, and the address of its first byte. It adds 16, a batch of ids,
+// to goidgen (runtime/proc.go).
+[[nodiscard]] std::optional<uint64_t> find_goidgen(std::span<const std::byte> code,
+                                                   uint64_t address);
+// Slices in variables of which the code uses all three words: address, length and capacity. At most
+// 16. runtime.allgadd appends to allgs; runtime.procresize has allp among others.
+[[nodiscard]] std::vector<uint64_t> find_slices(std::span<const std::byte> code, uint64_t address);
+// The same of runtime.systemstack, which begins with the thread's g. Only where C brings variables
+// of its own into the program's thread-local storage, this is not -8.
+[[nodiscard]] std::optional<int64_t> find_tls(std::span<const std::byte> code, uint64_t address);
+
+}  // namespace zerospan::symbols::probe

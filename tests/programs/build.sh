@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
+# web), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
+# that runs it, one word a line. Several callers at once wait for the first.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+name=$1
+[ -d "$here/$name" ] || { echo "build.sh: no folder $here/$name" >&2; exit 2; }
+cache=${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}
+version=$(cd "$here" && find build.sh grpc/calls.proto "$name" -type f -print0 | sort -z | xargs -0 sha256sum |
+  sha256sum | cut -c 1-12)
+target=$cache/program-$(echo "$name" | tr / -)-$version
+
+build() {
+  case $name in
+    grpc/cpp)
+      protoc --cpp_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_cpp_plugin)" calls.proto
+      # shellcheck disable=SC2046
+      c++ -std=c++17 -O1 -I. -o calls grpc/cpp/calls.cc calls.pb.cc calls.grpc.pb.cc \
+        $(pkg-config --cflags --libs grpc++ protobuf) ;;
+    grpc/go)
+      mv grpc/go/* .
+      go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+      module=zerospan.test/grpc
+      protoc --plugin=bin/protoc-gen-go --plugin=bin/protoc-gen-go-grpc --go_out=. --go_opt=module=$module \
+        --go-grpc_out=. --go-grpc_opt=module=$module calls.proto
+      CGO_ENABLED=0 go build -o program .
+      rm -rf bin calls
+      mv program calls ;;
+    grpc/java)
+      mv grpc/java/* .
+      mvn --batch-mode --quiet package
+      mv target/calls-1.jar target/dependency/ ;;
+    grpc/node)
+      mv grpc/node/* .
+      npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
+    grpc/python)
+      mv grpc/python/* .
+      protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
+    web)
+      mv web/* .
+      CGO_ENABLED=0 go build -o program . ;;
+  esac
+}
+
+mkdir -p "$cache"
+exec 9> "$target.lock"
+flock 9
+if [ ! -d "$target" ]; then
+  work=$(mktemp -d "$cache/program-build.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/grpc"
+  cp "$here/grpc/calls.proto" "$work"
+  cp -r "$here/$name" "$work/$(dirname "$name")"
+  (cd "$work" && build) >&2
+  chmod 755 "$work"
+  mv "$work" "$target"
+fi
+case $name in
+  grpc/cpp | grpc/go) echo "$target/calls" ;;
+  grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
+  grpc/node) printf '%s\n' node "$target/calls.js" ;;
+  grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
+  web) echo "$target/program" ;;
+esac

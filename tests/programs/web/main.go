@@ -1,0 +1,299 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Servers made with Go's web frameworks, one a mode. All answer the paths of routes below, obey the query as
+// tests/programs/go does (status=, size=, delay=), and log each request:
+//
+//	web chi|gin|mux|echo|fiber|h2c ACCESS_LOG
+//	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
+//	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
+//
+// Servers print "listening PORT" once they listen.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/gin-gonic/gin"
+	"github.com/go-chi/chi/v5"
+	"github.com/gofiber/fiber/v2"
+	"github.com/gorilla/mux"
+	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+type line struct {
+	ID     string  `json:"id"`
+	Method string  `json:"method"`
+	Target string  `json:"target"`
+	Status int     `json:"status"`
+	Bytes  int     `json:"bytes"`
+	Start  float64 `json:"start"`
+	End    float64 `json:"end"`
+}
+
+var (
+	logging sync.Mutex
+	logFile *os.File
+)
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+
+func (l line) write(start time.Time) {
+	l.Start, l.End = seconds(start), seconds(time.Now())
+	text, err := json.Marshal(l)
+	check(err)
+	logging.Lock()
+	defer logging.Unlock()
+	logFile.Write(append(text, '\n'))
+}
+
+// answer is what a query asks for.
+func answer(query func(string) string) (int, []byte) {
+	intOf := func(key string, otherwise int) int {
+		if value, err := strconv.Atoi(query(key)); err == nil {
+			return value
+		}
+		return otherwise
+	}
+	time.Sleep(time.Duration(intOf("delay", 0)) * time.Millisecond)
+	return intOf("status", 200), bytes.Repeat([]byte("x"), intOf("size", 0))
+}
+
+// counted notes what was answered, also by the framework itself.
+type counted struct {
+	http.ResponseWriter
+	status, bytes int
+}
+
+func (w *counted) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *counted) Write(data []byte) (int, error) {
+	if w.status == 0 {
+		w.status = 200
+	}
+	n, err := w.ResponseWriter.Write(data)
+	w.bytes += n
+	return n, err
+}
+
+func (w *counted) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
+
+// Unwrap lets http.ResponseController find what the server's own writer can do.
+func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start, count := time.Now(), &counted{ResponseWriter: w}
+		next.ServeHTTP(count, r)
+		if count.status == 0 {
+			count.status = 200
+		}
+		line{r.URL.Query().Get("id"), r.Method, r.RequestURI, count.status, count.bytes, 0, 0}.write(start)
+	})
+}
+
+func plain(w http.ResponseWriter, r *http.Request) {
+	status, body := answer(r.URL.Query().Get)
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func chiRouter() http.Handler {
+	router := chi.NewRouter()
+	router.Get("/items/{item}", plain)
+	router.Post("/items/{item}", plain)
+	return router
+}
+
+func ginRouter() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	handler := func(c *gin.Context) {
+		status, body := answer(c.Query)
+		c.Data(status, "text/plain", body)
+	}
+	router.GET("/items/:item", handler)
+	router.POST("/items/:item", handler)
+	return router
+}
+
+func muxRouter() http.Handler {
+	router := mux.NewRouter()
+	router.HandleFunc("/items/{item}", plain).Methods("GET", "POST")
+	return router
+}
+
+func echoRouter() http.Handler {
+	router := echo.New()
+	handler := func(c echo.Context) error {
+		status, body := answer(c.QueryParam)
+		return c.Blob(status, "text/plain", body)
+	}
+	router.GET("/items/:item", handler)
+	router.POST("/items/:item", handler)
+	return router
+}
+
+func serveFiber(listener net.Listener) error {
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(func(c *fiber.Ctx) error {
+		start := time.Now()
+		l := line{ID: c.Query("id"), Method: c.Method(), Target: c.OriginalURL()}
+		l.ID, l.Target = strings.Clone(l.ID), strings.Clone(l.Target) // fiber uses its buffers again
+		if err := c.Next(); err != nil {
+			check(c.App().ErrorHandler(c, err))
+		}
+		l.Status, l.Bytes = c.Response().StatusCode(), len(c.Response().Body())
+		l.write(start)
+		return nil
+	})
+	handler := func(c *fiber.Ctx) error {
+		status, body := answer(func(key string) string { return c.Query(key) })
+		return c.Status(status).Send(body)
+	}
+	app.Get("/items/:item", handler)
+	app.Post("/items/:item", handler)
+	return app.Listener(listener)
+}
+
+const (
+	unary  = "/zerospan.test.Calls/Unary"
+	stream = "/zerospan.test.Calls/ServerStream"
+)
+
+type value = wrapperspb.StringValue
+
+// connectRouter fails calls whose argument is "fail".
+func connectRouter() http.Handler {
+	router := http.NewServeMux()
+	failed := connect.NewError(connect.CodeNotFound, errors.New("as asked for"))
+	router.Handle(unary, connect.NewUnaryHandler(unary,
+		func(_ context.Context, r *connect.Request[value]) (*connect.Response[value], error) {
+			if r.Msg.Value == "fail" {
+				return nil, failed
+			}
+			return connect.NewResponse(r.Msg), nil
+		}, connect.WithIdempotency(connect.IdempotencyNoSideEffects)))
+	router.Handle(stream, connect.NewServerStreamHandler(stream,
+		func(_ context.Context, r *connect.Request[value], answers *connect.ServerStream[value]) error {
+			for i := 0; i < 3; i++ {
+				if err := answers.Send(r.Msg); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	return router
+}
+
+type called struct {
+	Protocol string `json:"protocol"`
+	Path     string `json:"path"`
+	Code     string `json:"code"`
+}
+
+func callAll(url string, count int) {
+	protocols := []struct {
+		name    string
+		options []connect.ClientOption
+	}{
+		{"connect", nil},
+		{"connect-get", []connect.ClientOption{connect.WithHTTPGet(),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects)}},
+		{"grpc-web", []connect.ClientOption{connect.WithGRPCWeb()}},
+	}
+	for i := 0; i < count; i++ {
+		for _, protocol := range protocols {
+			for _, path := range []string{unary, stream, "/zerospan.test.Calls/Missing"} {
+				client := connect.NewClient[value, value](http.DefaultClient, url+path, protocol.options...)
+				argument := "some"
+				if i%2 == 1 {
+					argument = "fail"
+				}
+				var err error
+				if path == stream {
+					var answers *connect.ServerStreamForClient[value]
+					if answers, err = client.CallServerStream(context.Background(),
+						connect.NewRequest(wrapperspb.String(argument))); err == nil {
+						for answers.Receive() {
+						}
+						err = answers.Err()
+						answers.Close()
+					}
+				} else {
+					_, err = client.CallUnary(context.Background(), connect.NewRequest(wrapperspb.String(argument)))
+				}
+				code := ""
+				if err != nil {
+					code = connect.CodeOf(err).String()
+				}
+				text, _ := json.Marshal(called{protocol.name, path, code})
+				fmt.Println(string(text))
+			}
+		}
+	}
+}
+
+func main() {
+	if len(os.Args) == 4 && os.Args[1] == "call" {
+		count, err := strconv.Atoi(os.Args[3])
+		check(err)
+		callAll(os.Args[2], count)
+		return
+	}
+	if len(os.Args) != 3 {
+		check(errors.New("usage: web MODE ACCESS_LOG | web call URL COUNT"))
+	}
+	var err error
+	logFile, err = os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	check(err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
+	switch os.Args[1] {
+	case "chi":
+		err = http.Serve(listener, logged(chiRouter()))
+	case "gin":
+		err = http.Serve(listener, logged(ginRouter()))
+	case "mux":
+		err = http.Serve(listener, logged(muxRouter()))
+	case "echo":
+		err = http.Serve(listener, logged(echoRouter()))
+	case "connect":
+		err = http.Serve(listener, logged(connectRouter()))
+	case "h2c":
+		err = http.Serve(listener, h2c.NewHandler(logged(http.HandlerFunc(plain)), &http2.Server{}))
+	case "fiber":
+		err = serveFiber(listener)
+	default:
+		err = errors.New("no such mode: " + os.Args[1])
+	}
+	check(err)
+}
