@@ -111,6 +111,7 @@ class Connection final : public ConnectionParser {
   [[nodiscard]] Side& side(model::Direction direction) {
     return sides_[static_cast<size_t>(direction)];
   }
+  void begin(model::Role role);
   void decide_role(const model::Chunk& chunk);
   void take(const model::Chunk& chunk, ExchangeSink& sink);
   void release_early(uint64_t before_ns, ExchangeSink& sink);
