@@ -88,7 +88,7 @@ class Tokens {
   Tokens(std::string_view text, const Dialect& dialect)
       : at_(text.data()), end_(text.data() + text.size()), dialect_(dialect) {}
 
-  Token next() {
+  [[gnu::always_inline]] Token next() {
     bool space = false;
     if (at_ != end_ && *at_ == ' ') {
       ++at_;
@@ -131,7 +131,7 @@ class Tokens {
   }
   // Names are short and their lengths differ: a loop over their bytes would be mispredicted once
   // for each.
-  void skip_name() {
+  [[gnu::always_inline]] void skip_name() {
 #if defined(__SSE2__)
     while (end_ - at_ >= 16) {
       const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at_));

@@ -16,6 +16,8 @@
 
 #define ZS_MYSQL_HEADER_BYTES 4
 #define ZS_MYSQL_GREETING 0x0a
+#define ZS_MYSQL_GREETING_LEAST 32 /* bytes of a greeting: the fixed fields alone have 45 or so */
+#define ZS_MYSQL_GREETING_MOST 255
 #define ZS_MYSQL_QUERY 0x03
 #define ZS_MYSQL_PREPARE 0x16
 #define ZS_MYSQL_EXECUTE 0x17
@@ -29,14 +31,21 @@ static inline __attribute__((always_inline)) enum zs_gate zs_gate_mysql(const __
                                                                         __u32 count,
                                                                         __u32 byte_count,
                                                                         int known) {
-  if (count <= ZS_MYSQL_HEADER_BYTES) {
+  if (count < ZS_MYSQL_HEADER_BYTES) {
     return ZS_GATE_NO;
   }
-  const __u32 length = bytes[0] | bytes[1] << 8U | bytes[2] << 16U;
   if (known) {
     return bytes[3] == 0 ? ZS_GATE_REQUEST : bytes[3] == 1 ? ZS_GATE_RESPONSE : ZS_GATE_NO;
   }
-  if (bytes[3] != 0 || length + ZS_MYSQL_HEADER_BYTES != byte_count) {
+  const __u32 length = bytes[0] | bytes[1] << 8U | bytes[2] << 16U;
+  if (byte_count == ZS_MYSQL_HEADER_BYTES) {
+    /* A client may read the greeting's header by itself. */
+    return bytes[3] == 0 && length >= ZS_MYSQL_GREETING_LEAST && length <= ZS_MYSQL_GREETING_MOST
+               ? ZS_GATE_RESPONSE
+               : ZS_GATE_NO;
+  }
+  if (count <= ZS_MYSQL_HEADER_BYTES || bytes[3] != 0 ||
+      length + ZS_MYSQL_HEADER_BYTES != byte_count) {
     return ZS_GATE_NO;
   }
   switch (bytes[4]) {

@@ -31,9 +31,15 @@ TOKEN = re.compile(r"""
     (?P<name>"(?:[^"]|"")*" | \w+) | (?P<other>.)""", re.X | re.S | re.I)
 
 
-def sanitized(text):
+MYSQL_TOKEN = re.compile(r"""
+    (?P<space>\s+ | /\*!\d* | \*/) | (?P<comment>--\s[^\n]*|\#[^\n]*|/\*.*?\*/) | (?P<parameter>(?!)) |
+    (?P<literal>[xXbBnN]?'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | (?<![\w.])\d[\w.]* | \btrue\b | \bfalse\b) |
+    (?P<name>`(?:[^`]|``)*` | \w+) | (?P<other>.)""", re.X | re.S | re.I)
+
+
+def sanitized(text, mysql=False):
     out, gap = "", False
-    for token in TOKEN.finditer(text):
+    for token in (MYSQL_TOKEN if mysql else TOKEN).finditer(text):
         if token["comment"] or token["space"]:
             gap = True
             continue
@@ -115,3 +121,55 @@ class Postgresql:
                     session.append(Logged(entry["pid"], entry["statement"]))
                 session[-1].error = entry["state_code"]
         return [statement for session in found.values() for statement in session]
+
+
+class Mariadb:
+    """A MariaDB server of its own on loopback and a Unix socket; its general log is a table."""
+
+    def __init__(self, case):
+        case.need("mariadbd", "mariadb", "mariadb-install-db")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mariadb-", dir=case.directory))
+        shutil.chown(self.folder, "mysql", "mysql")
+        data = self.folder / "data"
+        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--skip-test-db",
+                        "--auth-root-authentication-method=normal"], check=True, capture_output=True)
+        self.port = harness.free_port()
+        self.socket = str(self.folder / "sock")
+        self.process = case.start(["mariadbd", "--no-defaults", f"--datadir={data}", "--user=mysql",
+                                   "--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.socket}",
+                                   f"--pid-file={self.folder}/pid", "--innodb-buffer-pool-size=32M",
+                                   "--innodb-flush-log-at-trx-commit=0", "--log-output=TABLE", "--local-infile=1",
+                                   "--plugin-load-add=sql_errlog", f"--sql-error-log-filename={self.folder}/errors"])
+        harness.wait_for(lambda: self.client("SELECT 1", check=False).returncode == 0, "MariaDB to start", 60)
+        self.client("CREATE DATABASE shop", "CREATE USER app@localhost", "CREATE USER app@'127.0.0.1'",
+                    "GRANT ALL ON shop.* TO app@localhost", "GRANT ALL ON shop.* TO app@'127.0.0.1'")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def client(self, *statements, check=True, tcp=False, user="root", database=None, force=False):
+        where = ["-h", "127.0.0.1", "-P", str(self.port)] if tcp else ["-S", self.socket]
+        return subprocess.run(["mariadb", "--no-defaults", *where, "-u", user, "-N", "-B", *(["-f"] if force else []),
+                               *([database] if database else [])], input=";\n".join(statements) + ";\n", check=check,
+                              capture_output=True, text=True, errors="replace", timeout=60)
+
+    def mark(self):
+        """What is logged from here on counts."""
+        self.client("TRUNCATE mysql.general_log", "SET GLOBAL general_log = 1")
+        (self.folder / "errors").write_text("")
+        shutil.chown(self.folder / "errors", "mysql", "mysql")
+
+    def logged(self):
+        """What was run since mark(), without what this class itself does, and the error numbers."""
+        self.client("SET GLOBAL general_log = 0")
+        rows = self.client("SELECT thread_id, command_type, HEX(argument) FROM mysql.general_log "
+                           "ORDER BY event_time").stdout
+        found = []
+        for line in rows.splitlines():
+            thread, kind, argument = line.split("\t")
+            text = bytes.fromhex(argument).decode()
+            if kind in ("Query", "Execute") and "general_log" not in text:
+                found.append(Logged(int(thread), text))
+        errors = re.findall(r"\] @ .*? ERROR (\d+):| ERROR (\d+):", (self.folder / "errors").read_text())
+        return found, collections.Counter(a or b for a, b in errors)

@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
+#include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 
 namespace zerospan {
@@ -224,6 +226,54 @@ TEST(GatePostgresql, LetsThroughWhateverIsDetected) {
     }
   }
   EXPECT_GT(accepted, 5'000U);  // or this proves little
+}
+
+zs_gate gate_mysql(std::string_view bytes, bool known) {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_mysql(first.data(), static_cast<__u32>(count), static_cast<__u32>(bytes.size()),
+                       known);
+}
+
+TEST(GateMysql, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261123);
+  const auto packet = [](const std::string& body) {
+    return std::string{static_cast<char>(body.size()), static_cast<char>(body.size() >> 8U), '\0',
+                       '\0'} +
+           body;
+  };
+  const std::vector<std::string> starts = {
+      packet("\x0a"
+             "11.4.2-MariaDB\0"s +
+             std::string(4, '7') + "abcdefgh\0"s + std::string(20, 'x')),
+      packet("\x03SELECT 1"s),
+      packet("\x03"s + std::string(3000, 'x')),
+      packet("\x16SELECT ?"s),
+      packet("\x17\5\0\0\0\0\1\0\0\0"s),
+      "\x4a\0\0\0"s};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % std::min<size_t>(bytes.size(), 24)] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::mysql::detect(bytes)) {
+      ++accepted;
+      ASSERT_NE(gate_mysql(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+  EXPECT_EQ(gate_mysql(starts[0], false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_mysql(starts[1], false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mysql("Q\0\0\0\x16SELECT 1, 2, 3, 4\0"s, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_mysql("GET / HTTP/1.1\r\n"s, false), ZS_GATE_NO);
 }
 
 }  // namespace

@@ -29,6 +29,18 @@ Connection::Connection(const model::Connection& connection, const Options& optio
     s.offset_known = connection.seen_from_start;
     s.lost = true;
   }
+  if (connection.seen_from_start && kernel_role_ != model::Role::kUnknown) {
+    begin(kernel_role_);
+  }
+}
+
+// The server's greeting is due.
+void Connection::begin(model::Role role) {
+  role_ = role;
+  phase_ = Phase::kGreeting;
+  for (Side& s : sides_) {
+    s.lost = false;
+  }
 }
 
 model::Role Connection::role() const {
@@ -61,10 +73,7 @@ void Connection::decide_role(const model::Chunk& chunk) {
   role_ = greeting == (chunk.direction == model::Direction::kSend) ? model::Role::kServer
                                                                    : model::Role::kClient;
   if (greeting) {
-    phase_ = Phase::kGreeting;
-    for (Side& s : sides_) {
-      s.lost = false;
-    }
+    begin(role_);
   }
 }
 
@@ -179,6 +188,7 @@ void Connection::lose(Side& s, bool request, bool lost) {
     pending.rows_exact = false;
     pending.reply = Reply::kMissed;
     pending.begun = true;
+    pending.lost = pending.lost || lost;
     if (lost && pending.exchange) {
       pending.exchange->incomplete |= model::kGap;
     }

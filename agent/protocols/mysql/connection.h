@@ -96,6 +96,7 @@ class Connection final : public ConnectionParser {
     uint64_t left = 0;  // columns or definitions that are due
     uint64_t rows = 0;
     bool rows_exact = true;
+    bool lost = false;  // a record that may be of its answer
     bool has_rows = false;
     std::string use;                            // the database that it makes the current one
     StatementPtr statement;                     // Prepare
@@ -110,6 +111,7 @@ class Connection final : public ConnectionParser {
   [[nodiscard]] Side& side(model::Direction direction) {
     return sides_[static_cast<size_t>(direction)];
   }
+  void begin(model::Role role);
   void decide_role(const model::Chunk& chunk);
   void take(const model::Chunk& chunk, ExchangeSink& sink);
   void release_early(uint64_t before_ns, ExchangeSink& sink);

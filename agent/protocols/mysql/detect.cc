@@ -8,14 +8,25 @@
 #include "agent/protocols/mysql/packets.h"
 
 namespace zerospan::protocols::mysql {
+namespace {
+
+constexpr uint32_t kLeastGreeting = 32;
+constexpr uint32_t kMostGreeting = 255;
+
+}  // namespace
 
 bool detect(std::string_view first_bytes) {
-  if (first_bytes.size() < kHeaderBytes + 2) {
+  if (first_bytes.size() < kHeaderBytes) {
     return false;
   }
   const Header header = read_header(first_bytes);
+  if (first_bytes.size() == kHeaderBytes) {
+    // A client may read the greeting's header by itself; what follows will tell.
+    return header.sequence == 0 && header.length >= kLeastGreeting &&
+           header.length <= kMostGreeting;
+  }
   const std::string_view body = first_bytes.substr(kHeaderBytes);
-  if (header.sequence != 0 || header.length != body.size()) {
+  if (header.sequence != 0 || header.length != body.size() || body.size() < 2) {
     return false;
   }
   if (is_greeting(body)) {

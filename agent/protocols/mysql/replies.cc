@@ -248,6 +248,7 @@ void Connection::on_error(Pending& pending, std::string_view body, ExchangeSink&
   if (!pending.exchange && pending.command == kPrepare) {
     // It will not be run, but the client was told so.
     pending.exchange = make_exchange(pending.statement, pending.begin);
+    pending.exchange->incomplete |= pending.lost ? model::kGap : model::kIncompleteNone;
     announce(*pending.exchange, sink);
     pending.exchange->response_start_ns = op_.time_ns;
   }
