@@ -146,7 +146,8 @@ class Table : public ::testing::Test {
     table_->on_close(id, {kind, ++now_});
   }
   void limit(size_t max_connections) {
-    table_ = std::make_unique<ConnectionTable>(TableOptions{kProtocols, max_connections}, sink_);
+    table_ = std::make_unique<ConnectionTable>(
+        TableOptions{.protocols = kProtocols, .max_connections = max_connections}, sink_);
   }
   [[nodiscard]] const TableCounters& counters() const { return table_->counters(); }
 

@@ -18,8 +18,8 @@ constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)>
     "uber-trace-id", "x-amzn-trace-id", "content-type",     "connect-protocol-version",
 };
 
-constexpr std::array<uint32_t, 25> first_letters() {
-  std::array<uint32_t, 25> by_length{};
+constexpr std::array<uint32_t, kKnownHeaderLengths> first_letters() {
+  std::array<uint32_t, kKnownHeaderLengths> by_length{};
   for (const std::string_view name : kNames) {
     by_length.at(name.size()) |= 1U << (static_cast<uint8_t>(name.front()) & 31U);
   }
@@ -28,7 +28,7 @@ constexpr std::array<uint32_t, 25> first_letters() {
 
 }  // namespace
 
-constinit const std::array<uint32_t, 25> kKnownFirstLetters = first_letters();
+constinit const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters = first_letters();
 
 KnownHeader recognise_likely_header(std::string_view name) {
   for (size_t i = 0; i < kNames.size(); ++i) {

@@ -70,7 +70,8 @@ enum class KnownHeader : uint8_t {
 
 // By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
 // nearly all others.
-extern const std::array<uint32_t, 25> kKnownFirstLetters;
+inline constexpr size_t kKnownHeaderLengths = 25;  // of "connect-protocol-version", and 0
+extern const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters;
 
 [[nodiscard]] inline KnownHeader recognise_header(std::string_view name) {
   if (name.empty() || name.size() >= kKnownFirstLetters.size() ||
@@ -190,7 +191,7 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb };
+enum class DbSystem : uint8_t { kPostgresql };
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
@@ -207,7 +208,7 @@ struct DbExchange {
   std::string tracestate;
   bool failed = false;
   bool skipped = false;    // failed, because one before it did: the server did not run it
-  std::string error_code;  // SQLSTATE, or MySQL's error number; empty: not seen
+  std::string error_code;  // SQLSTATE; empty: not seen
   std::optional<uint64_t> returned_rows;
 };
 

@@ -134,8 +134,9 @@ TEST(GrpcSpan, CapturedMetadata) {
   SpanBuilderOptions options;
   options.captured_request_headers = {"HOST"};
   auto builder = *SpanBuilder::make(std::move(options));
-  const model::Span span = builder.build(make_call(Role::kServer, 0),
-                                         make_connection(Role::kServer), {}, {}, nullptr, {});
+  model::Span span;
+  builder.build(make_call(Role::kServer, 0), make_connection(Role::kServer), {}, {}, nullptr, {},
+                span);
   EXPECT_EQ(attribute(span, "rpc.request.metadata.host"), "shop.example:8443");
   EXPECT_EQ(attribute(span, "http.request.header.host"), "(none)");
 }

@@ -22,8 +22,8 @@
 #include "agent/spans/clock.h"
 #include "agent/spans/http_target.h"
 #include "agent/spans/route.h"
-#include "agent/sql/statement.h"
 #include "agent/spans/web_rpc.h"
+#include "agent/sql/statement.h"
 
 namespace zerospan::spans {
 

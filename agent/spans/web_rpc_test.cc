@@ -21,12 +21,12 @@ using testing::make_exchange;
 // "system method", and what is there of status, original name and error.
 std::string rpc_of(const model::Exchange& exchange) {
   auto builder = *SpanBuilder::make({});
-  const model::Span span =
-      builder.build(exchange, make_connection(exchange.role), {}, {}, nullptr, {});
+  model::Span span;
+  builder.build(exchange, make_connection(exchange.role), {}, {}, nullptr, {}, span);
   std::string out = span.name;
   for (const model::Attribute& one : span.attributes) {
     if (one.key.starts_with("rpc.") || one.key == "error.type") {
-      out += " " + std::get<std::string>(one.value);
+      out += " " + std::string(std::get<std::string_view>(one.value));
     }
   }
   return out;
