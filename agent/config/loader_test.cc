@@ -245,6 +245,7 @@ TEST(LoadErrors, InAFile) {
        "mean head_bytes?"},
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
+       "database, "
        "propagation, sampler, service, exporter, metrics, log, shutdown_deadline."},
       {"capture:\n  head_bytes: 12 parsecs\n",
        "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 8KiB, "
@@ -261,7 +262,7 @@ TEST(LoadErrors, InAFile) {
       {"capture: 5\n",
        "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, head_bytes, "
        "tail_bytes, "
-       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks."},
+       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols."},
       {"selection:\n  ports: [80, 99999]\n",
        "z.yaml:2:15: selection.ports[1]: found \"99999\", expected a port from 1 to 65535 or a "
        "range such as 8000-8100."},

@@ -73,7 +73,8 @@ class Postgresql:
         self.log_file = self.folder / "server.json"
         self.environment = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "app", "PGDATABASE": "postgres"}
         harness.wait_for(lambda: self.psql("SELECT 1", check=False).returncode == 0, "PostgreSQL to start")
-        self.seen = len(self.entries())
+        self.marks = 0
+        self.seen = 0
 
     @property
     def pid(self):
@@ -101,14 +102,26 @@ class Postgresql:
         lines = self.log_file.read_text().split("\n")[:-1]
         return [json.loads(line) for line in lines]
 
+    def settle(self):
+        """Waits until all that was run is in the log, which another process writes; returns where it ends."""
+        self.marks += 1
+        mark = f"statement: SELECT 'mark {self.marks}'"
+        self.psql(mark.removeprefix("statement: "))
+
+        def end():
+            messages = [entry["message"] for entry in self.entries()]
+            return messages.index(mark) + 1 if mark in messages else 0
+        return harness.wait_for(end, f"the log's {mark}")
+
     def mark(self):
         """What is logged from here on counts."""
-        self.seen = len(self.entries())
+        self.seen = self.settle()
 
-    def logged(self):
+    def logged(self, settled=True):
         """The statements that the server logged since mark(), in each session's order."""
+        end = self.settle() - 1 if settled else None
         found = collections.defaultdict(list)
-        for entry in self.entries()[self.seen:]:
+        for entry in self.entries()[self.seen:end]:
             session = found[entry["pid"]]
             message = entry["message"]
             statement = re.match(r"(?:statement|execute (?!fetch from)[^:]*): (.*)", message, re.S)

@@ -161,7 +161,7 @@ class Statements(harness.Case):
     def test_cancel(self):
         agent = self.agent_on_server()
         client = self.start(["psql", "-X", "-c", "SELECT pg_sleep(60), 'cancel me'"], env=self.server.environment)
-        harness.wait_for(lambda: any("cancel me" in line.text for line in self.server.logged()), "the statement")
+        harness.wait_for(lambda: any("cancel me" in line.text for line in self.server.logged(settled=False)), "the statement")
         client.process.send_signal(signal.SIGINT)
         client.wait_exit()
         spans = agent.interrupt()
