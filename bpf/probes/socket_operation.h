@@ -281,12 +281,18 @@ ZS_COLD void context__on_go_receive(const struct sock* sk, struct zs_connection*
   }
 }
 
-/* Go: a request is for whom the probe in the client has told, else the writing goroutine. */
-ZS_COLD __u8 context__on_go_client_send(const struct zs_connection* connection,
+/*
+ * Go: a request is for whom the probe in the client has told, else the writing goroutine. What was
+ * told holds for one request: none may be written for another one's caller.
+ */
+ZS_COLD __u8 context__on_go_client_send(struct zs_connection* connection,
                                         struct zs_data_record* record) {
   if (connection->caller_told) {
+    const __u8 evidence = connection->caller_evidence;
     record->request_id = connection->caller_request_id;
-    return connection->caller_evidence;
+    connection->caller_request_id = 0;
+    connection->caller_evidence = ZS_EVIDENCE_NONE;
+    return evidence;
   }
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);

@@ -9,6 +9,7 @@ carries that id, so a parent is right if it has the same one."""
 import collections
 import concurrent.futures
 import os
+import pathlib
 import shutil
 import subprocess
 import threading
@@ -122,6 +123,13 @@ class Goroutines(Fan):
         score, _, _ = self.score("Go, a queue", program, port, ["/queued"], 300, 50)
         self.assertEqual(0, score.right)
 
+    def test_connections_that_the_program_wraps(self):
+        """Their socket is not where it should be, and the writing goroutine works for whoever has the connection."""
+        program, port = self.serve(self.path)
+        score, calls, stats = self.score("Go, wrapped connections", program, port, ["/wrap"], 400, 50)
+        self.assertEqual(0, score.right)
+        self.assertEqual(calls, stats["go_calls_unreadable"])
+
     def test_bodies_that_are_sent_on(self):
         """net/http's writing goroutine reads the body from the server's connection."""
         program, port = self.serve(self.path)
@@ -151,7 +159,7 @@ class Attach(Fan):
         pairs = []
         exe = os.readlink(f"/proc/{pid}/exe")
         with open(f"/proc/{pid}/mem", "rb") as memory, open(f"/proc/{pid}/exe", "rb") as file:
-            for line in open(f"/proc/{pid}/maps", encoding="utf8"):
+            for line in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf8").splitlines():
                 place, access, offset, _, _, *path = line.split()
                 if "x" in access and path == [exe]:
                     begin, end = (int(part, 16) for part in place.split("-"))
