@@ -218,6 +218,26 @@ def idle_hooks(bench, make, path, sleeper, seconds):
     return used / requests / 2 * 1e6
 
 
+def go_relay(bench):
+    """A proxy that makes one call for each request, to a back end that runs beside the load generator."""
+    backend = servers.go_echo(bench)
+    pin(backend.pid, sorted(os.sched_getaffinity(0))[-1])
+    return servers.go_relay(bench, backend.port)
+
+
+def go_probes(bench, table):
+    relay = go_relay(bench)
+    agent = bench.agent("--pid", str(relay.pid))
+    requests = traffic.wrk(f"http://127.0.0.1:{relay.port}/", 2, connections=16)[0]
+    agent.interrupt()
+    hits = agent.stats()["go_calls"] / requests
+    table.add("uprobe hits per request, Go proxy", f"{hits:.2f} of {requests}", "<= 1.01", hits, 1.01)
+    stats = agent.stats()
+    share = stats["parents_by_goroutine"] / stats["go_calls"]
+    table.add("calls with a parent, Go proxy under load", f"{share:.4f}", ">= 0.999", -share, -0.999)
+    relay.program.stop()
+
+
 def locked_bytes(pid):
     """What the kernel charges for the maps that a process holds open."""
     return sum({fields["map_id"]: int(fields.get("memlock", "0")) for fields in descriptors(pid)
@@ -376,6 +396,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--only", default="", help="cpu, database, memory, life or replay")
+    parser.add_argument("--server", default="", help="of cpu, only servers with this in their name")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("bench.py loads BPF programs: run it as root (sudo make bench)")
@@ -385,8 +406,11 @@ def main():
     try:
         if options.only in ("", "cpu"):
             for name, make, path, goal in (("Go net/http", servers.go_echo, "/", 1.10),
+                                           ("Go proxy", go_relay, "/", 1.15),
                                            ("nginx", servers.nginx, "/fast", 1.20)):
-                cost_per_request(bench, table, name, make, path, goal, options.rounds, options.seconds)
+                if options.server in name:
+                    cost_per_request(bench, table, name, make, path, goal, options.rounds, options.seconds)
+            go_probes(bench, table)
         if options.only in ("", "database"):
             cost_per_transaction(bench, table, options.rounds, options.seconds)
             text_rate(table)

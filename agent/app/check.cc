@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <thread>
 
 #include "agent/app/agent.h"
@@ -100,6 +102,42 @@ std::string explain(const std::map<std::string, uint64_t>& seen,
   return "Exchanges were seen, but no span was made: the sampler dropped them.";
 }
 
+// What is known of a Go program's goroutines, and what its probe has seen.
+void print_go(const GoPrograms::File& file, const std::optional<kernel::GoState>& state,
+              const std::map<std::string, uint64_t>& seen) {
+  std::printf("\nGo program (%s)\n", file.go_version.empty() ? "?" : file.go_version.c_str());
+  const auto print = [](const char* what, const std::string& value) {
+    std::printf("  %-24s %s\n", what, value.c_str());
+  };
+  print("offsets", std::string(to_string(file.offsets)));
+  std::string verdict = "not told: its calls have no parents";
+  if (state) {
+    switch (state->verdict) {
+      case kernel::GoState::Verdict::kUnverified:
+        verdict = "not verified yet: " + std::to_string(state->checks_passed) + " looks";
+        break;
+      case kernel::GoState::Verdict::kVerified:
+        verdict =
+            "verified in its memory, " + std::to_string(state->checks_failed) + " looks failed";
+        break;
+      case kernel::GoState::Verdict::kRefused:
+        verdict = "refused: not where they should be; its calls have no parents";
+        break;
+    }
+  }
+  print("goroutines", verdict);
+  for (const std::string& probe : file.probes) {
+    print("probe", probe + ", " + std::to_string(value_of(seen, "go_calls")) + " hits");
+  }
+  for (const char* name : {"go_calls_unreadable", "go_ancestors_sought", "go_ancestors_not_found",
+                           "go_uncertain", "parents_by_goroutine"}) {
+    print(name, std::to_string(value_of(seen, name)));
+  }
+  if (!file.failure.empty()) {
+    print("failure", file.failure);
+  }
+}
+
 int check_process(const config::Command& command, uint32_t pid) {
   config::Config config = command.config;
   config.selection = {};
@@ -143,6 +181,8 @@ int check_process(const config::Command& command, uint32_t pid) {
               static_cast<double>(duration.count()) / 1000.0);
   std::fflush(stdout);
   std::this_thread::sleep_for(duration);
+  const std::optional<GoPrograms::File> go = (*agent)->go_programs().file_of(pid);
+  const std::optional<kernel::GoState> go_state = (*agent)->capture().go_state(pid);
   (*agent)->stop();
   const Statistics statistics = (*agent)->statistics();
   const std::map<std::string, uint64_t> seen = flatten(statistics);
@@ -154,6 +194,9 @@ int check_process(const config::Command& command, uint32_t pid) {
   }
   for (const auto& [name, count] : losses(statistics)) {
     print(name.c_str(), std::to_string(count));
+  }
+  if (go) {
+    print_go(*go, go_state, seen);
   }
   std::printf("\n%s\n", explain(seen, info).c_str());
   return 0;

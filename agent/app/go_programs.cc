@@ -78,6 +78,15 @@ bool fill_layout(const GoBinary& binary, kernel::GoLayout& layout) {
     // Its goroutines must be told from those that ask.
     complete = complete && layout.gopc;
   }
+  // Of both copies of the client that a program may have, with their helper from Go 1.21 on.
+  size_t streams = 0;
+  for (const symbols::go::CodeRange& range : binary.ranges) {
+    if ((range.function.ends_with("lientConn).RoundTrip") ||
+         range.function.ends_with("lientConn).roundTrip")) &&
+        streams < layout.streams.size()) {
+      layout.streams.at(streams++) = {range.address, range.address + range.size};
+    }
+  }
   if (const auto* read = find_range(binary, "net/http.(*connReader).startBackgroundRead")) {
     layout.background = {read->address, read->address + read->size};
   }
@@ -269,6 +278,8 @@ void GoPrograms::attach(uint32_t pid) {
   }
   Known& known = found->second;
   if (!known.summary.goroutines) {
+    const std::lock_guard lock(mutex_);
+    by_pid_.insert_or_assign(pid, Process{.file = id, .complete = true});
     return;
   }
   // The probes first: what a connection pool's goroutine writes has no other origin.
@@ -310,6 +321,7 @@ void GoPrograms::tell(uint32_t pid, Known& known, Process process) {
   const std::lock_guard lock(mutex_);
   if (told) {
     incomplete_ = incomplete_ || !process.complete;
+    process.told = true;
     if (by_pid_.insert_or_assign(pid, process).second) {
       known.processes += 1;
     }
@@ -342,7 +354,7 @@ void GoPrograms::detach(uint32_t pid) {
   std::unique_ptr<kernel::Probes> unused;  // taking probes away waits for the kernel
   const std::lock_guard lock(mutex_);
   if (const auto file = files_.find(found->second.file);
-      file != files_.end() && --file->second.processes == 0) {
+      found->second.told && file != files_.end() && --file->second.processes == 0) {
     unused = std::move(file->second.probes);
   }
   by_pid_.erase(found);
@@ -350,7 +362,10 @@ void GoPrograms::detach(uint32_t pid) {
 
 GoPrograms::Counters GoPrograms::counters() const {
   const std::lock_guard lock(mutex_);
-  Counters counters{.files = files_.size(), .told = by_pid_.size(), .failures = failures_};
+  Counters counters{.files = files_.size(), .failures = failures_};
+  for (const auto& [pid, process] : by_pid_) {
+    counters.told += process.told ? 1 : 0;
+  }
   for (const auto& [id, known] : files_) {
     counters.probes += known.probes ? known.sites.size() : 0;
   }

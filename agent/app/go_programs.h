@@ -76,6 +76,7 @@ class GoPrograms {
   };
   struct Process {
     FileId file;
+    bool told = false;      // its goroutines, to the kernel side
     bool complete = false;  // nothing more is to be learned from its memory
     int looks = 0;
   };

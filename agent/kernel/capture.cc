@@ -471,6 +471,7 @@ Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
   value.allgs = layout.parent_goid ? layout.allgs : 0;
   value.transport = {layout.transport.begin, layout.transport.end};
   value.background = {layout.background.begin, layout.background.end};
+  static_assert(std::tuple_size_v<decltype(layout.streams)> == ZS_GO_STREAMS);
   for (size_t i = 0; i < layout.streams.size(); ++i) {
     value.streams[i] = {layout.streams[i].begin, layout.streams[i].end};
   }

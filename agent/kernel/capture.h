@@ -78,7 +78,7 @@ struct GoLayout {
   uint64_t allp = 0;
   CodeRange transport;
   CodeRange background;
-  std::array<CodeRange, 2> streams;
+  std::array<CodeRange, 4> streams;
   int32_t tls = -8;
   uint32_t goid = 0;
   std::optional<uint32_t> parent_goid;

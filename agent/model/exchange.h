@@ -191,7 +191,7 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql };
+enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb };
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
@@ -208,7 +208,7 @@ struct DbExchange {
   std::string tracestate;
   bool failed = false;
   bool skipped = false;    // failed, because one before it did: the server did not run it
-  std::string error_code;  // SQLSTATE; empty: not seen
+  std::string error_code;  // SQLSTATE, or MySQL's error number; empty: not seen
   std::optional<uint64_t> returned_rows;
 };
 

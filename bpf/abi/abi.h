@@ -173,6 +173,7 @@ enum zs_go_state {
   ZS_GO_REFUSED = 2,  /* it was not: nothing is told of its goroutines any more */
 };
 #define ZS_GO_CHECKS 3
+#define ZS_GO_STREAMS 4
 #define ZS_GO_ABSENT 0xffffffffU /* of a field that this version of Go does not have */
 
 /*
@@ -187,9 +188,10 @@ struct zs_go_process {
       transport; /* net/http.(*Transport).dialConn: it starts a connection's goroutines */
   struct zs_code background; /* (*connReader).startBackgroundRead: it starts one that waits for the
                                 peer's end while a request is served */
-  struct zs_code streams[2]; /* RoundTrip of HTTP/2 clients: it starts a stream's goroutine */
-  __s32 tls;                 /* of the thread's g, from its fs base */
-  __u32 generation;          /* tells programs apart that had this tgid */
+  struct zs_code streams[ZS_GO_STREAMS]; /* RoundTrip of HTTP/2 clients: it starts a stream's
+                                            goroutine, which writes the stream's headers */
+  __s32 tls;                             /* of the thread's g, from its fs base */
+  __u32 generation;                      /* tells programs apart that had this tgid */
   __u32 g_goid;
   __u32 g_parent_goid; /* ZS_GO_ABSENT before Go 1.21 */
   __u32 g_gopc;

@@ -46,7 +46,7 @@ struct zs_connection {
   __u64 goroutine;         /* Go, server: the one that serves this connection */
   __u64 caller_request_id; /* Go, client: whom the client's next request is for, */
   __u8 caller_evidence;    /* enum zs_evidence; */
-  __u8 caller_told;        /* a probe in the client tells it before each request */
+  __u8 caller_told;        /* such a probe has seen this connection */
   __u8 reserved2[6];
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };

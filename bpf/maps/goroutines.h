@@ -24,11 +24,12 @@ struct zs_goroutine {
   __u64 connection;    /* its key */
   /*
    * When the request began, ids up to goidgen had been given to the processors of Go's scheduler,
-   * in batches; of each processor's batch what begins this much below goidgen was still unused. A
-   * goroutine with an id above goidgen or in there was started since.
+   * in batches; of each processor's batch so many were still unused, which begin this much below
+   * goidgen. A goroutine with an id above goidgen or in there was started since.
    */
   __u64 goidgen;
-  __u32 unused[ZS_GO_PROCESSORS_MAX];
+  __u32 below[ZS_GO_PROCESSORS_MAX];
+  __u8 unused[ZS_GO_PROCESSORS_MAX];
   __u8 serves;
   __u8 evidence; /* enum zs_evidence */
   __u8 fresh;    /* it has served no other request before */

@@ -134,9 +134,11 @@ static __always_inline void goroutine__mark(const struct zs_go_process* go,
         bpf_probe_read_user(&batch, sizeof(batch), (const void*)(p + go->p_goidcache))) {
       return;
     }
-    goroutine->unused[i] = batch.begin < batch.end && batch.begin <= goroutine->goidgen
-                               ? goroutine->goidgen - batch.begin
-                               : ZS_GO_ABSENT;
+    const bool plausible = batch.begin < batch.end && batch.end - batch.begin <= ZS_GO_BATCH &&
+                           batch.begin <= goroutine->goidgen &&
+                           goroutine->goidgen - batch.begin <= 0xffffffffU;
+    goroutine->below[i] = goroutine->goidgen - batch.begin;
+    goroutine->unused[i] = plausible ? batch.end - batch.begin : 0;
     goroutine->processors = i + 1;
   }
 }
@@ -148,13 +150,8 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
     return true;
   }
   for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < goroutine->processors; ++i) {
-    if (goroutine->unused[i] == ZS_GO_ABSENT) {
-      continue;
-    }
-    const __u64 begin = goroutine->goidgen - goroutine->unused[i];
-    /* Batches begin at 1. */
-    const __u64 last = begin - 1 + ZS_GO_BATCH - (begin - 1) % ZS_GO_BATCH;
-    if (goid >= begin && goid <= last) {
+    const __u64 begin = goroutine->goidgen - goroutine->below[i];
+    if (goid >= begin && goid < begin + goroutine->unused[i]) {
       return true;
     }
   }

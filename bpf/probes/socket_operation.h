@@ -281,12 +281,18 @@ ZS_COLD void context__on_go_receive(const struct sock* sk, struct zs_connection*
   }
 }
 
-/* Go: a request is for whom the probe in the client has told, else the writing goroutine. */
-ZS_COLD __u8 context__on_go_client_send(const struct zs_connection* connection,
+/*
+ * Go: a request is for whom the probe in the client has told, else the writing goroutine. What was
+ * told holds for one request: none may be written for another one's caller.
+ */
+ZS_COLD __u8 context__on_go_client_send(struct zs_connection* connection,
                                         struct zs_data_record* record) {
   if (connection->caller_told) {
+    const __u8 evidence = connection->caller_evidence;
     record->request_id = connection->caller_request_id;
-    return connection->caller_evidence;
+    connection->caller_request_id = 0;
+    connection->caller_evidence = ZS_EVIDENCE_NONE;
+    return evidence;
   }
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
@@ -296,6 +302,24 @@ ZS_COLD __u8 context__on_go_client_send(const struct zs_connection* connection,
     return ZS_EVIDENCE_NONE;
   }
   return goroutine__origin(go, tgid, &now, &record->request_id);
+}
+
+/* Go: a stream of net/http's HTTP/2 client is begun by a goroutine of its own, started by the
+ * caller.
+ */
+ZS_COLD __u8 context__on_go_stream_send(struct zs_data_record* record) {
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_goroutine_now now;
+  if (!go || !goroutine__of_thread(go, &now)) {
+    return ZS_EVIDENCE_NONE;
+  }
+  for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
+    if (code__contains(&go->streams[i], now.gopc)) {
+      return goroutine__origin(go, tgid, &now, &record->request_id);
+    }
+  }
+  return ZS_EVIDENCE_NONE;
 }
 
 /* A read of a connection: it decides what the reading thread serves. */
@@ -417,6 +441,10 @@ ZS_COLD void context__on_http2(const struct zs_process* process,
                                const struct zs_connection* connection, __u32 tid,
                                enum zs_direction direction, struct zs_data_record* record) {
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
+        direction == ZS_SEND) {
+      record->evidence = context__on_go_stream_send(record);
+    }
     return;
   }
   struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "symbols/probe/go_variables.h"
 #include "symbols/probe/placement.h"
 
 namespace probe = zerospan::symbols::probe;
@@ -15,6 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const auto code = std::as_bytes(std::span(data, size)).subspan(1);
+  static_cast<void>(probe::find_goidgen(code, 0x401000));
+  static_cast<void>(probe::find_tls(code, 0x401000));
+  if (probe::find_slices(code, 0x401000).size() > 16) {
+    std::abort();
+  }
   const auto abi = (data[0] & 1U) != 0 ? probe::Abi::kGoInternal : probe::Abi::kSystemV;
   const auto site = probe::place(code, 0x401000, abi);
   if (!site) {

@@ -135,6 +135,18 @@ def go_http2(case, backend=None):
     return _printing(case, [*built("go"), mode + "2", log, *tail], log)
 
 
+def go_relay(case, backend):
+    case.need("go")
+    return _printing(case, [*built("go"), "relay", f"http://127.0.0.1:{backend}"], case.directory / "none")
+
+
+def go_to_http2(case, backend):
+    """A proxy that is asked in HTTP/1 and asks in HTTP/2."""
+    case.need("go")
+    log = _log(case, "go")
+    return _printing(case, [*built("go"), "proxyto2", log, f"http://127.0.0.1:{backend}"], log)
+
+
 def go_echo(case):
     case.need("go")
     return _printing(case, [*built("go"), "echo"], case.directory / "none")

@@ -9,7 +9,10 @@ carries that id, so a parent is right if it has the same one."""
 import collections
 import concurrent.futures
 import os
+import pathlib
+import shutil
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -120,6 +123,13 @@ class Goroutines(Fan):
         score, _, _ = self.score("Go, a queue", program, port, ["/queued"], 300, 50)
         self.assertEqual(0, score.right)
 
+    def test_connections_that_the_program_wraps(self):
+        """Their socket is not where it should be, and the writing goroutine works for whoever has the connection."""
+        program, port = self.serve(self.path)
+        score, calls, stats = self.score("Go, wrapped connections", program, port, ["/wrap"], 400, 50)
+        self.assertEqual(0, score.right)
+        self.assertEqual(calls, stats["go_calls_unreadable"])
+
     def test_bodies_that_are_sent_on(self):
         """net/http's writing goroutine reads the body from the server's connection."""
         program, port = self.serve(self.path)
@@ -138,6 +148,101 @@ class Goroutines(Fan):
         with traffic.Connection(port) as connection:
             for i, target in enumerate(targets):
                 connection.send(traffic.Request("POST", target, body=b"b" * (100 if i % 2 else 200_000)))
+
+
+class Attach(Fan):
+    """Coming and going."""
+
+    @staticmethod
+    def code(pid):
+        """[(of the process, of its file)] for each executable stretch of its own file."""
+        pairs = []
+        exe = os.readlink(f"/proc/{pid}/exe")
+        with open(f"/proc/{pid}/mem", "rb") as memory, open(f"/proc/{pid}/exe", "rb") as file:
+            for line in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf8").splitlines():
+                place, access, offset, _, _, *path = line.split()
+                if "x" in access and path == [exe]:
+                    begin, end = (int(part, 16) for part in place.split("-"))
+                    memory.seek(begin)
+                    file.seek(int(offset, 16))
+                    found = memory.read(end - begin)
+                    pairs.append((found, file.read(end - begin).ljust(len(found), b"\0")))
+        return pairs
+
+    def changed(self, pid):
+        return sum(a != b for found, wanted in self.code(pid) if found != wanted for a, b in zip(found, wanted))
+
+    def test_a_hundred_times_under_load(self):
+        program, port = self.serve(build_fan(self, "plain"))
+        self.assertEqual(0, self.changed(program.pid))
+        going, failed = threading.Event(), []
+
+        def load():
+            while not going.is_set():
+                try:
+                    traffic.concurrent_gets(port, [traffic.with_id("/fan1?delay=0") for _ in range(40)], 4)
+                except (AssertionError, OSError) as error:
+                    failed.append(error)
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(going.set)
+        probed = 0
+        for i in range(100):
+            agent = self.agent("--pid", str(program.pid))
+            probed += self.changed(program.pid) == 1  # the one probe's breakpoint
+            if i % 4 == 3:
+                agent.stop()  # SIGTERM
+                agent.process.wait(20)
+            elif i % 4 == 2:
+                agent.process.kill()
+                agent.process.wait(20)
+            else:
+                agent.interrupt()
+        going.set()
+        thread.join()
+        self.assertEqual([], failed[:3])
+        self.assertEqual(100, probed)
+        # The kernel takes probes away when the last reference to them is gone.
+        harness.wait_for(lambda: self.changed(program.pid) == 0, "the program's own code")
+        self.assertIsNone(program.process.poll())
+
+    def test_process_that_starts_later(self):
+        """It is seen, read and probed; its first requests are traced, and those made after that have their parents."""
+        path = build_fan(self, "plain")
+        agent = self.agent("--exe", "*/fan-plain")
+        program, port = self.serve(path)
+        targets = [traffic.with_id("/direct?delay=0") for _ in range(50)]
+        traffic.concurrent_gets(port, targets[:1], 1)
+        harness.wait_for(lambda: self.changed(program.pid) == 1, "the probe", 5)
+        traffic.concurrent_gets(port, targets[1:], 4)
+        spans = agent.interrupt()
+        ids = {harness.id_of(target) for target in targets}
+        self.assertEqual(ids, {span.id for span in spans if span.kind == SERVER})
+        score = oracle.Score(spans, ids)
+        print(f"\nscore Go, started later: {score}", flush=True)
+        self.assertEqual(0, score.wrong)
+        self.assertGreaterEqual(score.right, 49)
+
+    def test_many(self):
+        """100 processes of 10 files: how long until the agent is ready, with all of them probed, and its memory."""
+        original = build_fan(self, "plain")
+        files = [self.directory / f"fan-{i}" for i in range(10)]
+        programs = []
+        for file in files:
+            shutil.copy(original, file)
+            for _ in range(10):
+                programs.append(self.start([file, self.directory / "many.log", "http://127.0.0.1:1"]))
+        for program in programs:
+            program.wait_line(program.lines, r"^listening (\d+)")
+        agent = self.agent("--exe", f"{self.directory}/fan-*")
+        probed = sum(self.changed(program.pid) == 1 for program in programs[::10])
+        print(f"\n100 processes of 10 files: ready after {agent.seconds_to_ready:.2f} s, "
+              f"{agent.resident_peak_kb() / 1024:.0f} MiB, {probed} of 10 files probed", flush=True)
+        self.assertEqual(10, probed)
+        self.assertLess(agent.resident_peak_kb(), 60 * 1024)
+        agent.interrupt()
 
 
 class Builds(Fan):

@@ -109,7 +109,7 @@ class UpgradeCase(harness.Case):
 
     def check(self, agents, server, origin, wanted):
         """Server spans against the server's log, and the client's by what it asked for."""
-        # curl 7.88 sometimes repeats the second request of a connection.
+        # Each target is asked for once; nghttpx has been seen to log some twice.
         log = harness.wait_for(lambda: {line.target for line in server.logged()} == set(wanted) and server.logged(),
                                f"the log of {len(wanted)} requests")
         of_server, of_client = (agent.interrupt() for agent in agents)
@@ -118,7 +118,8 @@ class UpgradeCase(harness.Case):
                 (harness.CLIENT, of_client, [(l.method, origin + l.target, l.status, l.bytes) for l in log])):
             spans = [span for span in spans if span.kind == kind and
                      (kind == harness.SERVER or span.target.startswith(origin))]
-            self.assertEqual(collections.Counter(lines), collections.Counter(map(told, spans)), f"kind {kind}")
+            want, seen = collections.Counter(set(lines)), collections.Counter(map(told, spans))
+            self.assertEqual([], list(((want - seen) + (seen - want)).items())[:5], f"kind {kind}")
             for span in spans:
                 self.assertEqual("2", span.attributes["network.protocol.version"], span)
                 self.assertNotIn("zerospan.incomplete", span.attributes)

@@ -107,6 +107,11 @@ class Parents(harness.Case):
         """Goroutines change threads; test_go.py has more of them."""
         self.score("Go", servers.go(self, backend=self.backend()), "/p", least=1.0)
 
+    def test_go_to_http2(self):
+        """Many streams of one connection, each begun by a goroutine of its own."""
+        self.score("Go to HTTP/2", servers.go_to_http2(self, servers.go_http2(self).port), "/p", count=600,
+                   least=0.999)
+
     def test_one_trace_through_nginx_and_python(self):
         """A forwarded traceparent ties both servers' spans to the caller's trace, and nginx's own
         call to the server span it was made for."""

@@ -87,6 +87,7 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
     return Verdict::kContinue;
   }
   sink_ = &sink;
+  catch_up(model::opposite(chunk.direction), chunk.opposite_offset, chunk.time_ns);
   op_.time_ns = chunk.time_ns;
   op_.departed_ns = chunk.direction == model::Direction::kSend && chunk.departed_ns != 0
                         ? chunk.departed_ns
@@ -97,14 +98,8 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
 
   const uint64_t resyncs = s.reader.resyncs();
   const uint64_t lost = chunk.offset - s.next_offset;
+  lose(s, chunk.offset);
   s.next_offset = chunk.offset + chunk.length;
-  if (lost != 0) {
-    ++counters_->gaps;
-    counters_->gap_bytes += lost;
-    gap_ = true;
-    s.reader.skip(lost, s);
-    gap_ = false;
-  }
   uint64_t unparsed = s.reader.feed(head, true, s);
   s.reader.skip(middle, s);
   unparsed += s.reader.feed(tail, head.empty() && middle == 0, s);
@@ -121,10 +116,43 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
   return opaque_ ? Verdict::kOpaque : Verdict::kContinue;
 }
 
+// What the direction has not had below `offset` is lost.
+void Connection::lose(Side& s, uint64_t offset) {
+  if (offset <= s.next_offset) {
+    return;
+  }
+  const uint64_t lost = offset - s.next_offset;
+  s.next_offset = offset;
+  ++counters_->gaps;
+  counters_->gap_bytes += lost;
+  gap_ = true;
+  s.reader.skip(lost, s);
+  gap_ = false;
+}
+
+// The other direction's record, or the close, tells how far a direction had come by then: a loss
+// that nothing follows would not be seen, and what it ended would look as if it was cut.
+void Connection::catch_up(model::Direction direction, uint64_t offset, uint64_t time_ns) {
+  Side& s = side(direction);
+  if (offset == 0 || offset <= s.next_offset) {
+    return;
+  }
+  s.offset_known = true;
+  op_ = Operation();
+  op_.time_ns = op_.departed_ns = time_ns;
+  lose(s, offset);
+  if (s.reader.lost() && role_ != model::Role::kUnknown) {
+    streams_.lose(is_request(direction), time_ns);
+  }
+}
+
 Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
   if (opaque_) {
     return Verdict::kOpaque;
   }
+  sink_ = &sink;
+  catch_up(model::Direction::kReceive, closed.receive_offset, closed.time_ns);
+  catch_up(model::Direction::kSend, closed.send_offset, closed.time_ns);
   const bool half = closed.kind == model::CloseKind::kSendClosed ||
                     closed.kind == model::CloseKind::kReceiveClosed;
   const auto direction = closed.kind == model::CloseKind::kReceiveClosed

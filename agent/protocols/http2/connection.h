@@ -91,6 +91,8 @@ class Connection final : public ConnectionParser {
     return direction ==
            (role_ == model::Role::kServer ? model::Direction::kReceive : model::Direction::kSend);
   }
+  void lose(Side& side, uint64_t offset);
+  void catch_up(model::Direction direction, uint64_t offset, uint64_t time_ns);
   void set_requester(model::Direction direction);
 
   // Each returns false if the bytes cannot have been what the frame says.

@@ -80,6 +80,33 @@ TEST(Loss, FlagsWhatWasOpenAndForgetsTheTable) {
   EXPECT_EQ(player.counters.resyncs, 1U);
 }
 
+// A response is lost, and the requester resets the stream that it does not know to have ended.
+TEST(Loss, TheOtherDirectionTellsOfIt) {
+  Script s;
+  Player player(model::Role::kClient);
+  player.say(kQ, join({s.preface(), s.request(1, "a", true)}));
+  player.say(kR, s.settings());
+  player.lose(kR, s.response(1, "a", true).size());
+  player.say(kQ, Script::reset(1, 8));
+  EXPECT_EQ(player.only().incomplete & model::kGap, model::kGap);
+  EXPECT_EQ(player.counters.gaps, 1U);
+}
+
+// The last record of a connection is lost: nothing follows but the close.
+TEST(Loss, TheCloseTellsOfIt) {
+  for (const model::Role role : {model::Role::kServer, model::Role::kClient}) {
+    Script s;
+    Player player(role);
+    player.say(kQ, join({s.preface(), s.request(1, "a", true)}));
+    player.say(kR, s.settings());
+    player.lose(kR, s.response(1, "a", true).size());
+    player.close(model::CloseKind::kClosed);
+    EXPECT_EQ(player.only().incomplete & model::kGap, model::kGap);
+    EXPECT_EQ(player.only().outcome, model::Outcome::kComplete);  // nobody knows
+    EXPECT_EQ(player.counters.gaps, 1U);
+  }
+}
+
 TEST(Loss, AHeadThatIsCutIsToldAsFarAsItGoes) {
   Script s;
   Player player(model::Role::kServer);

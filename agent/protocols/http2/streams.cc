@@ -43,7 +43,7 @@ void renew(Stream& stream) {
   exchange.incomplete = model::kIncompleteNone;
   stream.request_seen = stream.request_done = false;
   stream.response_begun = stream.response_done = false;
-  stream.suspect = false;
+  stream.suspect = stream.response_lost = false;
   stream.field_bytes = 0;
   stream.requests.clear();
   stream.responses.clear();
@@ -177,6 +177,7 @@ void Streams::lose(bool requests, uint64_t now_ns) {
       stream->http().request_body_size_exact = false;
     } else {
       stream->responses.lose();
+      stream->response_lost = true;
       stream->http().response_body_size_exact = false;
     }
     stream->suspect = true;
@@ -220,7 +221,10 @@ void Streams::close(model::Outcome interrupted, model::Outcome unanswered, uint3
     }
     if (!stream.response_done) {
       stream.exchange.incomplete |= flags;
-      stream.exchange.outcome = stream.response_begun ? interrupted : unanswered;
+      // Frames that were lost may have ended it in order.
+      stream.exchange.outcome = stream.response_lost    ? model::Outcome::kComplete
+                                : stream.response_begun ? interrupted
+                                                        : unanswered;
       stream.exchange.response_end_ns = time_ns;
     }
     emit(stream, sink);

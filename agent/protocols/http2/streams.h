@@ -35,9 +35,10 @@ struct Stream {
   bool request_done = false;
   bool response_begun = false;  // the final head came
   bool response_done = false;
-  bool suspect = false;    // frames were lost while it was open
-  uint64_t last_ns = 0;    // last sign of life
-  size_t field_bytes = 0;  // share of StreamLimits::max_memory_bytes
+  bool suspect = false;        // frames were lost while it was open
+  bool response_lost = false;  // of the response's direction
+  uint64_t last_ns = 0;        // last sign of life
+  size_t field_bytes = 0;      // share of StreamLimits::max_memory_bytes
   MessageCounter requests;
   MessageCounter responses;
   model::Exchange exchange;

@@ -186,6 +186,7 @@ Verdict Player::play(model::Chunk chunk, From from) {
   chunk.thread_id = 7;
   uint64_t& offset = offsets_[static_cast<size_t>(from)];
   chunk.offset = offset;
+  chunk.opposite_offset = offsets_[from == From::kRequester ? 1 : 0];
   offset += chunk.length;
   return connection.on_chunk(chunk, sink);
 }
@@ -212,7 +213,11 @@ void Player::lose(From from, uint64_t length) {
 
 Verdict Player::close(model::CloseKind kind) {
   now += 1000;
-  return connection.on_close(model::Closed{kind, now}, sink);
+  model::Closed closed{kind, now};
+  const bool server = role_ == model::Role::kServer;
+  closed.receive_offset = offsets_[server ? 0 : 1];
+  closed.send_offset = offsets_[server ? 1 : 0];
+  return connection.on_close(closed, sink);
 }
 
 void Player::finish() {

@@ -7,7 +7,9 @@
 //	httpprog proxy ACCESS_LOG BACKEND    answers /proxy by asking BACKEND for the same URI
 //	httpprog client                      reads "METHOD URL BODY_SIZE" lines, prints "STATUS BYTES" for each
 //	httpprog echo                        a bare server for load, without a log
+//	httpprog relay BACKEND               as proxy, for load, without a log
 //	httpprog serve2, proxy2              as serve and proxy, in HTTP/2 without TLS
+//	httpprog proxyto2 ...                a proxy from HTTP/1 to HTTP/2
 //
 // Servers print "listening PORT" once they listen.
 package main
@@ -184,7 +186,12 @@ func main() {
 			fmt.Fprintln(os.Stderr, "HTTP/2 without TLS needs Go 1.24")
 			os.Exit(1)
 		}
-		mode, serve, transport = strings.TrimSuffix(mode, "2"), serveHTTP2, transportHTTP2
+		mode, transport = strings.TrimSuffix(mode, "2"), transportHTTP2
+		if mode == "proxyto" {
+			mode = "proxy"
+		} else {
+			serve = serveHTTP2
+		}
 	}
 	if mode == "client" {
 		runClient()
@@ -193,6 +200,8 @@ func main() {
 	var handler http.HandlerFunc
 	if mode == "echo" {
 		handler = func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello\n") }
+	} else if mode == "relay" {
+		handler = proxyTo(os.Args[2], transport)
 	} else {
 		file, err := os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 		if err != nil {

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -101,6 +102,25 @@ func forward(r *http.Request) (int, error) {
 	return 1, err
 }
 
+// A connection that is not what it looks like from outside.
+type wrapped struct{ net.Conn }
+
+var wrapping = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64,
+	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &wrapped{connection}, err
+	}}}
+
+func wrap(r *http.Request) (int, error) {
+	response, err := wrapping.Get(backends[0] + "/wrap?" + r.URL.RawQuery)
+	if err != nil {
+		return 1, err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return 1, err
+}
+
 func handle(work func(r *http.Request) (int, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		calls, err := work(r)
@@ -128,7 +148,7 @@ func main() {
 	}
 	for path, work := range map[string]func(*http.Request) (int, error){
 		"/direct": direct, "/fan1": fan(1), "/fan2": fan(2), "/fan0": fan(0), "/twice": twice, "/late": late,
-		"/queued": queued, "/forward": forward,
+		"/queued": queued, "/forward": forward, "/wrap": wrap,
 	} {
 		http.Handle(path, handle(work))
 	}

@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+// By hand what programs_test.cc sees in whole programs: the forms that Go's compiler has used, and
+// code that only looks like them.
+#include "symbols/probe/go_variables.h"
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <vector>
+
+namespace zerospan::symbols::probe {
+namespace {
+
+constexpr uint64_t kAddress = 0x401000;
+
+std::vector<std::byte> code(std::initializer_list<int> bytes) {
+  std::vector<std::byte> result;
+  for (const int byte : bytes) {
+    result.push_back(static_cast<std::byte>(byte));
+  }
+  return result;
+}
+
+TEST(GoVariables, TheIdsAreWhereABatchIsAdded) {
+  // mov $0x10,%r10d; lea 0x100(%rip),%r11; lock xadd %r10,(%r11)
+  EXPECT_EQ(find_goidgen(code({0x41, 0xba, 0x10, 0, 0, 0, 0x4c, 0x8d, 0x1d, 0, 1, 0, 0, 0xf0, 0x4d,
+                               0x0f, 0xc1, 0x13}),
+                         kAddress),
+            kAddress + 13 + 0x100);
+  // mov $0x10,%eax; lock xadd %rax,0x100(%rip)
+  EXPECT_EQ(
+      find_goidgen(code({0xb8, 0x10, 0, 0, 0, 0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 1, 0, 0}), kAddress),
+      kAddress + 14 + 0x100);
+}
+
+TEST(GoVariables, AnotherNumberOrAnOverwrittenRegisterIsNone) {
+  EXPECT_FALSE(find_goidgen(code({0xb8, 0x11, 0, 0, 0, 0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 1, 0, 0}),
+                            kAddress));
+  // mov $0x10,%eax; mov %rbx,%rax; lock xadd
+  EXPECT_FALSE(find_goidgen(
+      code({0xb8, 0x10, 0, 0, 0, 0x48, 0x89, 0xd8, 0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 1, 0, 0}),
+      kAddress));
+  // 32 bits
+  EXPECT_FALSE(
+      find_goidgen(code({0xb8, 0x10, 0, 0, 0, 0xf0, 0x0f, 0xc1, 0x05, 0, 1, 0, 0}), kAddress));
+  EXPECT_FALSE(find_goidgen({}, kAddress));
+}
+
+TEST(GoVariables, TwoCandidatesAreNone) {
+  EXPECT_FALSE(find_goidgen(code({0xb8, 0x10, 0, 0, 0, 0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 1, 0, 0,  //
+                                  0xb8, 0x10, 0, 0, 0, 0xf0, 0x48, 0x0f, 0xc1, 0x05, 0, 2, 0, 0}),
+                            kAddress));
+}
+
+TEST(GoVariables, ASliceIsThreeWordsInARow) {
+  // mov 0x110(%rip),%rcx; mov 0x101(%rip),%rbx; mov %rax,0xf2(%rip)
+  const auto three = code({0x48, 0x8b, 0x0d, 0x10, 1, 0, 0, 0x48, 0x8b, 0x1d, 0x01, 1, 0, 0,  //
+                           0x48, 0x89, 0x05, 0xf2, 0, 0, 0});
+  EXPECT_EQ(find_slices(three, kAddress), std::vector<uint64_t>{kAddress + 0x107});
+  EXPECT_TRUE(find_slices(std::span(three).first(14), kAddress).empty());
+}
+
+TEST(GoVariables, TheThreadsOwnGoroutineIsBehindFs) {
+  // mov %fs:-96,%rax
+  EXPECT_EQ(find_tls(code({0x64, 0x48, 0x8b, 0x04, 0x25, 0xa0, 0xff, 0xff, 0xff}), kAddress), -96);
+  // mov $-8,%rcx; mov %fs:(%rcx),%rax
+  EXPECT_EQ(
+      find_tls(code({0x48, 0xc7, 0xc1, 0xf8, 0xff, 0xff, 0xff, 0x64, 0x48, 0x8b, 0x01}), kAddress),
+      -8);
+  // mov %fs:(%rcx),%rax, with an %rcx that is not known
+  EXPECT_FALSE(find_tls(code({0x64, 0x48, 0x8b, 0x01}), kAddress));
+}
+
+}  // namespace
+}  // namespace zerospan::symbols::probe
