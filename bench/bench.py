@@ -272,12 +272,16 @@ class Pgbench:
 
     def run(self, seconds):
         before = [self.server_cpu(server) for server in self.servers]
+        processes = [len(family(server.pid)) for server in self.servers]
         runs = [subprocess.Popen(["taskset", "-c", str(self.cores[-1]), "pgbench", "-n", "-S", "-M", "prepared", "-c", "1",
                                   "-T", str(seconds), "-D", f"zerospan_{i}=1"], stdout=subprocess.PIPE, text=True,
                                  stderr=subprocess.DEVNULL, env={**os.environ, **server.environment})
                 for i, server in enumerate(self.servers)]
         outputs = [run.stdout.read() for run in runs]
         clients = [os.wait4(run.pid, 0)[2] for run in runs]
+        # A backend's time is its parent's only once it was waited for.
+        for server, count in zip(self.servers, processes):
+            harness.wait_for(lambda pid=server.pid, most=count: len(family(pid)) <= most, "the backends to end")
         counts = [int(output.split("actually processed: ")[1].split("\n")[0].split("/")[0]) for output in outputs]
         return ([(self.server_cpu(server) - b) / n * 1e6 for server, b, n in zip(self.servers, before, counts)],
                 [(used.ru_utime + used.ru_stime) / n * 1e6 for used, n in zip(clients, counts)])

@@ -416,8 +416,9 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
               Statement& out) {
   out.clear();
   out.cut = cut;
-  // Nothing gets longer but a list that shrinks to one value, which had two.
-  Text written(out, text.size() + 1, limits.max_text_bytes);
+  // Nothing gets longer but for a space behind each semicolon.
+  const auto semicolons = static_cast<size_t>(std::count(text.begin(), text.end(), ';'));
+  Text written(out, text.size() + semicolons + 1, limits.max_text_bytes);
   Summary summary(out);
   Tokens tokens(text, dialect);
   const char* const end = text.data() + text.size();

@@ -58,6 +58,16 @@ TEST(Sanitised, CommentsAndSpaces) {
   EXPECT_EQ(sanitised("SELECT a--\r\n+1"), "SELECT a +?");
 }
 
+TEST(Sanitised, ASpaceBehindEachSemicolon) {
+  std::string text;
+  std::string expected;
+  for (int i = 0; i < 1000; ++i) {
+    text += "a;";
+    expected += i == 0 ? "a" : "; a";
+  }
+  EXPECT_EQ(sanitised(text), expected);
+}
+
 TEST(Sanitised, Lists) {
   EXPECT_EQ(sanitised("SELECT a FROM t WHERE b IN (1, 2, 3) AND c NOT IN ('x','y')"),
             "SELECT a FROM t WHERE b IN (?) AND c NOT IN (?)");

@@ -160,19 +160,22 @@ struct Table {
 };
 
 constexpr Table make_table() {
-  Table table;
-  size_t filled = 0;
-  for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
-    table.begin[bucket] = static_cast<uint8_t>(filled);
-    for (const Entry& entry : kWords) {
-      const Key key = key_of_word(entry.word);
-      if (bucket_of(key) == bucket) {
-        table.keys[filled] = key;
-        table.kinds[filled++] = entry.kind;
-      }
-    }
+  std::array<Key, kWords.size()> keys{};
+  std::array<uint8_t, kBuckets + 1> counts{};
+  for (size_t i = 0; i < kWords.size(); ++i) {
+    keys[i] = key_of_word(kWords[i].word);
+    ++counts[bucket_of(keys[i])];
   }
-  table.begin[kBuckets] = static_cast<uint8_t>(filled);
+  Table table;
+  for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
+    table.begin[bucket + 1] = static_cast<uint8_t>(table.begin[bucket] + counts[bucket]);
+  }
+  for (size_t i = 0; i < kWords.size(); ++i) {
+    const size_t bucket = bucket_of(keys[i]);
+    const size_t at = table.begin[bucket + 1] - counts[bucket]--;
+    table.keys[at] = keys[i];
+    table.kinds[at] = kWords[i].kind;
+  }
   return table;
 }
 
