@@ -56,6 +56,7 @@ struct zs_scratch {
   struct zs_buffers buffers;
   struct zs_copy_position copy;
   struct zs_frame_position frames;
+  __u64 connection; /* its key; as an argument the verifier takes no pointer for a number */
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];
 };

@@ -263,30 +263,58 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
 /*
  * Go: a request is read by the goroutine that serves its connection, or by one that waited for the
  * peer's end meanwhile, and got the next request's first byte (net/http's backgroundRead, started
- * by whoever read the body's end). Bodies are read by anyone, and say nothing.
+ * by whoever read the body's end). Bodies are read by anyone, and say nothing. A global function,
+ * which the verifier looks at once (see capture__first()); the connection is that of `slot`.
  */
-ZS_COLD void context__on_go_receive(const struct sock* sk, struct zs_connection* connection,
-                                    bool begins) {
+__noinline int context__on_go_receive(__u32 slot, __u32 begins) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_scratch* out = scratch__get(slot);
+  if (!go || !out) {
+    return 0;
+  }
+  const __u64 key = out->connection;
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   struct zs_goroutine_now now;
-  if (!go || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now)) {
-    return;
+  if (!connection || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now)) {
+    return 0;
   }
   const __u64 known = connection->goroutine;
   if (begins || !known) {
     const bool helps = known && now.goid != known && code__contains(&go->background, now.gopc);
     connection->goroutine = helps ? known : now.goid;
-    goroutine__serve(go, tgid, &now, connection, (__u64)sk);
+    goroutine__serve(go, tgid, &now, connection, key);
   }
+  return 0;
+}
+
+/*
+ * Go: for which request the running goroutine writes one of its own, into the record of `slot`; the
+ * evidence is returned. Of net/http's HTTP/1 client the goroutine that writes is one of its pool,
+ * and writes for whoever has the connection. Its HTTP/2 client begins each stream (`stream`) in a
+ * goroutine of its own, started by the caller.
+ */
+__noinline int context__go_origin(__u32 slot, __u32 stream) {
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_scratch* out = scratch__get(slot);
+  struct zs_goroutine_now now;
+  if (!go || !out || !goroutine__of_thread(go, &now)) {
+    return ZS_EVIDENCE_NONE;
+  }
+  bool believed = !stream && !code__contains(&go->transport, now.gopc);
+  for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
+    believed = believed || (stream && code__contains(&go->streams[i], now.gopc));
+  }
+  return believed ? goroutine__origin(go, tgid, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
 
 /*
  * Go: a request is for whom the probe in the client has told, else the writing goroutine. What was
  * told holds for one request: none may be written for another one's caller.
  */
-ZS_COLD __u8 context__on_go_client_send(struct zs_connection* connection,
-                                        struct zs_data_record* record) {
+static __always_inline __u8 context__on_go_client_send(struct zs_connection* connection,
+                                                       struct zs_data_record* record) {
   if (connection->caller_told) {
     const __u8 evidence = connection->caller_evidence;
     record->request_id = connection->caller_request_id;
@@ -294,32 +322,7 @@ ZS_COLD __u8 context__on_go_client_send(struct zs_connection* connection,
     connection->caller_evidence = ZS_EVIDENCE_NONE;
     return evidence;
   }
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
-  struct zs_goroutine_now now;
-  /* A goroutine of net/http's pool writes for whoever has the connection. */
-  if (!go || !goroutine__of_thread(go, &now) || code__contains(&go->transport, now.gopc)) {
-    return ZS_EVIDENCE_NONE;
-  }
-  return goroutine__origin(go, tgid, &now, &record->request_id);
-}
-
-/* Go: a stream of net/http's HTTP/2 client is begun by a goroutine of its own, started by the
- * caller.
- */
-ZS_COLD __u8 context__on_go_stream_send(struct zs_data_record* record) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
-  struct zs_goroutine_now now;
-  if (!go || !goroutine__of_thread(go, &now)) {
-    return ZS_EVIDENCE_NONE;
-  }
-  for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
-    if (code__contains(&go->streams[i], now.gopc)) {
-      return goroutine__origin(go, tgid, &now, &record->request_id);
-    }
-  }
-  return ZS_EVIDENCE_NONE;
+  return context__go_origin(ZS_SEND, false);
 }
 
 /* A read of a connection: it decides what the reading thread serves. */
@@ -336,7 +339,11 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      context__on_go_receive(sk, connection, begins);
+      struct zs_scratch* out = scratch__get(ZS_RECEIVE);
+      if (out) {
+        out->connection = (__u64)sk;
+        context__on_go_receive(ZS_RECEIVE, begins);
+      }
     }
     return;
   }
@@ -443,7 +450,7 @@ ZS_COLD void context__on_http2(const struct zs_process* process,
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
-      record->evidence = context__on_go_stream_send(record);
+      record->evidence = context__go_origin(ZS_SEND, true);
     }
     return;
   }
