@@ -104,22 +104,30 @@ static inline __attribute__((always_inline)) int zs_http2_begins_preface(const _
 /* How much of an answer to an upgrade is looked at. */
 #define ZS_H2C_HEAD_BYTES 512
 
+/* In memory, where the verifier does not follow it: in registers, each byte would double what it
+ * has to look at. */
+struct zs_h2c_scan {
+  volatile __u32 last; /* four bytes */
+  volatile __u32 agreed;
+};
+
 /*
  * Where the frames begin if `bytes` begin with an HTTP/1.1 server's 101 to `Upgrade: h2c` (RFC 7540
  * section 3.2), else 0. `bytes` must have room for ZS_H2C_HEAD_BYTES, of which `count` are valid.
  */
-static inline __attribute__((always_inline)) __u32 zs_h2c_frames(const __u8* bytes, __u32 count) {
-  __u32 last = 0; /* four bytes */
-  __u32 agreed = 0;
+static inline __attribute__((always_inline)) __u32 zs_h2c_frames(struct zs_h2c_scan* scan,
+                                                                 const __u8* bytes, __u32 count) {
+  scan->last = 0;
+  scan->agreed = 0;
   for (__u32 i = 0; i < ZS_H2C_HEAD_BYTES; ++i) {
     if (i >= count) {
       return 0;
     }
-    last = last << 8U | bytes[i];
-    if (last == 0x6832630dU) { /* "h2c\r", which ends a field */
-      agreed = 1;
-    } else if (last == 0x0d0a0d0aU) {
-      return agreed ? i + 1 : 0;
+    scan->last = scan->last << 8U | bytes[i];
+    if (scan->last == 0x6832630dU) { /* "h2c\r", which ends a field */
+      scan->agreed = 1;
+    } else if (scan->last == 0x0d0a0d0aU) {
+      return scan->agreed ? i + 1 : 0;
     }
   }
   return 0;

@@ -4,6 +4,7 @@
 
 #include "bpf/abi/abi.h"
 #include "bpf/lib/gate_http1.h"
+#include "bpf/lib/gate_http2.h"
 #include "bpf/lib/kernel.h"
 
 struct zs_iovec {
@@ -56,6 +57,7 @@ struct zs_scratch {
   struct zs_buffers buffers;
   struct zs_copy_position copy;
   struct zs_frame_position frames;
+  struct zs_h2c_scan h2c;
   __u64 connection; /* its key; as an argument the verifier takes no pointer for a number */
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];

@@ -143,7 +143,7 @@ __noinline int capture__h2c(__u32 slot) {
   if (!out) {
     return 0;
   }
-  return zs_h2c_frames(out->bytes, out->copy.first);
+  return zs_h2c_frames(&out->h2c, out->bytes, out->copy.first);
 }
 
 /* Appends `count` bytes of the program's memory, at most `limit`, to the scratch area. */

@@ -225,7 +225,9 @@ __u32 h2c_frames(std::string_view head) {
   std::array<__u8, ZS_H2C_HEAD_BYTES> bytes{};
   bytes.fill('\n');
   std::copy_n(head.begin(), std::min(head.size(), bytes.size()), bytes.begin());
-  return zs_h2c_frames(bytes.data(), static_cast<__u32>(std::min(head.size(), bytes.size())));
+  zs_h2c_scan scan{};
+  return zs_h2c_frames(&scan, bytes.data(),
+                       static_cast<__u32>(std::min(head.size(), bytes.size())));
 }
 
 TEST(WalkHttp2, FindsWhereAnUpgradeBegins) {
