@@ -197,7 +197,7 @@ TEST(ElfFile, AFileThatShrinksWhileItIsReadIsAShortRead) {
 // readelf and nm are the oracle, this test's own binary the example.
 TEST(ElfFile, AgreesWithReadelf) {
   if (!has_program("readelf")) {
-    GTEST_SKIP() << "no readelf";
+    FAIL() << "readelf is not installed (scripts/install-test-deps.sh)";
   }
   const auto file = File::open("/proc/self/exe");
   ASSERT_TRUE(file) << file.error().message;

@@ -30,7 +30,7 @@ const std::vector<Variant>& variants() {
 
 TEST(GoPrograms, EveryVariantAndItsStrippedTwin) {
   if (!elf::has_program("go")) {
-    GTEST_SKIP() << "no Go";
+    FAIL() << "Go is not installed (scripts/install-test-deps.sh)";
   }
   const elf::TemporaryFolder folder;
   for (Variant variant : variants()) {
@@ -65,7 +65,7 @@ TEST(GoPrograms, EveryVariantAndItsStrippedTwin) {
 
 TEST(GoPrograms, WithoutSectionHeadersEverythingIsFoundBySearch) {
   if (!elf::has_program("go")) {
-    GTEST_SKIP() << "no Go";
+    FAIL() << "Go is not installed (scripts/install-test-deps.sh)";
   }
   const elf::TemporaryFolder folder;
   const std::string path = build_go(folder, "local", {"plain", "CGO_ENABLED=0", "", "", true});

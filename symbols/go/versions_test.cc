@@ -20,7 +20,7 @@ class OtherGo : public testing::TestWithParam<const char*> {};
 
 TEST_P(OtherGo, EveryVariantAndItsStrippedTwin) {
   if (!elf::has_program("go")) {
-    GTEST_SKIP() << "no Go";
+    FAIL() << "Go is not installed (scripts/install-test-deps.sh)";
   }
   const elf::TemporaryFolder folder;
   for (Variant variant : {Variant{"plain", "CGO_ENABLED=0", "", ""},
@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(Versions, OtherGo,
 // make of the same library must agree with it.
 TEST(Libraries, TheTableHoldsWhateverTheVersionOfGo) {
   if (!elf::has_program("go")) {
-    GTEST_SKIP() << "no Go";
+    FAIL() << "Go is not installed (scripts/install-test-deps.sh)";
   }
   constexpr std::string_view kProgram = R"(package main
 
