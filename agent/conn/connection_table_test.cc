@@ -153,8 +153,8 @@ class Table : public ::testing::Test {
 
   uint64_t now_ = 0;
   Sink sink_;
-  std::unique_ptr<ConnectionTable> table_ =
-      std::make_unique<ConnectionTable>(TableOptions{kProtocols, 100}, sink_);
+  std::unique_ptr<ConnectionTable> table_ = std::make_unique<ConnectionTable>(
+      TableOptions{.protocols = kProtocols, .max_connections = 100}, sink_);
 };
 
 auto mute_of(uint64_t id) {
