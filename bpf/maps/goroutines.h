@@ -44,7 +44,7 @@ struct zs_goroutine {
  */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 32768);
+  __uint(max_entries, 16384);
   __type(key, struct zs_goroutine_key);
   __type(value, struct zs_goroutine);
 } goroutines SEC(".maps");
