@@ -298,6 +298,17 @@ void Agent::collect_stages(selfobs::Samples& samples) const {
   }
 }
 
+std::vector<Remark> Agent::remarks() const {
+  std::vector<Remark> all;
+  for (const auto& worker : workers_) {
+    const std::deque<Remark>& some = worker->pipeline->remarks();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Remark& a, const Remark& b) { return a.time_ns < b.time_ns; });
+  return all;
+}
+
 Statistics Agent::statistics() const {
   Statistics statistics;
   for (const auto& [name, value] : capture_->counters()) {

@@ -47,6 +47,8 @@ class Agent {
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
   [[nodiscard]] const GoPrograms& go_programs() const { return *go_programs_; }
+  // The last things that were not understood or not seen whole, oldest first. After stop().
+  [[nodiscard]] std::vector<Remark> remarks() const;
   // How long records wait and take, and how full the rings become. Any thread.
   void collect_stages(selfobs::Samples& samples) const;
 

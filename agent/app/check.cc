@@ -16,6 +16,7 @@
 #include "agent/app/settings.h"
 #include "agent/discovery/resource.h"
 #include "agent/selfobs/logging.h"
+#include "agent/viewer/terminal.h"
 #include "symbols/go/describe.h"
 
 namespace zerospan::app {
@@ -171,6 +172,8 @@ int check_process(const config::Command& command, uint32_t pid) {
         std::string(inspection->decision.selected ? "can be selected" : "not selected") + ": " +
             inspection->decision.reason);
 
+  // Without it the kernel does not count its programs' runs.
+  const std::optional<kernel::StatisticsSwitch> counting = kernel::StatisticsSwitch::turn_on();
   const auto duration = command.duration.value_or(std::chrono::seconds(3));
   Result<std::unique_ptr<Agent>> agent = Agent::start(
       config, [](std::vector<model::Span>&&) {}, 0, nullptr);
@@ -183,6 +186,7 @@ int check_process(const config::Command& command, uint32_t pid) {
   std::this_thread::sleep_for(duration);
   const std::optional<GoPrograms::File> go = (*agent)->go_programs().file_of(pid);
   const std::optional<kernel::GoState> go_state = (*agent)->capture().go_state(pid);
+  const std::vector<kernel::ProgramStatistics> programs = (*agent)->capture().programs();
   (*agent)->stop();
   const Statistics statistics = (*agent)->statistics();
   const std::map<std::string, uint64_t> seen = flatten(statistics);
@@ -197,6 +201,16 @@ int check_process(const config::Command& command, uint32_t pid) {
   }
   if (go) {
     print_go(*go, go_state, seen);
+  }
+  std::printf("\nHooks, with their runs for all of the host\n");
+  for (const kernel::ProgramStatistics& program : programs) {
+    print(program.name.c_str(), std::to_string(program.run_count));
+  }
+  if (const std::vector<Remark> remarks = (*agent)->remarks(); !remarks.empty()) {
+    std::printf("\nLast reasons for what is missing\n");
+    for (const Remark& remark : remarks) {
+      std::printf("  %s\n", viewer::escape(remark.text, false).c_str());
+    }
   }
   std::printf("\n%s\n", explain(seen, info).c_str());
   return 0;

@@ -7,6 +7,27 @@
 
 namespace zerospan::app {
 
+namespace {
+
+constexpr size_t kMaxRemarks = 8;
+
+std::string describe_incomplete(const model::Exchange& exchange) {
+  std::string text = "has an incomplete exchange";
+  if (const auto* const http = std::get_if<model::HttpExchange>(&exchange.payload)) {
+    constexpr size_t kMostOfTarget = 100;
+    const std::string_view path = std::string_view(http->target).substr(0, http->target.find('?'));
+    text.append(" (").append(http->method).append(" ").append(path.substr(0, kMostOfTarget)) += ')';
+  }
+  char separator = ':';
+  for (const std::string_view name : model::incomplete_names(exchange.incomplete)) {
+    text.append(1, separator).append(1, ' ').append(name);
+    separator = ',';
+  }
+  return text;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
                                                  ResourceLookup lookup) {
   Result<spans::SpanBuilder> builder = spans::SpanBuilder::make(options.spans);
@@ -62,6 +83,7 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   ++counters_.exchanges;
   if (exchange.incomplete != model::kIncompleteNone) {
     ++counters_.exchanges_incomplete;
+    on_given_up(connection, describe_incomplete(exchange));
   }
   std::optional<parents::Identity> identity = correlator_.on_exchange(connection, exchange);
   if (!identity) {
@@ -84,6 +106,16 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
                                      identity->parent_span_id, identity->parent_is_remote,
                                      identity->sampled, std::move(identity->trace_state)},
                  clock_, std::move(resource), baggage, *span);
+}
+
+void Pipeline::on_given_up(const model::Connection& connection, std::string&& why) {
+  if (remarks_.size() == kMaxRemarks) {
+    remarks_.pop_front();
+  }
+  const model::Endpoint& peer = connection.peer;
+  const std::string with =
+      peer.address.empty() ? "a Unix socket" : peer.address + ":" + std::to_string(peer.port);
+  remarks_.push_back({last_record_ns_, "connection with " + with + " " + std::move(why)});
 }
 
 void Pipeline::release_waiting(uint64_t now_ns) {

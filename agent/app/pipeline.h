@@ -50,6 +50,12 @@ struct PipelineCounters {
   uint64_t connections = 0;                        // now
 };
 
+// Something that was not understood or not seen whole, for people.
+struct Remark {
+  uint64_t time_ns = 0;  // CLOCK_MONOTONIC
+  std::string text;
+};
+
 // The resource of a process; null if the process is not (yet) known as selected.
 using ResourceLookup = std::function<std::shared_ptr<const model::Resource>(uint32_t pid)>;
 
@@ -70,6 +76,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   [[nodiscard]] std::vector<conn::Mute> take_mutes() { return table_.take_mutes(); }
   [[nodiscard]] uint64_t last_record_ns() const { return last_record_ns_; }
   [[nodiscard]] PipelineCounters counters() const;
+  // The last few, oldest first.
+  [[nodiscard]] const std::deque<Remark>& remarks() const { return remarks_; }
 
   void on_connection(const model::Connection& connection, uint64_t socket) override;
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk) override;
@@ -77,6 +85,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_request(const model::Connection& connection,
                   const protocols::RequestStart& start) override;
   void on_exchange(const model::Connection& connection, model::Exchange&& exchange) override;
+  void on_given_up(const model::Connection& connection, std::string&& why) override;
 
  private:
   struct Waiting {
@@ -98,6 +107,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   uint64_t last_record_ns_ = 0;
   std::vector<model::Span> spans_;
   std::deque<Waiting> waiting_;
+  std::deque<Remark> remarks_;
   PipelineCounters counters_;
 };
 

@@ -291,6 +291,10 @@ TEST_F(PipelineTest, AGapIsTold) {
   ASSERT_EQ(spans.size(), 1U);
   EXPECT_TRUE(find(spans[0], "zerospan.incomplete"));
   EXPECT_EQ(spans[0].end_unix_ns, kAnchorUnixNs + 3'000'000);
+  ASSERT_EQ(pipeline_->remarks().size(), 1U);
+  const std::string& remark = pipeline_->remarks()[0].text;
+  EXPECT_NE(remark.find(" has an incomplete exchange (GET /"), std::string::npos) << remark;
+  EXPECT_NE(remark.find("): gap"), std::string::npos) << remark;
   uint64_t gaps = 0;
   for (const protocols::ParserCounters& parser : pipeline_->counters().parsers) {
     gaps += parser.gaps;

@@ -4,6 +4,8 @@
 #include "agent/conn/connection_table.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <tuple>
 #include <utility>
 
@@ -16,6 +18,18 @@ namespace {
 constexpr uint8_t kRefusalsWhenJoined = 16;
 // Of a full table, this part is given up at once: to find the quietest means to look at all.
 constexpr size_t kEvictedFraction = 64;
+
+// In hexadecimal; too few to hold a secret.
+std::string first_bytes(std::string_view bytes) {
+  constexpr size_t kMost = 6;
+  std::string text;
+  for (const char byte : bytes.substr(0, kMost)) {
+    std::array<char, 4> digits{};
+    std::snprintf(digits.data(), digits.size(), "%02x ", static_cast<uint8_t>(byte));
+    text += digits.data();
+  }
+  return text.empty() ? "not captured" : text.substr(0, text.size() - 1);
+}
 
 }  // namespace
 
@@ -35,6 +49,7 @@ struct ConnectionTable::Entry final : protocols::ExchangeSink {
   TrafficSink& sink;
   uint64_t last_ns;
   std::unique_ptr<protocols::ConnectionParser> parser;  // null until recognised
+  std::string_view protocol;                            // the parser's
   bool opaque = false;
   uint8_t refusals = 0;
 };
@@ -75,12 +90,15 @@ void ConnectionTable::feed(Entry& entry, const model::Chunk& chunk) {
       const protocols::Protocol& protocol = options_.protocols[i];
       if ((options_.enabled >> i & 1U) != 0 && protocol.detect(chunk.direction, chunk.head)) {
         entry.parser = protocol.make(entry.connection, &parser_counters_[i]);
+        entry.protocol = protocol.name;
       }
     }
     if (!entry.parser) {
       if (entry.connection.seen_from_start || ++entry.refusals > kRefusalsWhenJoined) {
         ++counters_.unrecognised;
         make_opaque(entry);
+        sink_.on_given_up(entry.connection,
+                          "begins like no known protocol: " + first_bytes(chunk.head));
       }
       return;
     }
@@ -89,6 +107,8 @@ void ConnectionTable::feed(Entry& entry, const model::Chunk& chunk) {
   entry.connection.role = entry.parser->role();
   if (verdict == protocols::Verdict::kOpaque) {
     make_opaque(entry);
+    sink_.on_given_up(entry.connection, "is not " + std::string(entry.protocol) +
+                                            " any more: an upgrade, a tunnel, or not parsed");
   }
 }
 

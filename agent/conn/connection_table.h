@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -25,6 +26,8 @@ class TrafficSink {
   virtual void on_request(const model::Connection& connection,
                           const protocols::RequestStart& start) = 0;
   virtual void on_exchange(const model::Connection& connection, model::Exchange&& exchange) = 0;
+  // The connection is not followed any more; `why` is for people.
+  virtual void on_given_up(const model::Connection& connection, std::string&& why) = 0;
 };
 
 struct TableOptions {

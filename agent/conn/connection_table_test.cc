@@ -121,7 +121,11 @@ struct Sink : TrafficSink {
   void on_exchange(const model::Connection& connection, model::Exchange&& exchange) override {
     told.push_back({connection.id, 'a', exchange.sequence, exchange.incomplete, connection.role});
   }
+  void on_given_up(const model::Connection& connection, std::string&& why) override {
+    given_up.push_back(std::to_string(connection.id) + " " + why);
+  }
   std::vector<Told> told;
+  std::vector<std::string> given_up;
 };
 
 class Table : public ::testing::Test {
@@ -231,6 +235,7 @@ TEST_F(Table, WhatNoProtocolAcceptsIsMuted) {
   EXPECT_THAT(sink_.told, IsEmpty());
   EXPECT_EQ(counters().opaque, 1U);
   EXPECT_EQ(counters().unrecognised, 1U);
+  EXPECT_THAT(sink_.given_up, ElementsAre("1 begins like no known protocol: 16 03 01"));
   close(1);
   EXPECT_EQ(table_->size(), 0U);
 }

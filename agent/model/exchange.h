@@ -30,6 +30,9 @@ enum IncompleteReason : uint32_t {
   kStatementUnknown = 1U << 5U,  // a statement that was prepared before we watched
 };
 
+// As zerospan.incomplete has them.
+[[nodiscard]] std::vector<std::string_view> incomplete_names(uint32_t reasons);
+
 // How an exchange ended.
 enum class Outcome : uint8_t {
   kComplete = 0,
@@ -65,13 +68,14 @@ enum class KnownHeader : uint8_t {
   kOther,
 };
 
-// Names are compared without regard to case (RFC 9110 section 5.1).
-[[nodiscard]] KnownHeader recognise_likely_header(std::string_view name);
-
 // By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
 // nearly all others.
 inline constexpr size_t kKnownHeaderLengths = 25;  // of "connect-protocol-version", and 0
 extern const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters;
+
+// `name` has a length that some known name has. Names are compared without regard to case (RFC 9110
+// section 5.1).
+[[nodiscard]] KnownHeader recognise_likely_header(std::string_view name);
 
 [[nodiscard]] inline KnownHeader recognise_header(std::string_view name) {
   if (name.empty() || name.size() >= kKnownFirstLetters.size() ||
@@ -96,26 +100,28 @@ struct HeaderView {
 // (RFC 9113 section 8.3.1). Bounded by the capture cap. Move-only by habit, copyable.
 class HeaderBlock {
  public:
-  // `raw` must be the whole head as captured; fields are added by offsets into it, in wire order.
-  void assign_raw(std::string_view raw) {
-    raw_.assign(raw);
-    fields_.clear();
-    known_ = 0;
-  }
+  // Where a field lies in the raw head.
+  struct Field {
+    uint32_t name_at, name_length, value_at, value_length;
+    KnownHeader known;
+  };
+
+  // Fields are added in wire order, by where they lie in the head as captured; that may be put in
+  // after them, but before anything is asked.
+  void assign_raw(std::string_view raw) { raw_.assign(raw); }
   void reserve_fields(size_t count) { fields_.reserve(count); }
-  KnownHeader add_field(uint32_t name_at, uint32_t name_length, uint32_t value_at,
-                        uint32_t value_length) {
-    const KnownHeader known = recognise_header({raw_.data() + name_at, name_length});
-    fields_.push_back({name_at, name_length, value_at, value_length, known});
-    known_ |= header_bit(known);
-    return known;
+  void add_field(const Field& field) {
+    fields_.push_back(field);
+    known_ |= header_bit(field.known);
   }
+  [[nodiscard]] Field& last_field() { return fields_.back(); }
   // A field that is not in the buffer yet.
   void append_field(std::string_view name, std::string_view value) {
     const auto at = static_cast<uint32_t>(raw_.size());
     const auto name_length = static_cast<uint32_t>(name.size());
     raw_.append(name).append(value);
-    add_field(at, name_length, at + name_length, static_cast<uint32_t>(value.size()));
+    add_field({at, name_length, at + name_length, static_cast<uint32_t>(value.size()),
+               recognise_header(name)});
   }
   void clear() {
     raw_.clear();
@@ -137,10 +143,6 @@ class HeaderBlock {
   [[nodiscard]] std::string_view raw() const { return raw_; }
 
  private:
-  struct Field {
-    uint32_t name_at, name_length, value_at, value_length;
-    KnownHeader known;
-  };
   std::string raw_;
   std::vector<Field> fields_;
   uint32_t known_ = 0;  // header_bit() of each field's name
@@ -180,8 +182,9 @@ struct HttpExchange {
   uint16_t status = 0;        // 0: no response head was seen
   HeaderBlock request_headers;
   HeaderBlock response_headers;
-  uint64_t request_body_size =
-      0;  // body bytes without the head and without chunked framing where known; see *_exact
+  // Body bytes without the head and without chunked framing where known; see *_exact. 0 also where
+  // the request's end is not known (kBodyEndUnknown).
+  uint64_t request_body_size = 0;
   uint64_t response_body_size = 0;
   bool request_body_size_exact =
       true;  // false: chunked framing that was not captured is counted in, or bytes were lost

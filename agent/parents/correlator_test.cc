@@ -77,17 +77,8 @@ class Script {
              uint32_t batch_index, const Fields& headers) {
     model::HttpExchange http;
     http.method = "GET";
-    std::string raw;
     for (const auto& [name, value] : headers) {
-      raw.append(name).append(value);
-    }
-    http.request_headers.assign_raw(raw);
-    uint32_t at = 0;
-    for (const auto& [name, value] : headers) {
-      const auto name_length = static_cast<uint32_t>(name.size());
-      const auto value_length = static_cast<uint32_t>(value.size());
-      http.request_headers.add_field(at, name_length, at + name_length, value_length);
-      at += name_length + value_length;
+      http.request_headers.append_field(name, value);
     }
     Call call;
     call.connection.id = connection;

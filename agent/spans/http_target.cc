@@ -213,25 +213,22 @@ std::string_view node_address(std::string_view node) {
 
 void append_redacted_query(std::string& out, std::string_view query,
                            const std::vector<std::string>& keys, size_t limit) {
-  while (true) {
-    const size_t end = std::min(query.find('&'), query.size());
-    const std::string_view parameter = query.substr(0, end);
+  size_t kept = 0;  // what is before it is in `out`
+  for (size_t begin = 0; begin <= query.size();) {
+    const size_t end = std::min(query.find('&', begin), query.size());
+    const std::string_view parameter = query.substr(begin, end - begin);
     const size_t equals = parameter.find('=');
     const bool secret =
         equals != std::string_view::npos &&
         std::find(keys.begin(), keys.end(), parameter.substr(0, equals)) != keys.end();
     if (secret) {
-      append_text(out, parameter.substr(0, equals + 1), limit);
+      append_text(out, query.substr(kept, begin + equals + 1 - kept), limit);
       append_text(out, "REDACTED", limit);
-    } else {
-      append_text(out, parameter, limit);
+      kept = end;
     }
-    if (end == query.size()) {
-      return;
-    }
-    append_text(out, "&", limit);
-    query.remove_prefix(end + 1);
+    begin = end + 1;
   }
+  append_text(out, query.substr(kept), limit);
 }
 
 }  // namespace zerospan::spans

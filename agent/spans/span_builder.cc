@@ -60,32 +60,6 @@ void append_host(std::string& out, std::string_view host, size_t limit) {
   }
 }
 
-void add_incomplete(uint32_t reasons, model::Span& span) {
-  if (reasons == model::kIncompleteNone) {
-    return;
-  }
-  std::vector<std::string_view> names;
-  if ((reasons & model::kGap) != 0) {
-    names.emplace_back("gap");
-  }
-  if ((reasons & model::kHeadTruncated) != 0) {
-    names.emplace_back("head_truncated");
-  }
-  if ((reasons & model::kRequestTimeUnknown) != 0) {
-    names.emplace_back("request_time_unknown");
-  }
-  if ((reasons & model::kBodyEndUnknown) != 0) {
-    names.emplace_back("body_end_unknown");
-  }
-  if ((reasons & model::kFieldsUnknown) != 0) {
-    names.emplace_back("fields_unknown");
-  }
-  if ((reasons & model::kStatementUnknown) != 0) {
-    names.emplace_back("statement_unknown");
-  }
-  span.attributes.add_texts("zerospan.incomplete", names);
-}
-
 }  // namespace
 
 // The request header fields that attributes are made of: the first field of each name.
@@ -220,7 +194,9 @@ void SpanBuilder::build(const model::Exchange& exchange, const model::Connection
     build_http(exchange, http, connection, span);
   }
 
-  add_incomplete(exchange.incomplete, span);
+  if (exchange.incomplete != model::kIncompleteNone) {
+    span.attributes.add_texts("zerospan.incomplete", model::incomplete_names(exchange.incomplete));
+  }
   for (std::string_view key : baggage_keys_) {
     const auto entry = std::find_if(baggage.begin(), baggage.end(),
                                     [&](const auto& candidate) { return candidate.first == key; });

@@ -17,19 +17,9 @@ namespace zerospan::spans::testing {
 using Headers = std::vector<std::pair<std::string_view, std::string_view>>;
 
 inline model::HeaderBlock make_headers(const Headers& headers) {
-  std::string raw;
-  std::vector<std::pair<uint32_t, uint32_t>> starts;
-  for (const auto& [name, value] : headers) {
-    const auto name_at = static_cast<uint32_t>(raw.size());
-    raw.append(name).append(": ");
-    starts.emplace_back(name_at, static_cast<uint32_t>(raw.size()));
-    raw.append(value).append("\r\n");
-  }
   model::HeaderBlock block;
-  block.assign_raw(raw);
-  for (size_t i = 0; i < headers.size(); ++i) {
-    block.add_field(starts[i].first, static_cast<uint32_t>(headers[i].first.size()),
-                    starts[i].second, static_cast<uint32_t>(headers[i].second.size()));
+  for (const auto& [name, value] : headers) {
+    block.append_field(name, value);
   }
   return block;
 }

@@ -3,11 +3,9 @@
 
 #include "agent/spans/text.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 namespace zerospan::spans {
 
@@ -19,22 +17,38 @@ bool is_plain(char c) {
   return (c >= 0x20 && c < 0x7f) || c == '\t';
 }
 
-// How many bytes at the start are printable ASCII; a block at a time, since that is nearly all
-// text.
-size_t plain_prefix(std::string_view bytes) {
-  size_t at = 0;
-#ifdef __SSE2__
-  for (; bytes.size() - at >= 16; at += 16) {
-    __m128i block;
-    std::memcpy(&block, bytes.data() + at, sizeof(block));
-    // As signed bytes, those of 0x80 and above are below the space too.
-    const __m128i other = _mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8(0x20)),
-                                       _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7f)));
-    if (_mm_movemask_epi8(other) != 0) {
-      break;
+// Are all of a word's bytes printable ASCII? For a tab and its like "no" is possible too.
+template <typename Word>
+bool is_plain_word(const char* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof(word));
+  constexpr Word kOnes = static_cast<Word>(0x0101010101010101ULL);
+  constexpr Word kTops = kOnes * 0x80;
+  return ((word | (word - kOnes * 0x20) | (word + kOnes)) & kTops) == 0;
+}
+
+// The same of short texts, by words that may overlap.
+bool is_plain_text(std::string_view bytes) {
+  const char* const end = bytes.data() + bytes.size();
+  if (bytes.size() >= sizeof(uint64_t)) {
+    const char* at = bytes.data();
+    for (; end - at > static_cast<ptrdiff_t>(sizeof(uint64_t)); at += sizeof(uint64_t)) {
+      if (!is_plain_word<uint64_t>(at)) {
+        return false;
+      }
     }
+    return is_plain_word<uint64_t>(end - sizeof(uint64_t));
   }
-#endif
+  return bytes.size() >= sizeof(uint32_t) && is_plain_word<uint32_t>(bytes.data()) &&
+         is_plain_word<uint32_t>(end - sizeof(uint32_t));
+}
+
+// How many bytes at the start are printable ASCII; nearly all text is that and nothing else.
+size_t plain_prefix(std::string_view bytes) {
+  if (is_plain_text(bytes)) {
+    return bytes.size();
+  }
+  size_t at = 0;
   while (at < bytes.size() && is_plain(bytes[at])) {
     ++at;
   }

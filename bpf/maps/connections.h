@@ -53,9 +53,10 @@ struct zs_connection {
 
 /*
  * Connections of selected processes, by the address of their struct sock. Entries go when the TCP
- * state becomes CLOSE, at end of stream for Unix sockets, and by the agent for those that stayed
- * unused. A hash without LRU: eviction would tear a connection's accounting apart without a word.
- * Not preallocated: sized for the worst, paid for by use. The agent sets max_entries.
+ * state becomes CLOSE, and at end of stream for Unix sockets; no hook sees a Unix socket closed
+ * that nobody read to its end, so such an entry stays until a new socket gets its address. A hash
+ * without LRU: eviction would tear a connection's accounting apart without a word. Not
+ * preallocated: sized for the worst, paid for by use. The agent sets max_entries.
  */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

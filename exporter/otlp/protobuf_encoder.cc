@@ -97,28 +97,13 @@ class ProtobufEncoder::Writer {
       message_header(field, end);
     }
   }
+  // `field` is below 16.
   void attributes(uint32_t field, const model::Attributes& all) {
     // Nearly all text is ASCII: one look at all of it saves one at each.
     const bool ascii = is_ascii(all.texts());
     for (size_t i = all.size(); i-- > 0;) {
-      const size_t end = size();
       const std::string_view key = all.key(i);
-      all.visit(i, [&](const auto& value) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>) {
-          if (ascii) {
-            reserve(value.size() + key.size() + 8 * kMaxVarint);
-            put_bytes(1, value);
-            return;
-          }
-        }
-        any_value(value);
-        reserve(key.size() + 6 * kMaxVarint);
-      });
-      put_header(2, end);
-      if (!key.empty()) {
-        put_bytes(1, key);
-      }
-      put_header(field, end);
+      all.visit(i, [&](const auto& value) { attribute(field, key, value, ascii); });
     }
   }
 
@@ -192,6 +177,50 @@ class ProtobufEncoder::Writer {
   }
 
  private:
+  // A KeyValue. `ascii`: so are all texts. An empty key is left out, as proto3 does.
+  template <typename Value>
+  void attribute(uint32_t field, std::string_view key, const Value& value, bool ascii) {
+    if constexpr (std::is_same_v<Value, std::string_view>) {
+      if (ascii && !key.empty() && key.size() + value.size() <= kMaxShortAttribute) {
+        char* const to = put_short_attribute(field, key, 2 + value.size());
+        to[0] = static_cast<char>(tag(1, WireType::kBytes));
+        to[1] = static_cast<char>(value.size());
+        std::copy_n(value.data(), value.size(), to + 2);
+        return;
+      }
+    } else if constexpr (std::is_same_v<Value, int64_t>) {
+      const auto number = static_cast<uint64_t>(value);
+      const size_t length = varint_size(number);
+      if (!key.empty() && key.size() + length <= kMaxShortAttribute) {
+        char* const to = put_short_attribute(field, key, 1 + length);
+        to[0] = static_cast<char>(tag(3, WireType::kVarint));
+        write_varint(to + 1, number, length);
+        return;
+      }
+    }
+    const size_t end = size();
+    any_value(value);
+    message_header(2, end);
+    nonempty_string_field(1, key);
+    message_header(field, end);
+  }
+  // A KeyValue without its AnyValue's content, which goes where the returned pointer points. Each
+  // tag and each size in it takes one byte.
+  char* put_short_attribute(uint32_t field, std::string_view key, size_t any_value_size) {
+    const size_t key_value_size = 2 + key.size() + 2 + any_value_size;
+    reserve(2 + key_value_size);
+    char* to = at_ -= 2 + key_value_size;
+    const auto put_header = [&to](uint32_t number, size_t size) {
+      to[0] = static_cast<char>(tag(number, WireType::kBytes));
+      to[1] = static_cast<char>(size);
+      to += 2;
+    };
+    put_header(field, key_value_size);
+    put_header(1, key.size());
+    to = std::copy_n(key.data(), key.size(), to);
+    put_header(2, any_value_size);
+    return to;
+  }
   void reserve(size_t extra) {
     if (static_cast<size_t>(at_ - buffer_.get()) < extra) [[unlikely]] {
       grow(extra);
@@ -232,15 +261,23 @@ class ProtobufEncoder::Writer {
       *--at_ = static_cast<char>(value);
       return;
     }
-    const int length = (static_cast<int>(std::bit_width(value)) + 6) / 7;
-    at_ -= length;
-    for (int i = 0; i < length - 1; ++i) {
-      at_[i] = static_cast<char>(value | 0x80U);
+    const size_t size = varint_size(value);
+    at_ -= size;
+    write_varint(at_, value, size);
+  }
+  static size_t varint_size(uint64_t value) {
+    return (static_cast<size_t>(std::bit_width(value | 1U)) + 6) / 7;
+  }
+  static void write_varint(char* to, uint64_t value, size_t size) {
+    for (size_t i = 0; i + 1 < size; ++i) {
+      to[i] = static_cast<char>(value | 0x80U);
       value >>= 7U;
     }
-    at_[length - 1] = static_cast<char>(value);
+    to[size - 1] = static_cast<char>(value);
   }
 
+  // Key and text; with six bytes of tags and sizes 127, the most that a size of one byte can tell.
+  static constexpr size_t kMaxShortAttribute = 121;
   static constexpr size_t kFirstCapacity = 4096;
   std::unique_ptr<char[]> buffer_ = std::make_unique<char[]>(kFirstCapacity);
   size_t capacity_ = kFirstCapacity;

@@ -52,6 +52,7 @@ class Check(harness.Case):
         check.wait_line(check.lines, r"^Looking at its sockets")
         traffic_meanwhile()
         self.assertEqual(0, check.wait_exit())
+        self.output = "\n".join(check.lines)
         rows = {found.group(1): found.group(2) for found in map(ROW.match, check.lines) if found}
         return rows, check.lines[0], check.lines[-1]
 
@@ -136,6 +137,8 @@ class Check(harness.Case):
         self.expect_counts(rows, connections_known=3, connections_muted=2, connections_unrecognised=1, exchanges=8,
                            spans_made=8)
         self.assertEqual("It is traced.", verdict)
+        self.assertRegex(self.output, r"connection with 127\.0\.0\.1:\d+ begins like no known protocol: 47 45 54 20 01 02\n")
+        self.assertGreaterEqual(int(rows["sock_length__send"]), 8)
 
     def test_no_traffic(self):
         rows, _, verdict = self.look(servers.go(self), lambda: None)
@@ -165,6 +168,7 @@ class Check(harness.Case):
         # At its end the agent tells what was open as an exchange that is incomplete.
         rows, _, _ = self.look(server, open_request)
         self.expect_counts(rows, connections_known=1, exchanges=1, exchanges_incomplete=1, spans_made=1)
+        self.assertRegex(self.output, r"has an incomplete exchange \(GET /c\): body_end_unknown\n")
 
     def test_tls(self):
         self.need("openssl")

@@ -284,11 +284,12 @@ size_t Connection::feed_head(const Operation& op, std::string_view bytes, Exchan
       s.state = State::kFields;
     }
   }
-  if (s.state == State::kFields && find_head_end(head, s.scanned)) {
-    const size_t end = s.scanned;
-    end_head(op, head.substr(0, end), sink);
-    s.head.clear();
-    return end - had;
+  // A head that comes in pieces is parsed once, when it is whole.
+  if (s.state == State::kFields && (had == 0 || find_head_end(head, s.scanned))) {
+    if (const size_t end = end_head(op, head, sink); end != 0) {
+      s.head.clear();
+      return end - had;
+    }
   }
   if (head.size() == options_.max_head_bytes) {
     ++counters_->limits_hit;

@@ -113,7 +113,9 @@ class Connection final : public ConnectionParser {
   void begin_request(const Operation& op, const RequestLine& line, ExchangeSink& sink);
   void begin_response(const Operation& op, const StatusLine& line, ExchangeSink& sink);
   void adopt_response(ExchangeSink& sink);
-  void end_head(const Operation& op, std::string_view head, ExchangeSink& sink);
+  // `bytes` begin with a start line that was taken. Returns the size of its head; 0: it is not
+  // whole.
+  size_t end_head(const Operation& op, std::string_view bytes, ExchangeSink& sink);
   void end_request_head(const Operation& op, const Framing& framing, ExchangeSink& sink);
   void end_response_head(const Operation& op, const Framing& framing, ExchangeSink& sink);
   bool end_with_upgrade(const Operation& op, ExchangeSink& sink);

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -93,7 +92,9 @@ constexpr bool is_digit(char c) {
 }
 
 constexpr bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+  constexpr uint64_t kSpaces = 1ULL << ' ' | 1ULL << '\t' | 1ULL << '\r' | 1ULL << '\n';
+  const auto byte = static_cast<uint8_t>(c);
+  return byte <= ' ' && (kSpaces >> byte & 1U) != 0;
 }
 
 std::string_view trim(std::string_view text) {
@@ -110,35 +111,6 @@ size_t find_byte(std::string_view bytes, size_t from, char wanted) {
   const void* found = std::memchr(bytes.data() + from, wanted, bytes.size() - from);
   return found == nullptr ? std::string_view::npos
                           : static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
-}
-
-// Which of up to 64 bytes are line feeds, and which colons: bit i stands for byte i.
-struct Marks {
-  uint64_t line_feeds = 0;
-  uint64_t colons = 0;
-};
-constexpr size_t kMarkedBytes = 64;
-
-Marks find_marks(std::string_view bytes) {
-  Marks marks;
-  size_t at = 0;
-#ifdef __SSE2__
-  for (; bytes.size() - at >= 16; at += 16) {
-    __m128i block;
-    std::memcpy(&block, bytes.data() + at, sizeof(block));
-    const auto bits_of = [block, at](char wanted) {
-      const int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(wanted)));
-      return uint64_t{static_cast<uint32_t>(bits)} << at;
-    };
-    marks.line_feeds |= bits_of('\n');
-    marks.colons |= bits_of(':');
-  }
-#endif
-  for (; at < bytes.size(); ++at) {
-    marks.line_feeds |= uint64_t{bytes[at] == '\n'} << at;
-    marks.colons |= uint64_t{bytes[at] == ':'} << at;
-  }
-  return marks;
 }
 
 // "HTTP/1.d" and nothing else.
@@ -185,6 +157,48 @@ void note_transfer_encoding(std::string_view value, Framing& framing) {
   const size_t comma = value.rfind(',');
   const std::string_view last = comma == std::string_view::npos ? value : value.substr(comma + 1);
   framing.chunked_is_last = equals_ignoring_case(trim(last), "chunked");
+}
+
+void note_framing(const model::HeaderBlock& block, Framing& framing) {
+  for (size_t i = 0; i < block.size(); ++i) {
+    if (block.known(i) == model::KnownHeader::kContentLength) {
+      note_content_length(block[i].value, framing);
+    } else if (block.known(i) == model::KnownHeader::kTransferEncoding) {
+      note_transfer_encoding(block[i].value, framing);
+    }
+  }
+}
+
+// Obsolete folding (RFC 9112 section 5.2): the line [begin, end) continues the field's value.
+void fold(std::string_view bytes, size_t begin, size_t end, model::HeaderBlock::Field& field) {
+  if (begin == end) {
+    return;
+  }
+  if (field.value_length == 0) {
+    while (is_space(bytes[begin])) {
+      ++begin;
+    }
+    field.value_at = static_cast<uint32_t>(begin);
+  }
+  field.value_length = static_cast<uint32_t>(end) - field.value_at;
+}
+
+// The field in the line [begin, end), which has a name before its colon.
+model::HeaderBlock::Field read_field(std::string_view bytes, size_t begin, size_t colon,
+                                     size_t end) {
+  size_t name_end = colon;
+  // Forbidden, but a receiver that lets it pass reads the field so.
+  while (is_space(bytes[name_end - 1])) {
+    --name_end;
+  }
+  size_t value_at = colon + 1;
+  while (value_at < end && is_space(bytes[value_at])) {
+    ++value_at;
+  }
+  const size_t name_length = name_end - begin;
+  return {static_cast<uint32_t>(begin), static_cast<uint32_t>(name_length),
+          static_cast<uint32_t>(value_at), static_cast<uint32_t>(end - value_at),
+          model::recognise_header({bytes.data() + begin, name_length})};
 }
 
 // Origin, absolute, authority or asterisk form, without white space.
@@ -346,84 +360,44 @@ bool find_head_end(std::string_view bytes, size_t& at) {
   return false;
 }
 
-Framing parse_fields(std::string_view head, model::HeaderBlock& block) {
-  Framing framing;
-  block.assign_raw(head);
-  size_t at = find_byte(head, 0, '\n');
-  at = at == std::string_view::npos ? head.size() : at + 1;
-
-  size_t name_at = 0;
-  size_t name_end = 0;  // 0: no field is open
-  size_t value_at = 0;
-  size_t value_end = 0;
-  const auto close_field = [&] {
-    if (name_end != 0) {
-      const model::KnownHeader known = block.add_field(
-          static_cast<uint32_t>(name_at), static_cast<uint32_t>(name_end - name_at),
-          static_cast<uint32_t>(value_at), static_cast<uint32_t>(value_end - value_at));
-      if (known == model::KnownHeader::kContentLength) {
-        note_content_length(head.substr(value_at, value_end - value_at), framing);
-      } else if (known == model::KnownHeader::kTransferEncoding) {
-        note_transfer_encoding(head.substr(value_at, value_end - value_at), framing);
-      }
-      name_end = 0;
-    }
-  };
-  const auto take_line = [&](size_t line_feed, size_t colon) {
-    size_t line_end = line_feed;
-    while (line_end > at && is_space(head[line_end - 1])) {
-      --line_end;
-    }
-    const bool folded = head[at] == ' ' || head[at] == '\t';
-    if (folded) {
-      // Obsolete folding (RFC 9112 section 5.2) continues the value of the line before.
-      if (name_end != 0 && line_end > at) {
-        if (value_end == value_at) {
-          value_at = at;
-          while (is_space(head[value_at])) {
-            ++value_at;
-          }
-        }
-        value_end = line_end;
-      }
-    } else {
-      close_field();
-      if (colon != std::string_view::npos && colon > at) {
-        name_at = at;
-        name_end = colon;
-        // Forbidden, but a receiver that lets it pass reads the field so.
-        while (name_end > name_at && is_space(head[name_end - 1])) {
-          --name_end;
-        }
-        value_at = std::min(colon + 1, line_end);
-        while (value_at < line_end && is_space(head[value_at])) {
-          ++value_at;
-        }
-        value_end = std::max(value_at, line_end);
-      }
-    }
-    at = line_feed + 1;
-  };
-  size_t colon = std::string_view::npos;  // the first of the line
-  for (size_t begin = at; begin < head.size(); begin += kMarkedBytes) {
-    Marks marks = find_marks(head.substr(begin, kMarkedBytes));
-    const auto first_colon = [&](uint64_t colons) {
-      if (colon == std::string_view::npos && colons != 0) {
-        colon = begin + static_cast<size_t>(std::countr_zero(colons));
-      }
-    };
-    for (; marks.line_feeds != 0; marks.line_feeds &= marks.line_feeds - 1) {
-      const int bit = std::countr_zero(marks.line_feeds);
-      const uint64_t of_line = (uint64_t{1} << bit) - 1;
-      first_colon(marks.colons & of_line);
-      take_line(begin + static_cast<size_t>(bit), colon);
-      marks.colons &= ~of_line;
-      colon = std::string_view::npos;
-    }
-    first_colon(marks.colons);
+ParsedFields parse_fields(std::string_view bytes, model::HeaderBlock& block) {
+  ParsedFields parsed;
+  block.clear();
+  if (bytes.empty()) {
+    return parsed;
   }
-  close_field();
-  return framing;
+  bool open = false;  // the line before is a field's, so that a folded one continues it
+  const size_t start_line_end = std::min(find_byte(bytes, 0, '\n'), bytes.size() - 1);
+  size_t line_feed = 0;
+  for (size_t begin = start_line_end + 1;
+       (line_feed = find_byte(bytes, begin, '\n')) != std::string_view::npos;
+       begin = line_feed + 1) {
+    size_t end = line_feed;
+    while (end > begin && is_space(bytes[end - 1])) {
+      --end;
+    }
+    if (bytes[begin] == ' ' || bytes[begin] == '\t') {
+      if (open) {
+        fold(bytes, begin, end, block.last_field());
+      }
+      continue;
+    }
+    if (end == begin && line_feed - begin <= 1) {
+      parsed.end = line_feed + 1;
+      break;
+    }
+    const size_t colon = find_byte(bytes.substr(0, end), begin, ':');
+    open = colon != std::string_view::npos && colon != begin;
+    if (open) {
+      block.add_field(read_field(bytes, begin, colon, end));
+    }
+  }
+  block.assign_raw(parsed.end == 0 ? bytes : bytes.substr(0, parsed.end));
+  if (block.has_any(header_bit(model::KnownHeader::kContentLength) |
+                    header_bit(model::KnownHeader::kTransferEncoding))) {
+    note_framing(block, parsed.framing);
+  }
+  return parsed;
 }
 
 }  // namespace zerospan::protocols::http1

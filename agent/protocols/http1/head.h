@@ -69,8 +69,14 @@ struct Framing {
   uint64_t content_length = 0;
 };
 
-// Makes `head` the block's raw bytes and adds its field lines, from behind the start line on. Lines
-// that are no field are passed over, a last line without its end too.
-Framing parse_fields(std::string_view head, model::HeaderBlock& block);
+struct ParsedFields {
+  size_t end = 0;  // the head's size, with the empty line that ends it; 0: that is not there
+  Framing framing;
+};
+
+// `bytes` begin with a start line. Makes the block anew of the head that they hold, or that part of
+// it: its raw bytes, and the field lines behind the start line. Lines that are no field are passed
+// over, a last line without its end too.
+ParsedFields parse_fields(std::string_view bytes, model::HeaderBlock& block);
 
 }  // namespace zerospan::protocols::http1

@@ -75,9 +75,28 @@ TEST(Fields, AreReadTolerantly) {
   EXPECT_EQ(block.find("e"), "late");
 }
 
+TEST(Fields, TellWhereTheHeadEnds) {
+  const std::string line = "GET / HTTP/1.1\r\n";
+  for (const std::string_view fields : {"\r\n", "\n", "A: b\r\n\r\n", "A: b\n\n", "A: b\n\r\n",
+                                        " \r\n\r\n", "\r\r\n\r\n", "A:\r\n \r\n\r\n"}) {
+    const std::string head = line + std::string(fields);
+    for (const size_t filler : {0, 30, 60, 61, 62, 63, 64, 65, 200}) {
+      std::string longer = head;
+      longer.insert(line.size(), filler < 2 ? "" : std::string(filler - 1, 'x') + '\n');
+      model::HeaderBlock block;
+      EXPECT_EQ(parse_fields(longer + "\r\nB: c\r\n\r\n", block).end, longer.size()) << longer;
+      EXPECT_EQ(block.raw(), longer);
+      size_t end = 0;
+      EXPECT_TRUE(find_head_end(longer, end));
+      EXPECT_EQ(end, longer.size());
+      EXPECT_EQ(parse_fields(std::string_view(longer).substr(0, longer.size() - 1), block).end, 0U);
+    }
+  }
+}
+
 Framing framing_of(const std::string& fields) {
   model::HeaderBlock block;
-  return parse_fields("HTTP/1.1 200 OK\r\n" + fields + "\r\n", block);
+  return parse_fields("HTTP/1.1 200 OK\r\n" + fields + "\r\n", block).framing;
 }
 
 TEST(Fields, TellTheFraming) {

@@ -87,6 +87,28 @@ TEST(Loss, EndsAChunkedBodyByALastChunkOfItsOwn) {
   EXPECT_EQ(player.only().incomplete, model::kIncompleteNone);
 }
 
+TEST(Loss, AnAnswerBeforeTheEndOfAChunkedRequestLeavesItsSizeUnknown) {
+  const std::string post = "POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string chunk = "2710\r\n" + std::string(10000, 'c') + "\r\n";
+  for (const bool early : {false, true}) {
+    Player player(model::Role::kServer);
+    player.say(kQ, post);
+    player.say_cut(kQ, chunk + chunk, 4096, 128);
+    if (early) {
+      player.say(kR, ok("1", 0));
+      EXPECT_EQ(player.only().incomplete, model::kBodyEndUnknown);
+      EXPECT_EQ(Player::http(player.only()).request_body_size, 0U);
+      player.say_cut(kQ, chunk + "0\r\n\r\n", 4096, 128);
+    } else {
+      player.say_cut(kQ, chunk + "0\r\n\r\n", 4096, 128);
+      player.say(kR, ok("1", 0));
+      EXPECT_EQ(player.only().incomplete, model::kIncompleteNone);
+      EXPECT_GE(Player::http(player.only()).request_body_size, 30000U);
+    }
+    expect_recovered(player);
+  }
+}
+
 TEST(Loss, EndsAnUnknownBodyByTheNextRequest) {
   Player player(model::Role::kServer);
   player.say(kQ, get("1"));

@@ -103,26 +103,32 @@ void Connection::begin_response(const Operation& op, const StatusLine& line, Exc
   }
 }
 
-void Connection::end_head(const Operation& op, std::string_view head, ExchangeSink& sink) {
+size_t Connection::end_head(const Operation& op, std::string_view bytes, ExchangeSink& sink) {
   Stream& s = stream(op.direction);
-  ++counters_->messages;
   const bool request = is_request(op.direction);
-  Pending* const pending = request ? pairing_.current_request() : pairing_.current_response();
-  if (!request && s.interim) {
-    s.interim = false;
-    s.state = State::kBoundary;
-    return;
-  }
+  const bool interim = !request && s.interim;
+  Pending* const pending = interim   ? nullptr
+                           : request ? pairing_.current_request()
+                                     : pairing_.current_response();
   model::HeaderBlock unused;
   model::HeaderBlock& headers = pending == nullptr ? unused
                                 : request          ? pending->http().request_headers
                                                    : pending->http().response_headers;
-  const Framing framing = parse_fields(head, headers);
-  if (request) {
-    end_request_head(op, framing, sink);
-  } else {
-    end_response_head(op, framing, sink);
+  const ParsedFields parsed = parse_fields(bytes, headers);
+  if (parsed.end == 0) {
+    headers.clear();
+    return 0;
   }
+  ++counters_->messages;
+  if (request) {
+    end_request_head(op, parsed.framing, sink);
+  } else if (interim) {
+    s.interim = false;
+    s.state = State::kBoundary;
+  } else {
+    end_response_head(op, parsed.framing, sink);
+  }
+  return parsed.end;
 }
 
 // RFC 9112 section 6.3, rules 3 to 7.

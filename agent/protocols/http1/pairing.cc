@@ -44,7 +44,7 @@ void reset(Pending& pending) {
   exchange.outcome = model::Outcome::kComplete;
   exchange.incomplete = model::kIncompleteNone;
   pending.queued_bytes = 0;
-  pending.announced = pending.request_done = false;
+  pending.announced = pending.request_done = pending.request_end_known = false;
   pending.response_begun = pending.response_done = pending.response_lost = false;
   pending.is_head = pending.is_connect = false;
 }
@@ -235,7 +235,7 @@ void Pairing::note_request_bytes(uint64_t time_ns, uint64_t body_size, bool exac
 }
 
 void Pairing::end_request(ExchangeSink& sink) {
-  leave_request_open(sink);
+  close_request(true, sink);
   back_open_ = false;
   if (orphan_open_) {
     orphan_open_ = false;
@@ -245,8 +245,13 @@ void Pairing::end_request(ExchangeSink& sink) {
 }
 
 void Pairing::leave_request_open(ExchangeSink& sink) {
+  close_request(false, sink);
+}
+
+void Pairing::close_request(bool end_known, ExchangeSink& sink) {
   if (Pending* const pending = current_request(); pending != nullptr) {
     pending->request_done = true;
+    pending->request_end_known = end_known;
     emit_ready(sink);
   }
 }
@@ -403,6 +408,12 @@ void Pairing::emit(Pending& pending, ExchangeSink& sink) {
   }
   if (pending.http().status == 0) {
     ++counters_->requests_without_response;
+  }
+  if (pending.request_done && !pending.request_end_known) {
+    // Answered early: more of the body may come, or be on its way.
+    pending.exchange.incomplete |= model::kBodyEndUnknown;
+    pending.http().request_body_size = 0;
+    pending.http().request_body_size_exact = false;
   }
   ++counters_->exchanges;
   sink.on_exchange(std::move(pending.exchange));

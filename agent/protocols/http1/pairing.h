@@ -21,9 +21,10 @@ namespace zerospan::protocols::http1 {
 // One request, and what is known of its response.
 struct Pending {
   model::Exchange exchange;
-  size_t queued_bytes = 0;      // of its head, as counted for the queue
-  bool announced = false;       // on_request was called
-  bool request_done = false;    // its last byte was seen, or never will be
+  size_t queued_bytes = 0;    // of its head, as counted for the queue
+  bool announced = false;     // on_request was called
+  bool request_done = false;  // its last byte was seen, or is not waited for
+  bool request_end_known = false;
   bool response_begun = false;  // its status line was seen
   bool response_done = false;
   bool response_lost = false;  // bytes were missed where its response may have been
@@ -76,7 +77,8 @@ class Pairing {
   void announce_request(ExchangeSink& sink);  // its head is known
   void note_request_bytes(uint64_t time_ns, uint64_t body_size, bool exact);
   void end_request(ExchangeSink& sink);
-  // The request's end will not be seen; it counts as ended, and note_request_bytes() goes on.
+  // The request's end may not be seen, so its exchange does not wait for it: a response that ends
+  // before it makes the end, and the body's size, unknown. note_request_bytes() goes on.
   void leave_request_open(ExchangeSink& sink);
   void lose_requests(Loss loss);  // after the current request, if there is one
 
@@ -111,6 +113,7 @@ class Pairing {
   [[nodiscard]] size_t memory_bytes() const;
 
  private:
+  void close_request(bool end_known, ExchangeSink& sink);
   enum class Target : uint8_t { kNone, kFront, kHeld, kDiscard };
 
   Pending& at(size_t index) { return slots_[(first_ + index) & (slots_.size() - 1)]; }
