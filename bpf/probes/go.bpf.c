@@ -206,6 +206,12 @@ static __always_inline void go__serve_stream(const struct zs_go_hit* hit, __u64 
   counters__add(ZS_COUNTER_GO_STREAMS_UNREADABLE);
   if (known) {
     known->evidence = ZS_EVIDENCE_NONE;
+    return;
+  }
+  /* gRPC on top of net/http's server: that one's goroutine is known, and has started this one. */
+  const struct zs_goroutine* starter = goroutines__find(hit->go, hit->tgid, hit->now.parent);
+  if (starter && starter->serves) {
+    goroutine__descend(hit->go, hit->tgid, &hit->now, &request_id);
   }
 }
 

@@ -197,7 +197,7 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
  * From now on the goroutine, if it is `known`, serves what came on a stream of HTTP/2. Most have no
  * other stream before or after: all that such a one starts is for it.
  */
-static __always_inline void goroutine__serve_stream(const struct zs_go_process* go, __u32 tgid,
+static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u32 tgid,
                                                     __u64 goid, struct zs_goroutine* known,
                                                     __u64 request_id) {
   struct zs_goroutine* value = known ? known : goroutines__add(go, tgid, goid);
@@ -212,6 +212,7 @@ static __always_inline void goroutine__serve_stream(const struct zs_go_process* 
   value->connection = 0;
   value->request_id = request_id;
   if (known) {
+    go->descends = 1;
     goroutine__mark(go, value);
   }
   value->evidence = ZS_EVIDENCE_GOROUTINE;

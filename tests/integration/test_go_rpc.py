@@ -116,7 +116,7 @@ class Parents(Rpc):
         self.all_right("gRPC, goroutines", self.path, "grpc", ["Fan0", "Fan1", "Fan2"], count=2000)
 
     def test_grpc_workers(self):
-        self.all_right("gRPC, a pool of goroutines", self.path, "workers", ["Both", "Fan1"], wide=50)
+        self.all_right("gRPC, a pool of goroutines", self.path, "workers", ["Both", "Fan1"], count=2000, wide=50)
 
     def test_streams_without_a_message(self):
         self.all_right("gRPC, streams", self.path, "grpc", ["Stream"])

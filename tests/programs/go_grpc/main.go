@@ -9,6 +9,8 @@
 //	                                       h2c (golang.org/x/net), unencrypted (net/http), mounted
 //	                                       (gRPC on top of net/http's server)
 //	rpc call KIND PORT COUNT WIDE METHOD.. makes COUNT requests, WIDE at once over 4 connections
+//	rpc echo                               answers gRPC calls, and does nothing else
+//	rpc load FILE WIDE PORT...             calls these without end
 //
 // A server prints "listening PORT". Every call has the id of the request that it is made for; LOG has
 // the ids that were served and the number of calls, and what backends print has the ids of the calls.
@@ -255,6 +257,9 @@ func call(kind, port string, count, wide int, names []string) {
 }
 
 func main() {
+	if os.Args[1] == "load" {
+		startLoad(os.Args[2:])
+	}
 	if os.Args[1] == "call" {
 		count, err := strconv.Atoi(os.Args[4])
 		check(err)
@@ -266,8 +271,11 @@ func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
-	if os.Args[1] == "backend" {
+	switch os.Args[1] {
+	case "backend":
 		serveBackend(listener)
+	case "echo":
+		serveEcho(listener)
 	}
 	file, err := os.Create(os.Args[3])
 	check(err)
