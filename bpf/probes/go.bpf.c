@@ -70,17 +70,24 @@ static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_reg
   return hit->go && goroutine__check(hit->go, regs->r14, &hit->now);
 }
 
-/* The connection of a client, given its net.Conn; one that was open before us is added. */
+/*
+ * The connection of a client, given its net.Conn; one that was open before us is added. NULL if
+ * nothing is recorded of it, as of TLS.
+ */
 static __always_inline struct zs_connection* go__client_connection(const struct zs_go_hit* hit,
-                                                                   const struct sock* sk) {
-  struct zs_connection* connection = connection__find(sk);
-  if (!connection) {
+                                                                   __u64 data) {
+  const struct sock* sk = go__socket(hit->go, data);
+  struct zs_connection* connection = sk ? connection__find(sk) : NULL;
+  if (sk && !connection) {
     connection = connection__create(sk, hit->process, zs_read(sk, __sk_common.skc_family), false);
     if (connection) {
       connection->role = ZS_ROLE_CLIENT;
     }
   }
-  return connection;
+  return connection && connection->state != ZS_CONNECTION_MUTED &&
+                 connection->role != ZS_ROLE_SERVER
+             ? connection
+             : NULL;
 }
 
 /*
@@ -95,16 +102,12 @@ int go__round_trip(struct pt_regs* regs) {
   }
   counters__add(ZS_COUNTER_GO_CALLS);
   __u64 data = 0;
-  const struct sock* sk = NULL;
+  struct zs_connection* connection = NULL;
   if (go__read(&data, regs->ax + hit.go->persist_conn_conn + sizeof(data))) {
-    sk = go__plain_socket(hit.go, data);
+    connection = go__client_connection(&hit, data);
   }
-  if (!sk) {
-    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
-    return 0;
-  }
-  struct zs_connection* connection = go__client_connection(&hit, sk);
   if (!connection) {
+    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
     return 0;
   }
   __u64 request_id = 0;
@@ -136,14 +139,13 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u64 client = 0;
   __u64 data = 0;
   __u32 stream = 0;
-  const struct sock* sk = NULL;
+  struct zs_connection* connection = NULL;
   if (go__read(&client, regs->dx + go->grpc_new_stream_client) &&
       go__read(&data, client + go->grpc_client_conn + sizeof(data)) &&
       go__read_number(&stream, client + go->grpc_client_next_id)) {
-    sk = go__socket(go, data);
+    connection = go__client_connection(&hit, data);
   }
-  struct zs_connection* connection = sk ? go__client_connection(&hit, sk) : NULL;
-  if (!connection || connection->role == ZS_ROLE_SERVER) {
+  if (!connection) {
     counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
     return 0;
   }

@@ -126,9 +126,11 @@ class Goroutines(Fan):
         self.assertEqual(0, score.right)
 
     def test_connections_that_the_program_wraps(self):
-        """Their socket is not where it should be, and the writing goroutine works for whoever has the connection."""
+        """Where the socket is not found: the writing goroutine works for whoever has the connection."""
         program, port = self.serve(self.path)
-        score, calls, stats = self.score("Go, wrapped connections", program, port, ["/wrap"], 400, 50)
+        score, calls, stats = self.score("Go, embedded connections", program, port, ["/embed"], 400, 50)
+        self.assertEqual(calls, score.right)
+        score, calls, stats = self.score("Go, hidden connections", program, port, ["/hide"], 400, 50)
         self.assertEqual(0, score.right)
         self.assertEqual(calls, stats["go_calls_unreadable"])
 

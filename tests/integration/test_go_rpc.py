@@ -41,7 +41,7 @@ def build_rpc(case, name, toolchain="local", flags=(), versions=()):
         source = case.directory / name
         shutil.copytree(PROGRAMS / "go_grpc", source)
         (source / "go.sum").unlink()
-        (source / "go.mod").write_text("module zerospan.test/rpc\n\ngo 1.22\n")
+        (source / "go.mod").write_text("module zerospan.test/rpc\n\ngo 1.21\n")
         run(source, "go", "get", *versions)
         run(source, "go", "mod", "tidy")
     run(source, "go", "build", *flags, "-o", path, ".")
@@ -141,6 +141,33 @@ class Builds(Rpc):
         path = build_rpc(self, "stripped", flags=("-ldflags=-s -w",))
         for kind in ("grpc", "h2c", "unencrypted"):
             self.all_right(f"stripped, {kind}", path, kind, ["Both", "Fan1", "Fan2"])
+
+
+class Versions(Rpc):
+    """Fetches toolchains and modules; several minutes the first time."""
+
+    def score_version(self, grpc, toolchain, net, sync):
+        versions = (f"google.golang.org/grpc@v{grpc}", f"golang.org/x/net@v{net}", f"golang.org/x/sync@v{sync}")
+        for name, flags in ((grpc, ()), (f"{grpc}-s", ("-ldflags=-s -w",))):
+            path = build_rpc(self, name, f"go{toolchain}", flags, versions)
+            for kind in ("grpc", "h2c"):
+                self.all_right(f"{kind}, grpc-go {name}, Go {toolchain}", path, kind, ["Both", "Fan1", "Fan2"], 600)
+
+    def test_1_58(self):
+        self.score_version("1.58.3", "1.21.13", "0.17.0", "0.3.0")
+
+    def test_1_65(self):
+        """Two years old."""
+        self.score_version("1.65.1", "1.22.12", "0.26.0", "0.7.0")
+
+    def test_1_70(self):
+        self.score_version("1.70.0", "1.24.13", "0.34.0", "0.10.0")
+
+    def test_1_77(self):
+        self.score_version("1.77.0", "1.25.14", "0.46.0", "0.18.0")
+
+    def test_1_85(self):
+        self.score_version("1.85.0", "1.26.11", "0.60.0", "0.19.0")
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ func grpcServer(options ...grpc.ServerOption) *grpc.Server {
 	server := grpc.NewServer(options...)
 	service := grpc.ServiceDesc{ServiceName: "rpc.Fan", HandlerType: (*any)(nil)}
 	for name := range methods {
+		name := name // of this turn, also before Go 1.22
 		service.Methods = append(service.Methods, unary(name, func(id string) error { return serveMethod(name, id) }))
 	}
 	server.RegisterService(&service, struct{}{})
