@@ -60,14 +60,18 @@ struct zs_go_hit {
   __u32 tgid;
 };
 
-static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
+static __always_inline bool go__find(struct zs_go_hit* hit) {
   hit->tgid = bpf_get_current_pid_tgid() >> 32U;
   hit->process = processes__find(hit->tgid);
   if (!hit->process || !(hit->process->flags & ZS_PROCESS_GO)) {
     return false;
   }
   hit->go = go_processes__find(hit->tgid);
-  return hit->go && goroutine__check(hit->go, regs->r14, &hit->now);
+  return hit->go;
+}
+
+static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
+  return go__find(hit) && goroutine__check(hit->go, regs->r14, &hit->now);
 }
 
 /*
@@ -131,7 +135,7 @@ static __always_inline bool go__read_number(__u32* value, __u64 address) {
 SEC("uprobe")
 int go__grpc_new_stream(struct pt_regs* regs) {
   struct zs_go_hit hit;
-  if (!go__enter(&hit, regs)) {
+  if (!go__find(&hit)) {
     return 0;
   }
   counters__add(ZS_COUNTER_GO_CALLS);
@@ -154,11 +158,11 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u8 evidence = ZS_EVIDENCE_NONE;
   if (stream % 2 == 0 || (sent->followed == ZS_HTTP2_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
-  } else {
+  } else if (goroutine__check(go, regs->r14, &hit.now)) {
     evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);
   }
   if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {
-    return 0; /* as is a stream of which nothing is told */
+    return 0; /* to tell nothing says the same */
   }
   struct zs_stream_record record = {};
   record.header.length = sizeof(record);

@@ -72,14 +72,17 @@ class Rpc(harness.Case):
         web = [line.id for line in self.web.logged() if line.id in ids]
         return collections.Counter(web + [line for line in list(self.backend.lines) if line in ids])
 
-    def score(self, name, path, kind, methods, count=1000, wide=200, selected=None):
+    def score(self, name, path, kind, methods, count=1000, wide=200, send=None):
         program, port = self.serve(path, kind)
         config = self.directory / "zerospan.yaml"
         config.write_text(FIELDS)
         agent = self.agent("--pid", str(program.pid), "--config", str(config))
-        client = self.start([path, "call", kind, port, str(count), str(wide), *methods])
-        client.wait_line(client.lines, "^done", 120)
-        client.wait_exit()
+        if send:
+            send(port)
+        else:
+            client = self.start([path, "call", kind, port, str(count), str(wide), *methods])
+            client.wait_line(client.lines, "^done", 120)
+            client.wait_exit()
         harness.wait_for(lambda: len(self.logged()) == count, f"{count} lines in {self.log}")
         made = collections.Counter(self.logged())
         ids = set(made)
@@ -127,6 +130,19 @@ class Parents(Rpc):
     def test_h2c(self):
         self.all_right("HTTP/2 of golang.org/x/net", self.path, "h2c", ["Both", "Fan0", "Fan1", "Fan2"])
 
+    def test_upgrade(self):
+        """Stream 1 is the request that asked for HTTP/2; the goroutine that has read it starts all handlers."""
+        self.need("curl")
+
+        def send(port):
+            for group in range(20):
+                targets = [f"http://127.0.0.1:{port}/{'Fan2' if i % 2 else 'Both'}?id=u{group:02}-{i:06}"
+                           for i in range(10)]
+                subprocess.run(["curl", "--silent", "--fail", "--http2", "--parallel", *targets], check=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+
+        self.all_right("HTTP/2 by upgrade", self.path, "h2c", [], count=200, send=send)
+
     def test_unencrypted(self):
         self.all_right("HTTP/2 of net/http", self.path, "unencrypted", ["Both", "Fan0", "Fan1", "Fan2"])
 
@@ -146,28 +162,28 @@ class Builds(Rpc):
 class Versions(Rpc):
     """Fetches toolchains and modules; several minutes the first time."""
 
-    def score_version(self, grpc, toolchain, net, sync):
-        versions = (f"google.golang.org/grpc@v{grpc}", f"golang.org/x/net@v{net}", f"golang.org/x/sync@v{sync}")
+    def score_version(self, grpc, toolchain, *others):
+        versions = (f"google.golang.org/grpc@v{grpc}", *others)
         for name, flags in ((grpc, ()), (f"{grpc}-s", ("-ldflags=-s -w",))):
             path = build_rpc(self, name, f"go{toolchain}", flags, versions)
             for kind in ("grpc", "h2c"):
                 self.all_right(f"{kind}, grpc-go {name}, Go {toolchain}", path, kind, ["Both", "Fan1", "Fan2"], 600)
 
     def test_1_58(self):
-        self.score_version("1.58.3", "1.21.13", "0.17.0", "0.3.0")
+        self.score_version("1.58.3", "1.21.13", "golang.org/x/net@v0.17.0", "golang.org/x/sync@v0.3.0")
 
     def test_1_65(self):
         """Two years old."""
-        self.score_version("1.65.1", "1.22.12", "0.26.0", "0.7.0")
+        self.score_version("1.65.1", "1.22.12", "golang.org/x/net@v0.26.0", "golang.org/x/sync@v0.7.0")
 
     def test_1_70(self):
-        self.score_version("1.70.0", "1.24.13", "0.34.0", "0.10.0")
+        self.score_version("1.70.0", "1.24.13", "golang.org/x/net@v0.34.0", "golang.org/x/sync@v0.10.0")
 
     def test_1_77(self):
-        self.score_version("1.77.0", "1.25.14", "0.46.0", "0.18.0")
+        self.score_version("1.77.0", "1.25.14")
 
     def test_1_85(self):
-        self.score_version("1.85.0", "1.26.11", "0.60.0", "0.19.0")
+        self.score_version("1.85.0", "1.26.11")
 
 
 if __name__ == "__main__":
