@@ -128,9 +128,11 @@ class PairUnderLoad:
         for server in self.servers:
             pin(server.pid, cores[0])
         self.counts = bench.directory / "counts"
-        self.load = bench.start(["taskset", "-c", str(self.load_core), POLL_LOAD, self.counts, "16",
-                                 *(f"{server.port}{path}" for server in self.servers)])
+        self.load = bench.start(["taskset", "-c", str(self.load_core), *self.load_command(path)])
         harness.wait_for(lambda: self.counts.exists() and all(self.responses()), "responses of both servers")
+
+    def load_command(self, path):
+        return [POLL_LOAD, self.counts, "16", *(f"{server.port}{path}" for server in self.servers)]
 
     def responses(self):
         data = self.counts.read_bytes()
@@ -148,6 +150,36 @@ class PairUnderLoad:
         self.load.stop()
         for server in self.servers:
             server.program.stop()
+
+
+class GrpcPairUnderLoad(PairUnderLoad):
+    """The same with a gRPC client, which calls both servers as fast as they answer."""
+
+    def load_command(self, path):
+        return [*servers.prepared("go_grpc"), "load", self.counts, "16", *(str(server.port) for server in self.servers)]
+
+
+def cost_per_call(bench, table, rounds, seconds):
+    """As cost_per_request(), of a grpc-go server that answers at once; only what the selected one pays."""
+    pair = GrpcPairUnderLoad(bench, servers.go_grpc_echo, "")
+    ratios, hits = [], []
+    for i in range(rounds):
+        chosen = i % 2
+        agent = bench.agent("--pid", str(pair.servers[chosen].pid))
+        pin(agent.pid, pair.load_core)
+        both = pair.micros(seconds)
+        agent.interrupt()
+        agent.output.unlink(missing_ok=True)
+        stats = agent.stats()
+        hits.append((stats["go_calls"] + stats["go_streams"]) / stats["exchanges"])
+        ratios.append((both[chosen] / both[1 - chosen], both[1 - chosen], both[chosen]))
+    pair.stop()
+    ratio, without, with_it = (statistics.median(column) for column in zip(*ratios))
+    table.add("server CPU per call, grpc-go unary echo, selected against not selected",
+              f"{ratio:.3f}x ({min(ratios)[0]:.2f} to {max(ratios)[0]:.2f}): {without:.1f} -> {with_it:.1f} us",
+              "<= 1.15x", ratio, 1.15)
+    hit = statistics.median(hits)
+    table.add("uprobe hits per call, grpc-go unary echo", f"{hit:.2f}", "<= 2", hit, 2)
 
 
 def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seconds):
@@ -429,6 +461,8 @@ def main():
                 if options.server in name:
                     cost_per_request(bench, table, name, make, path, goal, options.rounds, options.seconds)
             go_probes(bench, table)
+            if options.server in "grpc-go unary echo":
+                cost_per_call(bench, table, options.rounds, options.seconds)
         if options.only in ("", "database"):
             cost_per_transaction(bench, table, options.rounds, options.seconds)
             text_rate(table)

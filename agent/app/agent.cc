@@ -30,7 +30,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
                                             uint64_t seed, kernel::RecordingWriter* recording) {
   std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
 
-  Result<std::unique_ptr<kernel::Capture>> capture = kernel::Capture::make(capture_options(config));
+  Result<std::unique_ptr<kernel::Capture>> capture =
+      kernel::Capture::make(capture_options(config, seed));
   if (!capture) {
     return tl::unexpected(capture.error());
   }

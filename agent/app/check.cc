@@ -103,7 +103,7 @@ std::string explain(const std::map<std::string, uint64_t>& seen,
   return "Exchanges were seen, but no span was made: the sampler dropped them.";
 }
 
-// What is known of a Go program's goroutines, and what its probe has seen.
+// What is known of a Go program's goroutines, and what its probes have seen.
 void print_go(const GoPrograms::File& file, const std::optional<kernel::GoState>& state,
               const std::map<std::string, uint64_t>& seen) {
   std::printf("\nGo program (%s)\n", file.go_version.empty() ? "?" : file.go_version.c_str());
@@ -128,10 +128,11 @@ void print_go(const GoPrograms::File& file, const std::optional<kernel::GoState>
   }
   print("goroutines", verdict);
   for (const std::string& probe : file.probes) {
-    print("probe", probe + ", " + std::to_string(value_of(seen, "go_calls")) + " hits");
+    print("probe", probe);
   }
-  for (const char* name : {"go_calls_unreadable", "go_ancestors_sought", "go_ancestors_not_found",
-                           "go_uncertain", "parents_by_goroutine"}) {
+  for (const char* name :
+       {"go_calls", "go_calls_unreadable", "go_streams", "go_streams_unreadable",
+        "go_ancestors_sought", "go_ancestors_not_found", "go_uncertain", "parents_by_goroutine"}) {
     print(name, std::to_string(value_of(seen, name)));
   }
   if (!file.failure.empty()) {

@@ -93,23 +93,108 @@ bool fill_layout(const GoBinary& binary, kernel::GoLayout& layout) {
   return complete;
 }
 
-bool fill_probe_layout(const GoBinary& binary, kernel::GoLayout& layout) {
-  bool complete = true;
-  const auto need = [&](Field field, uint32_t& value) {
-    const auto offset = binary.offsets.get(field);
-    complete = complete && offset.has_value();
+// Takes the fields that one probe needs; false if one of them is not known.
+class FieldTaker {
+ public:
+  explicit FieldTaker(const GoBinary& binary) : binary_(binary) {}
+  FieldTaker& take(Field field, uint32_t& value) {
+    const auto offset = binary_.offsets.get(field);
+    complete_ = complete_ && offset.has_value();
     value = offset.value_or(0);
-  };
+    return *this;
+  }
+  [[nodiscard]] bool complete() const { return complete_; }
+
+ private:
+  const GoBinary& binary_;
+  bool complete_ = true;
+};
+
+bool fill_socket(const GoBinary& binary, kernel::GoLayout& layout) {
   uint32_t pfd = 0;
-  need(Field::kNetFdPfd, pfd);
-  need(Field::kPersistConnConn, layout.persist_conn_conn);
-  need(Field::kConnFd, layout.conn_fd);
-  need(Field::kNetFdFamily, layout.net_fd_family);
-  need(Field::kNetFdSotype, layout.net_fd_sotype);
-  need(Field::kPollFdSysfd, layout.net_fd_sysfd);
+  const bool complete = FieldTaker(binary)
+                            .take(Field::kNetFdPfd, pfd)
+                            .take(Field::kConnFd, layout.conn_fd)
+                            .take(Field::kNetFdFamily, layout.net_fd_family)
+                            .take(Field::kNetFdSotype, layout.net_fd_sotype)
+                            .take(Field::kPollFdSysfd, layout.net_fd_sysfd)
+                            .complete();
   layout.net_fd_sysfd += pfd;
   return complete;
 }
+
+bool fill_round_trip(const GoBinary& binary, kernel::GoLayout& layout) {
+  return FieldTaker(binary).take(Field::kPersistConnConn, layout.persist_conn_conn).complete();
+}
+
+bool fill_grpc_new_stream(const GoBinary& binary, kernel::GoLayout& layout) {
+  layout.grpc_new_stream_client = binary.grpc_new_stream_client.value_or(0);
+  return binary.grpc_new_stream_client &&
+         FieldTaker(binary)
+             .take(Field::kGrpcHttp2ClientConn, layout.grpc_client_conn)
+             .take(Field::kGrpcHttp2ClientNextId, layout.grpc_client_next_id)
+             .complete();
+}
+
+bool fill_grpc_handle_stream(const GoBinary& binary, kernel::GoLayout& layout) {
+  // 1.69 has put a struct around the stream: with its address first, and from 1.77 on all of it.
+  uint32_t stream = 0;
+  if (const auto outer = binary.offsets.get(Field::kGrpcServerStreamStream)) {
+    const auto next = binary.offsets.get(Field::kGrpcServerStreamSt);
+    if (!next || *next < *outer + sizeof(uint64_t)) {
+      return false;
+    }
+    layout.grpc_stream_indirect = *next == *outer + sizeof(uint64_t);
+    if (layout.grpc_stream_indirect && *outer != 0) {
+      return false;
+    }
+    stream = *outer;
+  }
+  const bool complete = FieldTaker(binary)
+                            .take(Field::kGrpcStreamId, layout.grpc_stream_id)
+                            .take(Field::kGrpcHttp2ServerConn, layout.grpc_server_conn)
+                            .complete();
+  layout.grpc_stream_id += stream;
+  return complete;
+}
+
+bool fill_http2_server(const GoBinary& binary, kernel::GoLayout::Http2Server& server,
+                       Field connection, Field stream, Field id) {
+  return FieldTaker(binary)
+      .take(connection, server.server_conn)
+      .take(stream, server.writer_stream)
+      .take(id, server.stream_id)
+      .complete();
+}
+
+// The probes that are placed, and what each of them reads.
+struct Probe {
+  std::string_view function;
+  kernel::GoProbe program;
+  bool (*fill)(const GoBinary&, kernel::GoLayout&);
+};
+constexpr auto kProbes = std::to_array<Probe>({
+    {"net/http.(*persistConn).roundTrip", kernel::GoProbe::kRoundTrip, fill_round_trip},
+    {symbols::go::kGrpcNewStream, kernel::GoProbe::kGrpcNewStream, fill_grpc_new_stream},
+    {"google.golang.org/grpc.(*Server).handleStream", kernel::GoProbe::kGrpcHandleStream,
+     fill_grpc_handle_stream},
+    {"net/http.(*http2serverConn).runHandler", kernel::GoProbe::kHttp2RunHandler,
+     [](const GoBinary& binary, kernel::GoLayout& layout) {
+       return fill_http2_server(binary, layout.http2_servers[0], Field::kHttp2ServerConnConn,
+                                Field::kHttp2ResponseWriterStream, Field::kHttp2StreamId);
+     }},
+    {"net/http/internal/http2.(*serverConn).runHandler", kernel::GoProbe::kHttp2RunHandler,
+     [](const GoBinary& binary, kernel::GoLayout& layout) {
+       return fill_http2_server(
+           binary, layout.http2_servers[0], Field::kInternalHttp2ServerConnConn,
+           Field::kInternalHttp2ResponseWriterStream, Field::kInternalHttp2StreamId);
+     }},
+    {"golang.org/x/net/http2.(*serverConn).runHandler", kernel::GoProbe::kXHttp2RunHandler,
+     [](const GoBinary& binary, kernel::GoLayout& layout) {
+       return fill_http2_server(binary, layout.http2_servers[1], Field::kXHttp2ServerConnConn,
+                                Field::kXHttp2ResponseWriterStream, Field::kXHttp2StreamId);
+     }},
+});
 
 bool read_memory(uint32_t pid, uint64_t address, std::span<uint64_t> out) {
   const iovec local{out.data(), out.size_bytes()};
@@ -234,17 +319,21 @@ GoPrograms::Known GoPrograms::read(uint32_t pid) {
                             " is not known: neither by DWARF nor by the table";
     return known;
   }
-  constexpr std::string_view kRoundTrip = "net/http.(*persistConn).roundTrip";
-  const bool readable = fill_probe_layout(*binary, known.layout);
+  const bool readable = fill_socket(*binary, known.layout);
   for (const symbols::go::ProbeSite& site : binary->probes) {
-    if (site.function == kRoundTrip && readable &&
-        site.site.kind == symbols::probe::Kind::kEmulated) {
-      known.sites.push_back({kernel::GoProbe::kRoundTrip, site.file_offset});
-      known.summary.probes.push_back(site.function);
+    const auto* probe = std::find_if(kProbes.begin(), kProbes.end(), [&](const Probe& candidate) {
+      return candidate.function == site.function;
+    });
+    if (probe == kProbes.end()) {
+      continue;
     }
-  }
-  if (known.layout.transport.begin != 0 && known.sites.empty()) {
-    known.summary.failure = "no probe can be placed in " + std::string(kRoundTrip);
+    if (readable && site.site.kind == symbols::probe::Kind::kEmulated &&
+        probe->fill(*binary, known.layout)) {
+      known.sites.push_back({probe->program, site.file_offset});
+      known.summary.probes.push_back(site.function);
+    } else {
+      known.summary.failure = "no probe can be placed in " + site.function;
+    }
   }
   return known;
 }

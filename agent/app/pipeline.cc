@@ -70,6 +70,10 @@ void Pipeline::on_chunk(uint64_t connection_id, const model::Chunk& chunk) {
   table_.on_chunk(connection_id, chunk);
 }
 
+void Pipeline::on_stream(uint64_t connection_id, const model::StreamOrigin& origin) {
+  correlator_.on_stream(connection_id, origin);
+}
+
 void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
   table_.on_close(connection_id, closed);
 }

@@ -71,6 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   app::PipelineOptions options;
   options.table.max_connections = 1 + settings % 8;
   options.correlator.max_requests = settings % 16;
+  options.correlator.max_streams = settings % 16;
   options.max_waiting_spans = 4;
   options.max_wait_ns = 50;
   const auto resource = std::make_shared<const model::Resource>();
@@ -125,6 +126,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         push(record);
         break;
       }
+      case 6:
+        push(records::to_bytes(records::stream_record(
+            at + 1, pick, last_request_id - control / 64,
+            static_cast<zs_evidence>((control >> 4U) % (ZS_EVIDENCE_GOROUTINE + 1)), time_ns)));
+        break;
       case 5:
         check((*pipeline)->take_spans(time_ns), ids);
         break;

@@ -33,7 +33,7 @@ uint32_t worker_count(const config::Config& config) {
   return config.capture.workers.value_or(std::clamp(std::thread::hardware_concurrency(), 1U, 2U));
 }
 
-kernel::CaptureOptions capture_options(const config::Config& config) {
+kernel::CaptureOptions capture_options(const config::Config& config, uint64_t seed) {
   const config::Capture& capture = config.capture;
   kernel::CaptureOptions options;
   switch (capture.kind) {
@@ -61,6 +61,7 @@ kernel::CaptureOptions capture_options(const config::Config& config) {
   options.capture_new_programs = config.selection.all || !include.executables.empty() ||
                                  !include.command_lines.empty() || !include.users.empty() ||
                                  !include.container_ids.empty();
+  options.id_seed = seed;
   options.capture_new_listeners = !include.ports.empty();
   return options;
 }

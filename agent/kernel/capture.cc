@@ -20,7 +20,6 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
-#include <random>
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
@@ -169,11 +168,6 @@ int on_process_record(void* context, void* data, size_t size) {
   return 0;
 }
 
-uint64_t random_seed() {
-  std::random_device device;
-  return static_cast<uint64_t>(device()) << 32U | device();
-}
-
 bool preallocation_needed() {
   // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
   // refuses it before. The ability cannot be probed apart from loading, so the release decides.
@@ -204,7 +198,6 @@ void preallocate_if_needed(bpf_object* object) {
 
 struct Capture::Impl {
   CaptureOptions options;
-  const uint64_t id_seed = random_seed();
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
@@ -281,7 +274,7 @@ struct Capture::Impl {
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
       // The kernel's numbers begin with the unknown one.
       skeleton->rodata->zs_protocols = options.protocols << 1U;
-      skeleton->rodata->zs_id_seed = id_seed;
+      skeleton->rodata->zs_id_seed = options.id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;
       skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;
@@ -499,6 +492,17 @@ Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
   value.net_fd_family = layout.net_fd_family;
   value.net_fd_sotype = layout.net_fd_sotype;
   value.net_fd_sysfd = layout.net_fd_sysfd;
+  static_assert(std::tuple_size_v<decltype(layout.http2_servers)> == ZS_GO_HTTP2_SERVERS);
+  for (size_t i = 0; i < layout.http2_servers.size(); ++i) {
+    const GoLayout::Http2Server& server = layout.http2_servers[i];
+    value.http2_servers[i] = {server.server_conn, server.writer_stream, server.stream_id};
+  }
+  value.grpc_server_conn = layout.grpc_server_conn;
+  value.grpc_stream_indirect = layout.grpc_stream_indirect ? 1 : 0;
+  value.grpc_stream_id = layout.grpc_stream_id;
+  value.grpc_client_conn = layout.grpc_client_conn;
+  value.grpc_client_next_id = layout.grpc_client_next_id;
+  value.grpc_new_stream_client = layout.grpc_new_stream_client;
   if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
     return tl::unexpected(
         error_from_errno(errno, "process " + std::to_string(pid) + ": telling its goroutines"));
@@ -529,6 +533,22 @@ std::optional<GoState> Capture::go_state(uint32_t pid) const {
 
 namespace {
 
+bpf_program* go_program(const go_bpf& go, GoProbe probe) {
+  switch (probe) {
+    case GoProbe::kRoundTrip:
+      return go.progs.go__round_trip;
+    case GoProbe::kGrpcNewStream:
+      return go.progs.go__grpc_new_stream;
+    case GoProbe::kGrpcHandleStream:
+      return go.progs.go__grpc_handle_stream;
+    case GoProbe::kHttp2RunHandler:
+      return go.progs.go__http2_run_handler;
+    case GoProbe::kXHttp2RunHandler:
+      return go.progs.go__x_http2_run_handler;
+  }
+  return nullptr;
+}
+
 class Links : public Probes {
  public:
   void add(bpf_link* link) { links_.emplace_back(link); }
@@ -549,7 +569,7 @@ Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
     bpf_uprobe_opts at{};
     at.sz = sizeof(at);
     take_libbpf_messages();
-    bpf_link* link = bpf_program__attach_uprobe_opts(impl_->go->progs.go__round_trip, -1,
+    bpf_link* link = bpf_program__attach_uprobe_opts(go_program(*impl_->go, site.probe), -1,
                                                      path.c_str(), site.file_offset, &at);
     if (link == nullptr) {
       return tl::unexpected(bpf_error(errno, "placing a probe in " + path));

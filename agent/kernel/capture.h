@@ -38,6 +38,7 @@ struct CaptureOptions {
   uint32_t rings = 1;               // one for each worker, at most 64
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
+  uint64_t id_seed = 0;               // of requests' ids; random, and the correlator's too
   bool capture_new_programs = false;  // before on_exec decides about them: needed for selections
                                       // that a new program may match
   bool capture_new_listeners =
@@ -87,12 +88,27 @@ struct GoLayout {
   uint32_t m_curg = 0;
   uint32_t m_g0 = 0;
   std::optional<uint32_t> goidcache;
-  // Of the probes in net/http.
-  uint32_t persist_conn_conn = 0;
+  // Of the probes: from a connection to its socket,
   uint32_t conn_fd = 0;
   uint32_t net_fd_family = 0;
   uint32_t net_fd_sotype = 0;
   uint32_t net_fd_sysfd = 0;
+  // in net/http's client,
+  uint32_t persist_conn_conn = 0;
+  // in HTTP/2 servers: net/http's own, and golang.org/x/net's,
+  struct Http2Server {
+    uint32_t server_conn = 0;
+    uint32_t writer_stream = 0;
+    uint32_t stream_id = 0;
+  };
+  std::array<Http2Server, 2> http2_servers;
+  // and in google.golang.org/grpc.
+  uint32_t grpc_server_conn = 0;
+  bool grpc_stream_indirect = false;
+  uint32_t grpc_stream_id = 0;
+  uint32_t grpc_client_conn = 0;
+  uint32_t grpc_client_next_id = 0;
+  uint32_t grpc_new_stream_client = 0;
 };
 
 // What the kernel side has found out about it.
@@ -103,7 +119,14 @@ struct GoState {
   uint32_t checks_failed = 0;
 };
 
-enum class GoProbe : uint8_t { kRoundTrip };
+// The programs of bpf/probes/go.bpf.c.
+enum class GoProbe : uint8_t {
+  kRoundTrip,
+  kGrpcNewStream,
+  kGrpcHandleStream,
+  kHttp2RunHandler,
+  kXHttp2RunHandler,
+};
 
 struct GoProbeSite {
   GoProbe probe = GoProbe::kRoundTrip;

@@ -103,6 +103,16 @@ DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& eve
   return DecodeStatus::kOk;
 }
 
+DecodeStatus decode_stream(std::span<const std::byte> bytes, ConnectionEvents& events) {
+  const auto record = read_as<zs_stream_record>(bytes);
+  if (!record || bytes.size() != sizeof(*record) || record->evidence > ZS_EVIDENCE_GOROUTINE) {
+    return DecodeStatus::kMalformed;
+  }
+  events.on_stream(record->connection_id, {record->stream_id, record->request_id,
+                                           static_cast<model::Evidence>(record->evidence)});
+  return DecodeStatus::kOk;
+}
+
 DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& events) {
   const auto record = read_as<zs_close_record>(bytes);
   if (!record || bytes.size() != sizeof(*record) || record->kind > ZS_CLOSE_RESET) {
@@ -128,6 +138,8 @@ DecodeStatus decode_record(std::span<const std::byte> record, ConnectionEvents& 
       return decode_data(record, events);
     case ZS_RECORD_CLOSE:
       return decode_close(record, events);
+    case ZS_RECORD_STREAM:
+      return decode_stream(record, events);
     default:
       return DecodeStatus::kUnknownType;
   }
@@ -139,6 +151,7 @@ uint64_t record_time_ns(std::span<const std::byte> record) {
   static_assert(offsetof(zs_connection_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_data_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_close_record, time_ns) == kTimeAt);
+  static_assert(offsetof(zs_stream_record, time_ns) == kTimeAt);
   uint64_t time_ns = 0;
   if (record.size() >= kTimeAt + sizeof(time_ns)) {
     std::memcpy(&time_ns, record.data() + kTimeAt, sizeof(time_ns));

@@ -19,6 +19,7 @@ class ConnectionEvents {
   // `socket` is the kernel's key of the connection, for Capture::mute; 0 in a replay.
   virtual void on_connection(const model::Connection& connection, uint64_t socket) = 0;
   virtual void on_chunk(uint64_t connection_id, const model::Chunk& chunk) = 0;
+  virtual void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) = 0;
   virtual void on_close(uint64_t connection_id, const model::Closed& closed) = 0;
 };
 

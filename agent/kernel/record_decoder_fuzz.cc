@@ -40,6 +40,10 @@ struct Checker : kernel::ConnectionEvents {
     require(chunk.direction <= model::Direction::kSend, "a known direction");
     require(chunk.evidence <= model::Evidence::kGoroutine, "a known evidence");
   }
+  void on_stream(uint64_t, const model::StreamOrigin& origin) override {
+    ++events;
+    require(origin.evidence <= model::Evidence::kGoroutine, "a known evidence");
+  }
   void on_close(uint64_t, const model::Closed& closed) override {
     ++events;
     require(closed.kind <= model::CloseKind::kReset, "a known kind of close");

@@ -29,6 +29,11 @@ struct Heard : ConnectionEvents {
     head = chunk_of.head;
     tail = chunk_of.tail;
   }
+  void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) override {
+    ++count;
+    id = connection_id;
+    stream = origin;
+  }
   void on_close(uint64_t connection_id, const model::Closed& closed_how) override {
     ++count;
     id = connection_id;
@@ -41,6 +46,7 @@ struct Heard : ConnectionEvents {
   std::optional<model::Connection> opened;
   std::optional<model::Chunk> chunk;
   std::optional<model::Closed> closed;
+  std::optional<model::StreamOrigin> stream;
   std::string head, tail;
 };
 
@@ -212,13 +218,26 @@ TEST(RecordDecoder, Close) {
   }
 }
 
+TEST(RecordDecoder, Stream) {
+  Heard heard;
+  const auto record = testing::stream_record(3, 7, 11, ZS_EVIDENCE_GOROUTINE, 99);
+  ASSERT_EQ(decode_record(testing::to_bytes(record), heard), DecodeStatus::kOk);
+  ASSERT_TRUE(heard.stream);
+  EXPECT_EQ(heard.id, 3U);
+  EXPECT_EQ(heard.stream->stream_id, 7U);
+  EXPECT_EQ(heard.stream->request_id, 11U);
+  EXPECT_EQ(heard.stream->evidence, model::Evidence::kGoroutine);
+  EXPECT_EQ(record_time_ns(testing::to_bytes(record)), 99U);
+}
+
 std::vector<testing::Record> one_of_each() {
   zs_data_record data = testing::data_record(9, ZS_SEND, 5000, 10);
   data.head_bytes = 4;
   data.tail_bytes = 3;
   return {testing::to_bytes(testing::connection_record(1, 2, ZS_ROLE_SERVER)),
           testing::to_bytes(data, "head", "end"),
-          testing::to_bytes(testing::close_record(1, ZS_CLOSE_ALL, 1))};
+          testing::to_bytes(testing::close_record(1, ZS_CLOSE_ALL, 1)),
+          testing::to_bytes(testing::stream_record(1, 3, 5, ZS_EVIDENCE_NONE, 1))};
 }
 
 void set_length(testing::Record& record) {
@@ -254,7 +273,7 @@ TEST(RecordDecoder, BytesBehindTheEndAreMalformed) {
 }
 
 TEST(RecordDecoder, UnknownTypes) {
-  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{5}, __u16{0xffff}}) {
+  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{6}, __u16{0xffff}}) {
     zs_close_record record = testing::close_record(1, ZS_CLOSE_ALL, 1);
     record.header.type = type;
     Heard heard;
@@ -278,6 +297,8 @@ TEST(RecordDecoder, ValuesThatTheAbiDoesNotHave) {
   expect_malformed<zs_connection_record>(connection, [](auto& r) { r.family = AF_NETLINK; });
   expect_malformed<zs_close_record>(testing::close_record(1, ZS_CLOSE_ALL, 1),
                                     [](auto& r) { r.kind = ZS_CLOSE_RESET + 1; });
+  expect_malformed<zs_stream_record>(testing::stream_record(1, 3, 5, ZS_EVIDENCE_NONE, 1),
+                                     [](auto& r) { r.evidence = ZS_EVIDENCE_GOROUTINE + 1; });
   const zs_data_record data = testing::data_record(1, ZS_SEND, 1, 100);
   expect_malformed<zs_data_record>(data, [](auto& r) { r.direction = ZS_SEND + 1; });
   expect_malformed<zs_data_record>(data, [](auto& r) { r.evidence = ZS_EVIDENCE_GOROUTINE + 1; });

@@ -76,6 +76,18 @@ inline zs_close_record close_record(uint64_t id, zs_close_kind kind, uint64_t ti
   return record;
 }
 
+inline zs_stream_record stream_record(uint64_t id, uint32_t stream_id, uint64_t request_id,
+                                      zs_evidence evidence, uint64_t time_ns) {
+  zs_stream_record record{};
+  record.header.type = ZS_RECORD_STREAM;
+  record.connection_id = id;
+  record.time_ns = time_ns;
+  record.request_id = request_id;
+  record.stream_id = stream_id;
+  record.evidence = static_cast<__u8>(evidence);
+  return record;
+}
+
 // Who made an operation, as the kernel side stamps it.
 struct Stamp {
   uint64_t time_ns = 0;

@@ -80,6 +80,14 @@ struct Chunk {
   Evidence evidence = Evidence::kNone;  // how request_id is known, on client connections
 };
 
+// A client's stream of HTTP/2: for which request it is begun. Known before the stream's first
+// frame.
+struct StreamOrigin {
+  uint32_t stream_id = 0;
+  uint64_t request_id = 0;
+  Evidence evidence = Evidence::kNone;
+};
+
 enum class CloseKind : uint8_t {
   kSendClosed = 0,     // this side will send no more (shutdown or close)
   kReceiveClosed = 1,  // the peer will send no more (read returned 0)

@@ -38,6 +38,14 @@ uint64_t non_zero(uint64_t value) {
 
 }  // namespace
 
+uint64_t stream_request_id(uint64_t seed, uint64_t connection_id, uint32_t stream_id) {
+  return non_zero(mix64(mix64(seed, connection_id), stream_id));
+}
+
+size_t Correlator::StreamKeyHash::operator()(const StreamKey& key) const {
+  return mix64(key.first ^ key.second);
+}
+
 Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators,
                        sampling::Sampler sampler)
     : options_(options), propagators_(std::move(propagators)), sampler_(std::move(sampler)) {}
@@ -109,17 +117,22 @@ void Correlator::start_server(const model::Connection& connection,
   // id itself. Requests that were read together share it; the first of them has it.
   auto own = requests_.end();
   bool owns_id = false;
-  if (start.request_id != 0 && start.batch_index == 0) {
-    std::tie(own, owns_id) = requests_.try_emplace(start.request_id);
+  const bool is_stream = start.stream_id != 0 && start.request_id == 0;
+  const uint64_t request_id = is_stream
+                                  ? stream_request_id(options_.seed, connection.id, start.stream_id)
+                                  : start.request_id;
+  if (request_id != 0 && start.batch_index == 0) {
+    std::tie(own, owns_id) = requests_.try_emplace(request_id);
   }
   identity.span_id = model::SpanId::from_u64(
-      owns_id ? start.request_id
+      owns_id ? request_id
               : non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
 
   ConnectionState& state = open_connection(connection.id);
-  const bool overlapped = !state.open.empty() || !owns_id;
+  // Streams have ids of their own, whatever else is in progress.
+  const bool overlapped = !is_stream && (!state.open.empty() || !owns_id);
   if (overlapped) {
-    for (const uint64_t id : {state.last_request_id, start.request_id}) {
+    for (const uint64_t id : {state.last_request_id, request_id}) {
       if (const auto other = requests_.find(id); other != requests_.end()) {
         other->second.overlapped = true;
       }
@@ -127,7 +140,7 @@ void Correlator::start_server(const model::Connection& connection,
   }
   ++open_by_pid_[connection.pid];
   if (owns_id) {
-    state.last_request_id = start.request_id;
+    state.last_request_id = request_id;
     own->second = Request{.trace_id = identity.trace_id,
                           .span_id = identity.span_id,
                           .caller_span_id = identity.parent_span_id,
@@ -136,7 +149,7 @@ void Correlator::start_server(const model::Connection& connection,
                           .pid = connection.pid,
                           .trace_state = identity.trace_state};
   }
-  state.open.push_back({start.sequence, owns_id ? start.request_id : 0, std::move(identity)});
+  state.open.push_back({start.sequence, owns_id ? request_id : 0, std::move(identity)});
 }
 
 bool Correlator::alone(const Request& request) const {
@@ -216,8 +229,35 @@ const Correlator::Request* Correlator::find_parent(
   return &request;
 }
 
-void Correlator::start_client(const model::Connection& connection,
-                              const protocols::RequestStart& start) {
+void Correlator::on_stream(uint64_t connection_id, const model::StreamOrigin& origin) {
+  const StreamKey key{connection_id, origin.stream_id};
+  const auto [known, is_new] = origins_.insert_or_assign(key, origin);
+  if (!is_new) {
+    return;
+  }
+  told_.push_back(key);
+  if (told_.size() > options_.max_streams) {
+    origins_.erase(told_.front());
+    told_.pop_front();
+  }
+}
+
+void Correlator::take_origin(const model::Connection& connection, protocols::RequestStart& start) {
+  const auto found = origins_.find({connection.id, start.stream_id});
+  if (found == origins_.end()) {
+    return;
+  }
+  if (start.evidence == model::Evidence::kNone) {
+    start.request_id = found->second.request_id;
+    start.evidence = found->second.evidence;
+  }
+  origins_.erase(found);
+}
+
+void Correlator::start_client(const model::Connection& connection, protocols::RequestStart start) {
+  if (start.stream_id != 0) {
+    take_origin(connection, start);
+  }
   Identity identity;
   std::optional<model::RemoteContext> sent;
   if (start.http != nullptr) {

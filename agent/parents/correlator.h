@@ -16,6 +16,7 @@
 #include <memory_resource>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/model/connection.h"
@@ -37,9 +38,15 @@ struct Identity {
   model::Baggage baggage;
 };
 
+// The id of the request that an HTTP/2 server reads on a stream: as the kernel side makes it, when
+// it sees which goroutine serves the stream (zs_stream_request_id).
+[[nodiscard]] uint64_t stream_request_id(uint64_t seed, uint64_t connection_id, uint32_t stream_id);
+
 struct CorrelatorOptions {
-  uint64_t seed = 0;          // of the ids that are made here; random per run, stored in recordings
+  // Of the ids that are made here; random per run, stored in recordings, and the kernel side's too.
+  uint64_t seed = 0;
   size_t max_requests = 256;  // ended requests that are remembered for late evidence
+  size_t max_streams = 4096;  // clients' streams of which is known for what they are, but not seen
 };
 
 // Why a client span is a root, or how it found its parent.
@@ -65,6 +72,8 @@ class Correlator {
              sampling::Sampler sampler);
 
   void on_request(const model::Connection& connection, const protocols::RequestStart& start);
+  // Before the on_request() of that stream.
+  void on_stream(uint64_t connection_id, const model::StreamOrigin& origin);
   // The identity of a kept exchange's span; nullopt if the sampler dropped its trace.
   [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection,
                                                     const model::Exchange& exchange);
@@ -99,8 +108,13 @@ class Correlator {
   };
   using Connections = std::unordered_map<uint64_t, ConnectionState>;
 
+  using StreamKey = std::pair<uint64_t, uint32_t>;  // connection, stream
+  struct StreamKeyHash {
+    size_t operator()(const StreamKey& key) const;
+  };
+
   void start_server(const model::Connection& connection, const protocols::RequestStart& start);
-  void start_client(const model::Connection& connection, const protocols::RequestStart& start);
+  void start_client(const model::Connection& connection, protocols::RequestStart start);
   // `sent`: the context in the call's own headers, if any.
   [[nodiscard]] const Request* find_parent(const model::Connection& connection,
                                            const protocols::RequestStart& start,
@@ -113,6 +127,8 @@ class Correlator {
   void end_request(const model::Connection& connection, const model::Exchange& exchange,
                    uint64_t request_id);
   void forget_old();
+  // What is known of a client's stream that begins now.
+  void take_origin(const model::Connection& connection, protocols::RequestStart& start);
 
   CorrelatorOptions options_;
   propagation::Propagators propagators_;
@@ -123,6 +139,8 @@ class Correlator {
   std::deque<uint64_t> ended_;                                    // request ids, the oldest first
   Connections connections_;                    // those with exchanges in progress
   std::vector<Connections::node_type> spare_;  // of connections that have none any more
+  std::pmr::unordered_map<StreamKey, model::StreamOrigin, StreamKeyHash> origins_{&nodes_};
+  std::deque<StreamKey> told_;  // keys of origins_, and of some that are gone, the oldest first
   std::pmr::unordered_map<uint32_t, uint32_t> open_by_pid_{&nodes_};  // server requests in progress
   CorrelatorCounters counters_;
 };

@@ -53,6 +53,18 @@ class Script {
   Call call(uint64_t request_id, Evidence evidence, uint32_t pid = 7, const Fields& headers = {}) {
     return start(++next_connection_, Role::kClient, pid, request_id, evidence, 0, headers);
   }
+  // The same on a stream of HTTP/2: by its number.
+  Call serve_stream(uint64_t connection, uint32_t stream, uint32_t pid = 7) {
+    return start(connection, Role::kServer, pid, 0, Evidence::kNone, 0, {}, stream);
+  }
+  Call call_stream(uint64_t connection, uint32_t stream, Evidence evidence = Evidence::kNone,
+                   uint32_t pid = 7) {
+    return start(connection, Role::kClient, pid, 0, evidence, 0, {}, stream);
+  }
+  void tell(uint64_t connection, uint32_t stream, uint64_t request_id,
+            Evidence evidence = Evidence::kGoroutine) {
+    correlator_.on_stream(connection, {stream, request_id, evidence});
+  }
   // Its response was complete.
   std::optional<Identity> end(const Call& call) {
     model::Exchange exchange;
@@ -74,7 +86,7 @@ class Script {
 
  private:
   Call start(uint64_t connection, Role role, uint32_t pid, uint64_t request_id, Evidence evidence,
-             uint32_t batch_index, const Fields& headers) {
+             uint32_t batch_index, const Fields& headers, uint32_t stream = 0) {
     model::HttpExchange http;
     http.method = "GET";
     for (const auto& [name, value] : headers) {
@@ -87,6 +99,7 @@ class Script {
     call.start = {.sequence = sequences_[connection]++,
                   .role = role,
                   .request_id = request_id,
+                  .stream_id = stream,
                   .evidence = evidence,
                   .batch_index = batch_index,
                   .time_ns = now_ += 1000};
@@ -417,6 +430,81 @@ TEST(Correlator, AnExchangeThatWasNeverStartedGivesNothing) {
   EXPECT_TRUE(script.end(call));
   EXPECT_FALSE(script.end(call));
   EXPECT_EQ(script.counters().not_sampled, 0U);
+}
+
+constexpr uint64_t kServer = 1;  // connections
+constexpr uint64_t kClient = 2;
+
+uint64_t id_of_stream(uint32_t stream) {
+  return stream_request_id(1, kServer, stream);
+}
+
+TEST(Correlator, StreamsOfOneConnectionAreRequestsOfTheirOwn) {
+  Script script;
+  const Call first = script.serve_stream(kServer, 1);
+  const Call second = script.serve_stream(kServer, 3);
+  const Call of_second = script.call(id_of_stream(3), Evidence::kGoroutine);
+  const Call of_first = script.call(id_of_stream(1), Evidence::kGoroutine);
+  const Identity one = script.kept(first);
+  const Identity two = script.kept(second);
+  EXPECT_EQ(one.span_id.to_u64(), id_of_stream(1));
+  EXPECT_NE(one.trace_id, two.trace_id);
+  EXPECT_TRUE(is_child(script.kept(of_first), one));
+  EXPECT_TRUE(is_child(script.kept(of_second), two));
+  EXPECT_TRUE(is_root(script.kept(script.call(id_of_stream(1), Evidence::kGoroutine))));
+  EXPECT_EQ(script.counters().roots_request_over, 1U);
+}
+
+TEST(Correlator, AClientsStreamIsForWhomWasToldBefore) {
+  Script script;
+  const Call request = script.serve_stream(kServer, 1);
+  script.tell(kClient, 5, id_of_stream(1));
+  script.tell(kClient, 7, id_of_stream(1), Evidence::kAmbiguous);
+  const Call untold = script.call_stream(kClient, 3);
+  const Call told = script.call_stream(kClient, 5);
+  const Call ambiguous = script.call_stream(kClient, 7);
+  const Call again = script.call_stream(kClient, 5);  // what was told holds for one
+  const Call elsewhere = script.call_stream(kClient + 1, 5);
+  const Identity parent = script.kept(request);
+  EXPECT_TRUE(is_child(script.kept(told), parent));
+  for (const Call* call : {&untold, &ambiguous, &again, &elsewhere}) {
+    EXPECT_TRUE(is_root(script.kept(*call)));
+  }
+}
+
+TEST(Correlator, WhatWasToldLastOfAStreamHolds) {
+  Script script;
+  const Call first = script.serve_stream(kServer, 1);
+  const Call second = script.serve_stream(kServer, 3);
+  script.tell(kClient, 5, id_of_stream(1));
+  script.tell(kClient, 5, id_of_stream(3));
+  script.tell(kClient, 7, id_of_stream(1));
+  script.tell(kClient, 7, 0, Evidence::kNone);
+  const Call call = script.call_stream(kClient, 5);
+  EXPECT_TRUE(is_root(script.kept(script.call_stream(kClient, 7))));
+  EXPECT_TRUE(is_child(script.kept(call), script.kept(second)));
+  script.end(first);
+}
+
+TEST(Correlator, EvidenceOfTheStreamItselfOutweighsWhatWasTold) {
+  Script script;
+  const Call request = script.serve_stream(kServer, 1);
+  script.tell(kClient, 5, id_of_stream(1));
+  EXPECT_TRUE(is_root(script.kept(script.call_stream(kClient, 5, Evidence::kAmbiguous))));
+  script.end(request);
+}
+
+TEST(Correlator, WhatWasToldOfStreamsThatNeverCameIsForgotten) {
+  Script script({}, {.seed = 1, .max_streams = 4});
+  const Call request = script.serve_stream(kServer, 1);
+  for (uint32_t stream = 1; stream < 200; stream += 2) {
+    script.tell(kClient, stream, id_of_stream(1));
+  }
+  const Call early = script.call_stream(kClient, 191);
+  const Call late = script.call_stream(kClient, 193);
+  const Identity parent = script.kept(request);
+  EXPECT_TRUE(is_root(script.kept(early)));
+  EXPECT_TRUE(is_child(script.kept(late), parent));
 }
 
 TEST(Correlator, EndedRequestsAreForgottenTheOldestFirst) {

@@ -20,6 +20,7 @@ struct RequestStart {
   uint64_t sequence = 0;  // the same as the later Exchange's
   model::Role role = model::Role::kServer;
   uint64_t request_id = 0;
+  uint32_t stream_id = 0;  // HTTP/2; 0: the request came over HTTP/1.1
   model::Evidence evidence = model::Evidence::kNone;
   uint32_t batch_index = 0;
   uint32_t thread_id = 0;

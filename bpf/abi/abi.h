@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define ZS_ABI_VERSION 2
+#define ZS_ABI_VERSION 3
 
 /* Bounds that size buffers at build time; the settings below stay within them. */
 #define ZS_HEAD_BYTES_MAX 8192
@@ -27,6 +27,7 @@ enum zs_record_type {
   ZS_RECORD_DATA = 2,
   ZS_RECORD_CLOSE = 3,
   ZS_RECORD_PROCESS = 4, /* in the process ring only */
+  ZS_RECORD_STREAM = 5,
 };
 
 enum zs_direction {
@@ -123,6 +124,20 @@ struct zs_close_record {
   __u64 offset[2]; /* by enum zs_direction: what is missing below was lost */
 };
 
+/*
+ * A client's stream of HTTP/2: for which request it is begun. In the ring before the stream's first
+ * frame; a later one for the same stream takes its place.
+ */
+struct zs_stream_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u64 request_id;
+  __u32 stream_id;
+  __u8 evidence; /* enum zs_evidence */
+  __u8 reserved[3];
+};
+
 struct zs_process_record {
   struct zs_record_header header;
   __u64 time_ns;
@@ -174,7 +189,15 @@ enum zs_go_state {
 };
 #define ZS_GO_CHECKS 3
 #define ZS_GO_STREAMS 4
+#define ZS_GO_HTTP2_SERVERS 2
 #define ZS_GO_ABSENT 0xffffffffU /* of a field that this version of Go does not have */
+
+/* Where an HTTP/2 server of Go has a stream's number, and its connection. */
+struct zs_go_http2_server {
+  __u32 server_conn;
+  __u32 writer_stream;
+  __u32 stream_id;
+};
 
 /*
  * Value of the map of Go processes; key: tgid. Offsets are in bytes from the struct's beginning, as
@@ -204,7 +227,16 @@ struct zs_go_process {
   __u32 net_fd_family;
   __u32 net_fd_sotype;
   __u32 net_fd_sysfd;
-  __u32 checks_passed; /* by the kernel side, as the rest */
+  /* net/http's own, and golang.org/x/net's. */
+  struct zs_go_http2_server http2_servers[ZS_GO_HTTP2_SERVERS];
+  /* google.golang.org/grpc. */
+  __u32 grpc_server_conn;
+  __u32 grpc_stream_indirect; /* what a handler gets begins with the stream's address */
+  __u32 grpc_stream_id;
+  __u32 grpc_client_conn;
+  __u32 grpc_client_next_id;
+  __u32 grpc_new_stream_client; /* in the closure that gives a stream its number */
+  __u32 checks_passed;          /* by the kernel side, as the rest */
   __u32 checks_failed;
   __u32 state;    /* enum zs_go_state */
   __u32 descends; /* goroutines that a serving one has started make calls */

@@ -65,10 +65,11 @@ struct zs_http2_walk {
   __u32 skip;      /* bytes of the payload behind them */
   __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
   __u8 header_count;
-  __u8 followed; /* 0: where the next frame begins is not known */
-  __u8 hops;     /* windows of the frame's payload that may still be looked for */
-  __u8 lead;     /* bytes of a message's prefix before the window */
-  __u32 rest;    /* bytes of the payload behind `skip` */
+  __u8 followed;     /* 0: where the next frame begins is not known */
+  __u8 hops;         /* windows of the frame's payload that may still be looked for */
+  __u8 lead;         /* bytes of a message's prefix before the window */
+  __u32 rest;        /* bytes of the payload behind `skip` */
+  __u32 last_stream; /* the highest number of a stream with a header block */
 };
 
 /* Frames begin behind the next `before` bytes, which are wanted. */
@@ -137,7 +138,12 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
   walk->header_count = 0;
   walk->keep = length;
   switch (type) {
-    case ZS_HTTP2_HEADERS:
+    case ZS_HTTP2_HEADERS: {
+      const __u32 stream =
+          (header[5] & 0x7fU) << 24U | header[6] << 16U | header[7] << 8U | header[8];
+      walk->last_stream = stream > walk->last_stream ? stream : walk->last_stream;
+      break;
+    }
     case ZS_HTTP2_CONTINUATION:
     case ZS_HTTP2_PUSH_PROMISE:
     case ZS_HTTP2_RST_STREAM:

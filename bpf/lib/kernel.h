@@ -130,6 +130,7 @@ struct pt_regs {
   unsigned long r10;
   unsigned long ax;
   unsigned long bx;
+  unsigned long cx;
   unsigned long dx;
   unsigned long si;
   unsigned long di;

@@ -49,10 +49,15 @@ struct {
   __type(value, struct zs_goroutine);
 } goroutines SEC(".maps");
 
-/* Room for a new value of the map above, which is large for the BPF stack. */
+/*
+ * What new entries of the map above begin as: zeros, which are many for the BPF stack. Nobody
+ * writes it. Entries are filled in their place: uprobes may be preempted, so that a room of the
+ * CPU's would be another's meanwhile.
+ */
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_RDONLY_PROG);
   __type(key, __u32);
   __type(value, struct zs_goroutine);
-} new_goroutine SEC(".maps");
+} blank_goroutine SEC(".maps");

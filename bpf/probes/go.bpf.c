@@ -2,12 +2,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Uprobes in Go programs, for what their socket calls do not show: the request is written by
- * another goroutine than the one that asked for it. They are placed where the registers still have
- * the arguments (symbols/probe), and each is hit once for an outgoing request.
+ * Uprobes in Go programs, for what their socket calls do not show: a request is written by another
+ * goroutine than the one that asked for it, or read by another one than the one that serves it.
+ * They are placed where the registers still have the arguments (symbols/probe), and each is hit
+ * once for a request.
  */
 #define ZS_SOCKET_BY_ADDRESS
 #include "bpf/lib/descriptor.h"
+#include "bpf/lib/mix.h"
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -19,8 +21,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  * or *net.UnixConn. Nothing here knows Go's types: a net.netFD says of itself which family and kind
  * of socket it is, and that has to be what the kernel says of its descriptor.
  */
-static __always_inline const struct sock* go__socket(const struct zs_go_process* go,
-                                                     __u64 connection) {
+static __always_inline const struct sock* go__plain_socket(const struct zs_go_process* go,
+                                                           __u64 connection) {
   __u64 net_fd = 0;
   __u64 family = 0;
   __u64 kind = 0;
@@ -40,45 +42,235 @@ static __always_inline const struct sock* go__socket(const struct zs_go_process*
              : NULL;
 }
 
+/* The same of what may be a wrapper that begins with the net.Conn that it wraps, as they do: that
+ * of golang.org/x/net/http2/h2c, of netutil.LimitListener, and many a program's own. */
+static __always_inline const struct sock* go__socket(const struct zs_go_process* go,
+                                                     __u64 connection) {
+  const struct sock* sk = go__plain_socket(go, connection);
+  __u64 wrapped = 0;
+  return sk || !go__read(&wrapped, connection + sizeof(wrapped)) ? sk
+                                                                 : go__plain_socket(go, wrapped);
+}
+
+/* What a probe's program begins with: the process, and the goroutine that runs. */
+struct zs_go_hit {
+  struct zs_process* process;
+  struct zs_go_process* go;
+  struct zs_goroutine_now now;
+  __u32 tgid;
+};
+
+static __always_inline bool go__find(struct zs_go_hit* hit) {
+  hit->tgid = bpf_get_current_pid_tgid() >> 32U;
+  hit->process = processes__find(hit->tgid);
+  if (!hit->process || !(hit->process->flags & ZS_PROCESS_GO)) {
+    return false;
+  }
+  hit->go = go_processes__find(hit->tgid);
+  return hit->go;
+}
+
+static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
+  return go__find(hit) && goroutine__check(hit->go, regs->r14, &hit->now);
+}
+
+/*
+ * The connection of a client, given its net.Conn; one that was open before us is added. NULL if
+ * nothing is recorded of it, as of TLS.
+ */
+static __always_inline struct zs_connection* go__client_connection(const struct zs_go_hit* hit,
+                                                                   __u64 data) {
+  const struct sock* sk = go__socket(hit->go, data);
+  struct zs_connection* connection = sk ? connection__find(sk) : NULL;
+  if (sk && !connection) {
+    connection = connection__create(sk, hit->process, zs_read(sk, __sk_common.skc_family), false);
+    if (connection) {
+      connection->role = ZS_ROLE_CLIENT;
+    }
+  }
+  return connection && connection->state != ZS_CONNECTION_MUTED &&
+                 connection->role != ZS_ROLE_SERVER
+             ? connection
+             : NULL;
+}
+
 /*
  * net/http.(*persistConn).roundTrip: the receiver is in ax, and the goroutine that asks runs. Its
  * request is the next one on that connection.
  */
 SEC("uprobe")
 int go__round_trip(struct pt_regs* regs) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  const struct zs_process* process = processes__find(tgid);
-  if (!process || !(process->flags & ZS_PROCESS_GO)) {
-    return 0;
-  }
-  struct zs_go_process* go = go_processes__find(tgid);
-  struct zs_goroutine_now now;
-  if (!go || !goroutine__check(go, regs->r14, &now)) {
+  struct zs_go_hit hit;
+  if (!go__enter(&hit, regs)) {
     return 0;
   }
   counters__add(ZS_COUNTER_GO_CALLS);
   __u64 data = 0;
-  if (!go__read(&data, regs->ax + go->persist_conn_conn + sizeof(data))) {
-    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
-    return 0;
+  struct zs_connection* connection = NULL;
+  if (go__read(&data, regs->ax + hit.go->persist_conn_conn + sizeof(data))) {
+    connection = go__client_connection(&hit, data);
   }
-  const struct sock* sk = go__socket(go, data);
-  if (!sk) {
-    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
-    return 0;
-  }
-  struct zs_connection* connection = connection__find(sk);
   if (!connection) {
-    /* It was open before us. */
-    connection = connection__create(sk, process, zs_read(sk, __sk_common.skc_family), false);
-    if (!connection) {
-      return 0;
-    }
-    connection->role = ZS_ROLE_CLIENT;
+    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
+    return 0;
   }
   __u64 request_id = 0;
-  connection->caller_evidence = goroutine__origin(go, tgid, &now, &request_id);
+  connection->caller_evidence = goroutine__origin(hit.go, hit.tgid, &hit.now, &request_id);
   connection->caller_request_id = request_id;
   connection->caller_told = 1;
   return 0;
+}
+
+static __always_inline bool go__read_number(__u32* value, __u64 address) {
+  return bpf_probe_read_user(value, sizeof(*value), (const void*)address) == 0;
+}
+
+/*
+ * The function inside of grpc-go's (*http2Client).NewStream that gives the stream its number, which
+ * is the client's next one: it runs in the goroutine that asks, and under the lock of the queue
+ * that the stream's headers are put into. So nobody else can get that number now, and no byte of
+ * the stream has left. It may find that the peer allows no more streams; then it is called again
+ * later, and tells again. What it has of its surroundings is in dx (Go's closures).
+ */
+SEC("uprobe")
+int go__grpc_new_stream(struct pt_regs* regs) {
+  struct zs_go_hit hit;
+  if (!go__find(&hit)) {
+    return 0;
+  }
+  counters__add(ZS_COUNTER_GO_CALLS);
+  struct zs_go_process* go = hit.go;
+  __u64 client = 0;
+  __u64 data = 0;
+  __u32 stream = 0;
+  struct zs_connection* connection = NULL;
+  if (go__read(&client, regs->dx + go->grpc_new_stream_client) &&
+      go__read(&data, client + go->grpc_client_conn + sizeof(data)) &&
+      go__read_number(&stream, client + go->grpc_client_next_id)) {
+    connection = go__client_connection(&hit, data);
+  }
+  if (!connection) {
+    counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
+    return 0;
+  }
+  const struct zs_http2_walk* sent = &connection->walk[ZS_SEND];
+  __u64 request_id = 0;
+  __u8 evidence = ZS_EVIDENCE_NONE;
+  if (stream % 2 == 0 || (sent->followed == ZS_HTTP2_KNOWN && stream <= sent->last_stream)) {
+    go__refuse(go);
+  } else if (goroutine__check(go, regs->r14, &hit.now)) {
+    evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);
+  }
+  if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {
+    return 0; /* to tell nothing says the same */
+  }
+  struct zs_stream_record record = {};
+  record.header.length = sizeof(record);
+  record.header.type = ZS_RECORD_STREAM;
+  record.connection_id = connection->id;
+  record.time_ns = bpf_ktime_get_ns();
+  record.request_id = request_id;
+  record.stream_id = stream;
+  record.evidence = evidence;
+  if (rings__output(connection->ring, &record, sizeof(record))) {
+    connection->told_stream = stream;
+  } else if (connection->told_stream == stream) {
+    connection->untold_stream = stream;
+  }
+  return 0;
+}
+
+/*
+ * The running goroutine begins to serve a stream of an HTTP/2 server's connection. `data` is its
+ * net.Conn's. What is read must be a stream that has begun, and no other goroutine's.
+ */
+static __always_inline void go__serve_stream(const struct zs_go_hit* hit, __u64 data,
+                                             __u32 stream) {
+  const struct sock* sk = go__socket(hit->go, data);
+  struct zs_connection* connection = sk ? connection__find(sk) : NULL;
+  struct zs_goroutine* known = goroutines__find(hit->go, hit->tgid, hit->now.goid);
+  __u64 request_id = 0;
+  if (connection && connection->protocol == ZS_PROTOCOL_HTTP2 &&
+      connection->role != ZS_ROLE_CLIENT) {
+    if (stream == 1 && connection->request_id) {
+      request_id = connection->request_id; /* it came over HTTP/1.1, and asked for HTTP/2 */
+    } else if (stream % 2 == 1 &&
+               (!zs_has_loop() || stream <= connection->walk[ZS_RECEIVE].last_stream)) {
+      request_id = zs_stream_request_id(zs_id_seed, connection->id, stream);
+    }
+  }
+  if (request_id && connection->handled_stream == stream) {
+    if (known && known->request_id == request_id) {
+      return; /* Go before 1.21: the probe may be passed twice */
+    }
+    go__refuse(hit->go);
+  } else if (request_id) {
+    connection->handled_stream = stream;
+    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, known, request_id);
+    return;
+  }
+  counters__add(ZS_COUNTER_GO_STREAMS_UNREADABLE);
+  if (known) {
+    known->evidence = ZS_EVIDENCE_NONE;
+    return;
+  }
+  /* gRPC on top of net/http's server: that one's goroutine is known, and has started this one. */
+  const struct zs_goroutine* starter = goroutines__find(hit->go, hit->tgid, hit->now.parent);
+  if (starter && starter->serves) {
+    goroutine__descend(hit->go, hit->tgid, &hit->now, &request_id);
+  }
+}
+
+/*
+ * grpc-go's (*Server).handleStream: what the handler gets of its stream is in di, the transport in
+ * cx. It may be one over net/http's server; then the goroutine was started for a stream of that.
+ */
+SEC("uprobe")
+int go__grpc_handle_stream(struct pt_regs* regs) {
+  struct zs_go_hit hit;
+  if (!go__enter(&hit, regs)) {
+    return 0;
+  }
+  counters__add(ZS_COUNTER_GO_STREAMS);
+  struct zs_go_process* go = hit.go;
+  __u64 data = 0;
+  __u64 at = regs->di;
+  __u32 stream = 0;
+  if ((go->grpc_stream_indirect && !go__read(&at, at)) ||
+      !go__read_number(&stream, at + go->grpc_stream_id) ||
+      !go__read(&data, regs->cx + go->grpc_server_conn + sizeof(data))) {
+    stream = 0;
+  }
+  go__serve_stream(&hit, data, stream);
+  return 0;
+}
+
+/* (*serverConn).runHandler of HTTP/2: the receiver is in ax, what the handler writes to in bx. */
+static __always_inline int go__run_handler(const struct pt_regs* regs, __u32 which) {
+  struct zs_go_hit hit;
+  if (!go__enter(&hit, regs)) {
+    return 0;
+  }
+  counters__add(ZS_COUNTER_GO_STREAMS);
+  const struct zs_go_http2_server* server = &hit.go->http2_servers[which];
+  __u64 data = 0;
+  __u64 at = 0;
+  __u32 stream = 0;
+  if (!go__read(&at, regs->bx) || !go__read(&at, at + server->writer_stream) ||
+      !go__read_number(&stream, at + server->stream_id) ||
+      !go__read(&data, regs->ax + server->server_conn + sizeof(data))) {
+    stream = 0;
+  }
+  go__serve_stream(&hit, data, stream);
+  return 0;
+}
+
+SEC("uprobe")
+int go__http2_run_handler(struct pt_regs* regs) {
+  return go__run_handler(regs, 0);
+}
+
+SEC("uprobe")
+int go__x_http2_run_handler(struct pt_regs* regs) {
+  return go__run_handler(regs, 1);
 }

@@ -105,13 +105,16 @@ static __always_inline struct zs_goroutine* goroutines__find(const struct zs_go_
   return bpf_map_lookup_elem(&goroutines, &key);
 }
 
-static __always_inline struct zs_goroutine* goroutine__blank(void) {
+/* One that is not known yet; NULL if there is no room. Who adds it writes the evidence last. */
+static __always_inline struct zs_goroutine* goroutines__add(const struct zs_go_process* go,
+                                                            __u32 tgid, __u64 goid) {
+  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
   const __u32 zero = 0;
-  struct zs_goroutine* value = bpf_map_lookup_elem(&new_goroutine, &zero);
-  if (value) {
-    __builtin_memset(value, 0, sizeof(*value));
+  const struct zs_goroutine* blank = bpf_map_lookup_elem(&blank_goroutine, &zero);
+  if (!blank || bpf_map_update_elem(&goroutines, &key, blank, BPF_ANY)) {
+    return NULL;
   }
-  return value;
+  return bpf_map_lookup_elem(&goroutines, &key);
 }
 
 /*
@@ -167,7 +170,7 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
                               const struct zs_connection* connection, __u64 key_of_connection) {
   const __u64 goid = connection->goroutine;
   struct zs_goroutine* known = goroutines__find(go, tgid, goid);
-  struct zs_goroutine* value = known ? known : goroutine__blank();
+  struct zs_goroutine* value = known ? known : goroutines__add(go, tgid, goid);
   if (!value) {
     return;
   }
@@ -186,12 +189,33 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
   value->request_id = connection->request_id;
   value->connection_id = connection->id;
   value->connection = key_of_connection;
-  value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
   goroutine__mark(go, value);
-  if (!known) {
-    const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
-    bpf_map_update_elem(&goroutines, &key, value, BPF_ANY);
+  value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
+}
+
+/*
+ * From now on the goroutine, if it is `known`, serves what came on a stream of HTTP/2. Most have no
+ * other stream before or after: all that such a one starts is for it.
+ */
+static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u32 tgid,
+                                                    __u64 goid, struct zs_goroutine* known,
+                                                    __u64 request_id) {
+  struct zs_goroutine* value = known ? known : goroutines__add(go, tgid, goid);
+  if (!value) {
+    return;
   }
+  value->evidence = ZS_EVIDENCE_NONE;
+  value->fresh = !known;
+  value->serves = 1;
+  value->mixed = 0;
+  value->connection_id = 0;
+  value->connection = 0;
+  value->request_id = request_id;
+  if (known) {
+    go->descends = 1;
+    goroutine__mark(go, value);
+  }
+  value->evidence = ZS_EVIDENCE_GOROUTINE;
 }
 
 /* State of a search for a goroutine that was never seen. */
@@ -238,12 +262,10 @@ static __always_inline bool go__find_parent(const struct zs_go_process* go, __u6
 
 static __always_inline void goroutines__remember(const struct zs_go_process* go, __u32 tgid,
                                                  __u64 goid, __u64 request_id, __u8 evidence) {
-  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
-  struct zs_goroutine* value = goroutine__blank();
+  struct zs_goroutine* value = goroutines__add(go, tgid, goid);
   if (value) {
     value->request_id = request_id;
     value->evidence = evidence;
-    bpf_map_update_elem(&goroutines, &key, value, BPF_ANY);
   }
 }
 

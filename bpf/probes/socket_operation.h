@@ -309,6 +309,25 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
   return believed ? goroutine__origin(go, tgid, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
 
+/* Go: the connection of `slot` goes on in HTTP/2, and goroutines for its streams are started by the
+ * one that has read this request: they do not work for it. */
+__noinline int context__on_go_upgrade(__u32 slot) {
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  const struct zs_go_process* go = go_processes__find(tgid);
+  const struct zs_scratch* out = scratch__get(slot);
+  if (!go || !out) {
+    return 0;
+  }
+  const __u64 key = out->connection;
+  const struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
+  struct zs_goroutine* known =
+      connection ? goroutines__find(go, tgid, connection->goroutine) : NULL;
+  if (known) {
+    known->evidence = ZS_EVIDENCE_AMBIGUOUS;
+  }
+  return 0;
+}
+
 /*
  * Go: a request is for whom the probe in the client has told, else the writing goroutine. What was
  * told holds for one request: none may be written for another one's caller.
@@ -451,6 +470,10 @@ ZS_COLD void context__on_http2(const struct zs_process* process,
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
       record->evidence = context__go_origin(ZS_SEND, true);
+      /* What was told of a stream before would be wrong for it. */
+      if (zs_unlikely(connection->untold_stream > connection->walk[ZS_SEND].last_stream)) {
+        record->evidence = ZS_EVIDENCE_AMBIGUOUS;
+      }
     }
     return;
   }
@@ -499,7 +522,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
 
 /* A 101: if the connection goes on in HTTP/2 (RFC 7540 section 3.2), its frames are followed from
  * here on. The client's begin with its preface, where the walk finds them. */
-ZS_COLD void connection__upgrade(struct zs_connection* connection, __u32 slot) {
+ZS_COLD void connection__upgrade(const struct sock* sk, const struct zs_process* process,
+                                 struct zs_connection* connection, __u32 slot) {
   const int frames = capture__h2c(slot);
   if (frames > 0) {
     connection->protocol = ZS_PROTOCOL_HTTP2;
@@ -507,6 +531,11 @@ ZS_COLD void connection__upgrade(struct zs_connection* connection, __u32 slot) {
     zs_http2_lose(&connection->walk[ZS_SEND]);
     /* `slot` is the direction. */
     zs_http2_follow(&connection->walk[slot == ZS_SEND], frames);
+    struct zs_scratch* out = scratch__get(slot);
+    if (out && (process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_SERVER) {
+      out->connection = (__u64)sk;
+      context__on_go_upgrade(slot);
+    }
   }
 }
 
@@ -622,7 +651,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
                   out->bytes[10] == '0' && out->bytes[11] == '1')) {
-    connection__upgrade(connection, slot);
+    connection__upgrade(sk, process, connection, slot);
   }
   const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
   if (zs_unlikely(http2)) {

@@ -118,6 +118,17 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
       continue;
     }
     const std::string name(names[i]);
+    if (name == kGrpcNewStream) {
+      const auto next_id = binary.offsets.get(Field::kGrpcHttp2ClientNextId);
+      binary.grpc_new_stream_client =
+          read_code(file, (*functions)[i], [&](std::span<const std::byte> code, uint64_t) {
+            return next_id ? probe::find_captured(code, *next_id) : std::nullopt;
+          });
+      if (!binary.grpc_new_stream_client) {
+        binary.notices.push_back(name + ": It does not give streams their numbers.");
+        continue;
+      }
+    }
     if (auto site = place_probe(file, name, *(*functions)[i])) {
       binary.probes.push_back(std::move(*site));
     } else {
@@ -161,7 +172,7 @@ std::vector<std::string> InspectOptions::default_functions() {
       "golang.org/x/net/http2.(*ClientConn).RoundTrip",
       "golang.org/x/net/http2.(*clientStream).writeRequest",
       "golang.org/x/net/http2.(*serverConn).runHandler",
-      "google.golang.org/grpc/internal/transport.(*http2Client).NewStream",
+      std::string(kGrpcNewStream),
       "google.golang.org/grpc.(*Server).handleStream",
       "crypto/tls.(*Conn).Read",
       "crypto/tls.(*Conn).Write",

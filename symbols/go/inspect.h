@@ -49,6 +49,11 @@ struct OtelModules {
 };
 [[nodiscard]] OtelModules find_otel(const BuildInfo& build);
 
+// Of grpc-go's client: the function inside of NewStream that gives the stream its number. It is the
+// third that the source has there (1.45 to 1.85), and is taken only if its code does that.
+inline constexpr std::string_view kGrpcNewStream =
+    "google.golang.org/grpc/internal/transport.(*http2Client).NewStream.func3";
+
 // Immutable; any thread.
 struct GoBinary {
   elf::Machine machine = elf::Machine::kX86_64;
@@ -62,6 +67,8 @@ struct GoBinary {
   uint64_t function_count = 0;
   Offsets offsets;
   RuntimeData runtime;
+  // Where the closure of kGrpcNewStream has its client, in bytes; none if there is no such probe.
+  std::optional<uint32_t> grpc_new_stream_client;
   std::vector<CodeRange> ranges;     // of the functions that were asked for
   std::vector<ProbeSite> probes;     // in the order of the functions that were asked for
   std::vector<std::string> notices;  // what could not be known, and why: whole sentences

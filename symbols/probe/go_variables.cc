@@ -135,4 +135,55 @@ std::optional<int64_t> find_tls(std::span<const std::byte> code, uint64_t addres
   return found;
 }
 
+std::optional<uint32_t> find_captured(std::span<const std::byte> code, uint32_t field) {
+  // Which of the closure's variables a register was loaded with at the entry, before RDX has
+  // another value. What branches do to it later need not be followed: the compiler keeps a variable
+  // in one register unless it spills it, and loads it into the same one again.
+  std::array<std::optional<uint32_t>, ZYDIS_REGISTER_MAX_VALUE + 1> captured{};
+  std::array<ZydisRegister, ZYDIS_REGISTER_MAX_VALUE + 1> loaded{};  // of the field's struct
+  std::array<bool, ZYDIS_REGISTER_MAX_VALUE + 1> increased{};
+  bool entry = true;
+  std::set<uint32_t> found;
+  const auto is_field = [&](const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.size == 32 &&
+           operand.mem.index == ZYDIS_REGISTER_NONE && operand.mem.disp.value == field;
+  };
+  for_each(code, 0, [&](const Instruction& at) {
+    const ZydisDecodedOperand& first = at.operands[0];
+    const ZydisDecodedOperand& second = at.operands[1];
+    const bool move = at.decoded.mnemonic == ZYDIS_MNEMONIC_MOV;
+    const bool adds_two = at.decoded.mnemonic == ZYDIS_MNEMONIC_ADD &&
+                          second.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && second.imm.value.s == 2;
+    const auto note = [&](ZydisRegister base) {
+      if (const auto variable = captured.at(base)) {
+        found.insert(*variable);
+      }
+    };
+    if (is_field(first) && adds_two) {
+      note(first.mem.base);
+    } else if (is_field(first) && move && second.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+      const ZydisRegister value = whole(second.reg.value);
+      if (increased.at(value) && loaded.at(value) == first.mem.base) {
+        note(first.mem.base);
+      }
+    }
+    if (first.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+        (first.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) {
+      return;
+    }
+    const ZydisRegister reg = whole(first.reg.value);
+    if (entry && move && first.size == 64 && second.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+        second.mem.base == ZYDIS_REGISTER_RDX && second.mem.index == ZYDIS_REGISTER_NONE &&
+        second.mem.disp.value > 0 && second.mem.disp.value <= 128) {
+      captured.at(reg) = static_cast<uint32_t>(second.mem.disp.value);
+    }
+    entry = entry && reg != ZYDIS_REGISTER_RDX;
+    increased.at(reg) = adds_two && loaded.at(reg) != ZYDIS_REGISTER_NONE;
+    if (!adds_two) {
+      loaded.at(reg) = move && is_field(second) ? second.mem.base : ZYDIS_REGISTER_NONE;
+    }
+  });
+  return found.size() == 1 ? std::optional(*found.begin()) : std::nullopt;
+}
+
 }  // namespace zerospan::symbols::probe

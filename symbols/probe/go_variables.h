@@ -24,4 +24,10 @@ namespace zerospan::symbols::probe {
 // of its own into the program's thread-local storage, this is not -8.
 [[nodiscard]] std::optional<int64_t> find_tls(std::span<const std::byte> code, uint64_t address);
 
+// x86-64 code of a closure (Go has its variables in RDX at the entry): where among these, in bytes,
+// the pointer is to the struct whose 32-bit field at `field` the closure increases by two.
+// grpc-go's client gives its streams their numbers in such a one.
+[[nodiscard]] std::optional<uint32_t> find_captured(std::span<const std::byte> code,
+                                                    uint32_t field);
+
 }  // namespace zerospan::symbols::probe

@@ -73,5 +73,42 @@ TEST(GoVariables, TheThreadsOwnGoroutineIsBehindFs) {
   EXPECT_FALSE(find_tls(code({0x64, 0x48, 0x8b, 0x01}), kAddress));
 }
 
+TEST(GoVariables, WhichOfAClosuresVariablesHasTheField) {
+  constexpr uint32_t kField = 0x1b8;
+  // mov 0x8(%rdx),%rcx; mov 0x10(%rdx),%rdi; mov 0x28(%rdx),%rdx; mov 0x1b8(%rcx),%ebx;
+  // add $2,%ebx; mov %ebx,0x1b8(%rcx)
+  const std::vector<std::byte> good =
+      code({0x48, 0x8b, 0x4a, 0x08, 0x48, 0x8b, 0x7a, 0x10, 0x48, 0x8b, 0x52, 0x28,  //
+            0x8b, 0x99, 0xb8, 1,    0,    0,    0x83, 0xc3, 2,    0x89, 0x99, 0xb8, 1, 0, 0});
+  EXPECT_EQ(find_captured(good, kField), 8U);
+  EXPECT_FALSE(find_captured(good, kField + 8));
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(find_captured(std::span(good).first(size), kField)) << size;
+  }
+  // mov 0x10(%rdx),%rsi; addl $2,0x1b8(%rsi)
+  EXPECT_EQ(find_captured(code({0x48, 0x8b, 0x72, 0x10, 0x83, 0x86, 0xb8, 1, 0, 0, 2}), kField),
+            0x10U);
+}
+
+TEST(GoVariables, AClosureThatOnlyLooksLikeItHasNone) {
+  constexpr uint32_t kField = 0x1b8;
+  // Increased by one.
+  EXPECT_FALSE(find_captured(code({0x48, 0x8b, 0x72, 0x10, 0x83, 0x86, 0xb8, 1, 0, 0, 1}), kField));
+  // mov 0x8(%rdx),%rcx; mov 0x1b8(%rcx),%ebx; mov %ebx,0x1b8(%rcx): as it was.
+  EXPECT_FALSE(find_captured(code({0x48, 0x8b, 0x4a, 0x08, 0x8b, 0x99, 0xb8, 1, 0, 0,  //
+                                   0x89, 0x99, 0xb8, 1, 0, 0}),
+                             kField));
+  // mov 0x10(%rax),%rsi; addl $2,0x1b8(%rsi): not the closure's.
+  EXPECT_FALSE(find_captured(code({0x48, 0x8b, 0x70, 0x10, 0x83, 0x86, 0xb8, 1, 0, 0, 2}), kField));
+  // mov 0x10(%rdx),%rdx; mov 0x8(%rdx),%rsi; addl: rdx is another by then.
+  EXPECT_FALSE(find_captured(code({0x48, 0x8b, 0x52, 0x10, 0x48, 0x8b, 0x72, 0x08,  //
+                                   0x83, 0x86, 0xb8, 1, 0, 0, 2}),
+                             kField));
+  // Two structs with such a field.
+  EXPECT_FALSE(find_captured(code({0x48, 0x8b, 0x72, 0x10, 0x83, 0x86, 0xb8, 1, 0, 0, 2,  //
+                                   0x48, 0x8b, 0x7a, 0x18, 0x83, 0x87, 0xb8, 1, 0, 0, 2}),
+                             kField));
+}
+
 }  // namespace
 }  // namespace zerospan::symbols::probe

@@ -152,6 +152,11 @@ def go_echo(case):
     return _printing(case, [*built("go"), "echo"], case.directory / "none")
 
 
+def go_grpc_echo(case):
+    case.need("go")
+    return _printing(case, [*prepared("go_grpc"), "echo"], case.directory / "none")
+
+
 def node(case, backend=None):
     case.need("node")
     log = _log(case, "node")

@@ -106,13 +106,14 @@ class Check(harness.Case):
         self.runtime(servers.go(self), "Go")
 
     def test_go_proxy(self):
-        """What is said of its goroutines, and how often the probe in its client was hit."""
+        """What is said of its goroutines, and how often its probes were hit."""
         proxy = servers.go(self, backend=servers.go(self).port)
         rows, _, _ = self.look(proxy, lambda: self.ask(proxy, 5, connections=3))
         self.assertEqual("DWARF", rows["offsets"])
         self.assertEqual("verified in its memory, 0 looks failed", rows["goroutines"])
-        self.assertEqual("net/http.(*persistConn).roundTrip, 15 hits", rows["probe"])
-        self.expect_counts(rows, parents_by_goroutine=15, go_calls_unreadable=0, go_uncertain=0)
+        self.assertEqual("net/http.(*http2serverConn).runHandler", rows["probe"])  # the last one
+        self.expect_counts(rows, parents_by_goroutine=15, go_calls=15, go_calls_unreadable=0, go_streams=0,
+                           go_streams_unreadable=0, go_uncertain=0)
 
     def test_python(self):
         self.runtime(servers.python(self), "Python")

@@ -21,6 +21,8 @@ import servers
 import traffic
 from harness import BUILD, CLIENT, PROGRAMS, SERVER
 
+PROBES = 2  # of a program with net/http: in its client, and in its server for HTTP/2
+
 
 def build_fan(case, name, toolchain="local", environment=None, flags=()):
     """Compiles tests/programs/go_fan; the first time in a build folder that takes up to a minute."""
@@ -124,9 +126,11 @@ class Goroutines(Fan):
         self.assertEqual(0, score.right)
 
     def test_connections_that_the_program_wraps(self):
-        """Their socket is not where it should be, and the writing goroutine works for whoever has the connection."""
+        """Where the socket is not found: the writing goroutine works for whoever has the connection."""
         program, port = self.serve(self.path)
-        score, calls, stats = self.score("Go, wrapped connections", program, port, ["/wrap"], 400, 50)
+        score, calls, stats = self.score("Go, embedded connections", program, port, ["/embed"], 400, 50)
+        self.assertEqual(calls, score.right)
+        score, calls, stats = self.score("Go, hidden connections", program, port, ["/hide"], 400, 50)
         self.assertEqual(0, score.right)
         self.assertEqual(calls, stats["go_calls_unreadable"])
 
@@ -191,7 +195,7 @@ class Attach(Fan):
         probed = 0
         for i in range(100):
             agent = self.agent("--pid", str(program.pid))
-            probed += self.changed(program.pid) == 1  # the one probe's breakpoint
+            probed += self.changed(program.pid) == PROBES
             if i % 4 == 3:
                 agent.stop()  # SIGTERM
                 agent.process.wait(20)
@@ -215,7 +219,7 @@ class Attach(Fan):
         program, port = self.serve(path)
         targets = [traffic.with_id("/direct?delay=0") for _ in range(50)]
         traffic.concurrent_gets(port, targets[:1], 1)
-        harness.wait_for(lambda: self.changed(program.pid) == 1, "the probe", 5)
+        harness.wait_for(lambda: self.changed(program.pid) == PROBES, "the probes", 5)
         traffic.concurrent_gets(port, targets[1:], 4)
         spans = agent.interrupt()
         ids = {harness.id_of(target) for target in targets}
@@ -237,7 +241,7 @@ class Attach(Fan):
         for program in programs:
             program.wait_line(program.lines, r"^listening (\d+)")
         agent = self.agent("--exe", f"{self.directory}/fan-*")
-        probed = sum(self.changed(program.pid) == 1 for program in programs[::10])
+        probed = sum(self.changed(program.pid) == PROBES for program in programs[::10])
         print(f"\n100 processes of 10 files: ready after {agent.seconds_to_ready:.2f} s, "
               f"{agent.resident_peak_kb() / 1024:.0f} MiB, {probed} of 10 files probed", flush=True)
         self.assertEqual(10, probed)

@@ -14,10 +14,12 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/core/mix.h"
 #include "agent/protocols/http2/detect.h"
 #include "agent/protocols/http2/testing.h"
 #include "bpf/lib/frame_http2.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/mix.h"
 #include "tests/structure/http2_capture.h"
 
 namespace zerospan {
@@ -32,6 +34,30 @@ zs_http2_gate gate(std::string_view bytes) {
   const size_t count = std::min(bytes.size(), first.size());
   std::copy_n(bytes.begin(), count, first.begin());
   return zs_gate_http2(first.data(), static_cast<__u32>(count));
+}
+
+TEST(Mix, BothSidesMakeTheSameIds) {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t seed = random();
+    const uint64_t connection = random();
+    const auto stream = static_cast<uint32_t>(random());
+    EXPECT_EQ(zs_mix64(seed), mix64(seed));
+    EXPECT_EQ(zs_stream_request_id(seed, connection, stream),
+              mix64(mix64(seed, connection), stream));
+  }
+}
+
+TEST(WalkHttp2, KnowsTheHighestStream) {
+  Script s;
+  Http2Capture capture;
+  zs_http2_start(&capture.walk, 1);
+  capture.capture(s.preface() + s.settings() + s.request(1, "a", true));
+  EXPECT_EQ(capture.walk.last_stream, 1U);
+  capture.capture(s.request(7, "b", false) + frame(FrameType::kData, 0, 9, "data"));
+  EXPECT_EQ(capture.walk.last_stream, 7U);
+  capture.capture(s.request(0x7ffffff1, "c", true) + s.request(3, "d", true));
+  EXPECT_EQ(capture.walk.last_stream, 0x7ffffff1U);
 }
 
 TEST(GateHttp2, KnowsPrefaceAndFrames) {

@@ -111,6 +111,7 @@ void Streams::announce(Stream& stream, model::Role role, ExchangeSink& sink) {
   start.sequence = exchange.sequence;
   start.role = role;
   start.request_id = exchange.request_id;
+  start.stream_id = stream.id;
   start.evidence = exchange.evidence;
   start.batch_index = exchange.batch_index;
   start.thread_id = exchange.thread_id;

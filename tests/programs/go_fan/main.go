@@ -102,23 +102,33 @@ func forward(r *http.Request) (int, error) {
 	return 1, err
 }
 
-// A connection that is not what it looks like from outside.
-type wrapped struct{ net.Conn }
+// Connections that programs wrap: one is where it is looked for, the other is not.
+type embedding struct{ net.Conn }
+type hiding struct {
+	net.Addr
+	net.Conn
+}
 
-var wrapping = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64,
-	DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		connection, err := new(net.Dialer).DialContext(ctx, network, address)
-		return &wrapped{connection}, err
-	}}}
+func (h *hiding) Network() string { return "tcp" }
 
-func wrap(r *http.Request) (int, error) {
-	response, err := wrapping.Get(backends[0] + "/wrap?" + r.URL.RawQuery)
-	if err != nil {
+func wrap(path string, around func(net.Conn) net.Conn) func(r *http.Request) (int, error) {
+	wrapping := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			connection, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return around(connection), nil
+		}}}
+	return func(r *http.Request) (int, error) {
+		response, err := wrapping.Get(backends[0] + path + "?" + r.URL.RawQuery)
+		if err != nil {
+			return 1, err
+		}
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
 		return 1, err
 	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
-	return 1, err
 }
 
 func handle(work func(r *http.Request) (int, error)) http.HandlerFunc {
@@ -148,7 +158,9 @@ func main() {
 	}
 	for path, work := range map[string]func(*http.Request) (int, error){
 		"/direct": direct, "/fan1": fan(1), "/fan2": fan(2), "/fan0": fan(0), "/twice": twice, "/late": late,
-		"/queued": queued, "/forward": forward, "/wrap": wrap,
+		"/queued": queued, "/forward": forward,
+		"/embed": wrap("/embed", func(c net.Conn) net.Conn { return &embedding{c} }),
+		"/hide":  wrap("/hide", func(c net.Conn) net.Conn { return &hiding{c.LocalAddr(), c} }),
 	} {
 		http.Handle(path, handle(work))
 	}
