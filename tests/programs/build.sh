@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# web, etcd), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
+# web, etcd, otel_go, otel_python), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
 # that runs it, one word a line. Several callers at once wait for the first.
 set -eu
 
@@ -44,6 +44,18 @@ build() {
     web | etcd)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    otel_go)
+      mv otel_go/* .
+      # What the linker leaves out is what zerospan does not find.
+      CGO_ENABLED=0 go build -tags server,batch,propagator -o server .
+      CGO_ENABLED=0 go build -tags server,client,batch,propagator -o both .
+      CGO_ENABLED=0 go build -tags client,batch -o client .
+      CGO_ENABLED=0 go build -tags server,simple,propagator -o simple . ;;
+    otel_python)
+      mv otel_python/* .
+      /usr/bin/python3 -m venv tool
+      tool/bin/pip install --quiet --target packages --requirement requirements.txt
+      rm -rf tool ;;
   esac
 }
 
@@ -66,4 +78,5 @@ case $name in
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
   web | etcd) echo "$target/program" ;;
+  otel_go | otel_python) echo "$target" ;;
 esac
