@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# web, etcd, otel_go, otel_python), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
+# web, etcd, kube-apiserver, otel_go, otel_python), once per version of its sources, into
+# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
 # that runs it, one word a line. Several callers at once wait for the first.
 set -eu
 
@@ -44,6 +45,9 @@ build() {
     web | etcd)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    kube-apiserver)
+      mv kube-apiserver/* .
+      CGO_ENABLED=0 go build -trimpath -o program . ;;
     otel_go)
       mv otel_go/* .
       # What the linker leaves out is what zerospan does not find.
@@ -77,6 +81,6 @@ case $name in
   grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
-  web | etcd) echo "$target/program" ;;
+  web | etcd | kube-apiserver) echo "$target/program" ;;
   otel_go | otel_python) echo "$target" ;;
 esac
