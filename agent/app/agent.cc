@@ -89,22 +89,30 @@ void Agent::stop() {
   }
 }
 
-std::shared_ptr<const model::Resource> Agent::lookup(uint32_t ring, uint32_t pid) {
+Process Agent::lookup(uint32_t ring, uint32_t pid) {
   Worker& worker = *workers_[ring];
   const std::shared_ptr<const discovery::ProcessInfo> info = worker.reader->lookup(pid);
   if (!info) {
-    return nullptr;
+    return {};
   }
-  if (recording_ != nullptr) {
-    std::shared_ptr<const model::Resource>& last = worker.recorded[pid];
-    if (last != info->resource) {
-      last = info->resource;
-      const std::string json = encode_process(pid, *info->resource);
+  Process process(info->resource, info->sdk.spans, true);
+  if (info->go_sdk) {
+    const discovery::GoSdk::State state = info->go_sdk->state();
+    process.sdk_known = state != discovery::GoSdk::State::kUnknown;
+    if (state == discovery::GoSdk::State::kRuns) {
+      process.sdk = info->go_sdk->linked();
+    }
+  }
+  if (recording_ != nullptr && process.sdk_known) {
+    Process& last = worker.recorded[pid];
+    if (last.resource != process.resource || last.sdk != process.sdk) {
+      last = process;
+      const std::string json = encode_process(pid, process);
       recording_->write(kernel::EntryType::kProcess, static_cast<uint8_t>(ring),
                         std::as_bytes(std::span(json)));
     }
   }
-  return info->resource;
+  return process;
 }
 
 void Agent::record_clock(uint32_t ring, const spans::ClockAnchor& anchor) {
@@ -207,7 +215,7 @@ void Agent::apply(const discovery::Actions& actions) {
                                              .callbacks = node || (info && is_nginx(*info)),
                                              .libuv = node});
       if (status && action.is_go) {
-        go_programs_->select(action.pid);
+        go_programs_->select(action.pid, info ? info->go_sdk : nullptr);
       }
     } else {
       status = capture_->deselect(action.pid);
@@ -246,6 +254,7 @@ void Agent::run_watcher() {
               break;
             case kernel::ProcessEvent::Kind::kListen:
               apply(processes_->on_listen(event.pid, event.port));
+              go_programs_->look_at_sdk(event.pid);
               settle(event.pid);
               break;
             case kernel::ProcessEvent::Kind::kGoRefused:

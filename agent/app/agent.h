@@ -49,6 +49,10 @@ class Agent {
   [[nodiscard]] const GoPrograms& go_programs() const { return *go_programs_; }
   // The last things that were not understood or not seen whole, oldest first. After stop().
   [[nodiscard]] std::vector<Remark> remarks() const;
+  // Null if it is not selected.
+  [[nodiscard]] std::shared_ptr<const discovery::ProcessInfo> process(uint32_t pid) const {
+    return processes_->view()->snapshot()->find(pid);
+  }
   // How long records wait and take, and how full the rings become. Any thread.
   void collect_stages(selfobs::Samples& samples) const;
 
@@ -56,8 +60,7 @@ class Agent {
   struct Worker {
     std::unique_ptr<Pipeline> pipeline;
     std::unique_ptr<discovery::ProcessReader> reader;
-    std::unordered_map<uint32_t, std::shared_ptr<const model::Resource>>
-        recorded;  // already in the recording
+    std::unordered_map<uint32_t, Process> recorded;  // already in the recording
     mutable std::mutex mutex;
     PipelineCounters published;                // under the mutex
     std::atomic<uint64_t> ring_peak_bytes{0};  // the most that one look found
@@ -72,7 +75,7 @@ class Agent {
   // selected.
   void settle(uint32_t pid);
   void record_clock(uint32_t ring, const spans::ClockAnchor& anchor);
-  [[nodiscard]] std::shared_ptr<const model::Resource> lookup(uint32_t ring, uint32_t pid);
+  [[nodiscard]] Process lookup(uint32_t ring, uint32_t pid);
 
   SpanSink sink_;
   kernel::RecordingWriter* recording_;
@@ -87,11 +90,11 @@ class Agent {
   std::atomic<bool> stopping_{false};  // the workers end
 };
 
-// A resource as JSON for EntryType::kProcess, and back.
-[[nodiscard]] std::string encode_process(uint32_t pid, const model::Resource& resource);
+// A process as JSON for EntryType::kProcess, and back.
+[[nodiscard]] std::string encode_process(uint32_t pid, const Process& process);
 struct RecordedProcess {
   uint32_t pid = 0;
-  std::shared_ptr<const model::Resource> resource;
+  Process process;
 };
 [[nodiscard]] Result<RecordedProcess> decode_process(std::string_view json);
 

@@ -87,6 +87,9 @@ std::string explain(const std::map<std::string, uint64_t>& seen,
   if (value_of(seen, "spans_made") > 0) {
     return "It is traced.";
   }
+  if (value_of(seen, "spans_left_to_sdk") > 0) {
+    return "All its spans are left to its own OpenTelemetry SDK; --sdk-spans all makes them too.";
+  }
   if (value_of(seen, "operations_seen") == 0) {
     return "No stream socket was used while we looked: send it a request, or look longer with "
            "--duration.";
@@ -140,6 +143,46 @@ void print_go(const GoPrograms::File& file, const std::optional<kernel::GoState>
   }
 }
 
+// The SDK that the process carries itself, and what is left to it.
+void print_sdk(const discovery::ProcessInfo& info, const std::optional<GoPrograms::File>& go,
+               bool withheld) {
+  using State = discovery::GoSdk::State;
+  std::string what = info.sdk.name;
+  std::string state = "in use";
+  model::OwnSdk spans = info.sdk.spans;
+  if (go) {
+    for (const std::string& module : go->otel) {
+      what += (what.empty() ? "" : ", ") + module;
+    }
+    switch (info.go_sdk ? info.go_sdk->state() : State::kNone) {
+      case State::kUnknown:
+        state = "not known yet whether it is in use";
+        break;
+      case State::kNone:
+        state = "makes no spans that zerospan makes";
+        break;
+      case State::kIdle:
+        state = "not in use: no span processor runs";
+        break;
+      case State::kRuns:
+        spans = info.go_sdk->linked();
+        break;
+    }
+  }
+  if (!info.sdk.switched_by.empty() && !what.empty()) {
+    state = "switched off by " + info.sdk.switched_by;
+  }
+  const auto print = [](const char* name, const std::string& value) {
+    std::printf("  %-24s %s\n", name, value.c_str());
+  };
+  print("own SDK", what.empty() ? "none" : what);
+  if (!what.empty()) {
+    print("it is", state);
+    print("spans left to it", to_text(withheld ? spans.makes : 0) +
+                                  (withheld || spans.makes == 0 ? "" : " (sdk_spans is all)"));
+  }
+}
+
 int check_process(const config::Command& command, uint32_t pid) {
   config::Config config = command.config;
   config.selection = {};
@@ -188,17 +231,22 @@ int check_process(const config::Command& command, uint32_t pid) {
   const std::optional<GoPrograms::File> go = (*agent)->go_programs().file_of(pid);
   const std::optional<kernel::GoState> go_state = (*agent)->capture().go_state(pid);
   const std::vector<kernel::ProgramStatistics> programs = (*agent)->capture().programs();
+  const std::shared_ptr<const discovery::ProcessInfo> now = (*agent)->process(pid);
   (*agent)->stop();
   const Statistics statistics = (*agent)->statistics();
   const std::map<std::string, uint64_t> seen = flatten(statistics);
   for (const char* name :
        {"operations_seen", "operations_muted", "connections_known", "connections_muted",
         "connections_unrecognised", "exchanges", "exchanges_incomplete", "spans_made",
-        "spans_not_sampled", "roots_without_evidence", "roots_ambiguous"}) {
+        "spans_not_sampled", "spans_left_to_sdk", "parents_left_to_sdk", "roots_without_evidence",
+        "roots_ambiguous"}) {
     print(name, std::to_string(value_of(seen, name)));
   }
   for (const auto& [name, count] : losses(statistics)) {
     print(name.c_str(), std::to_string(count));
+  }
+  if (now) {
+    print_sdk(*now, go, config.sdk_spans == config::SdkSpans::kComplement);
   }
   if (go) {
     print_go(*go, go_state, seen);

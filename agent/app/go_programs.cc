@@ -248,18 +248,22 @@ GoPrograms::~GoPrograms() {
   thread_.join();
 }
 
-void GoPrograms::select(uint32_t pid) {
-  add({.pid = pid, .select = true});
+void GoPrograms::select(uint32_t pid, std::shared_ptr<discovery::GoSdk> sdk) {
+  add({.pid = pid, .kind = Job::Kind::kSelect, .sdk = std::move(sdk)});
 }
 
 void GoPrograms::deselect(uint32_t pid) {
-  add({.pid = pid, .select = false});
+  add({.pid = pid, .kind = Job::Kind::kDeselect});
+}
+
+void GoPrograms::look_at_sdk(uint32_t pid) {
+  add({.pid = pid, .kind = Job::Kind::kLookAtSdk});
 }
 
 void GoPrograms::add(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    if (!job.select && jobs_.empty() && !busy_ && !by_pid_.contains(job.pid)) {
+    if (job.kind != Job::Kind::kSelect && jobs_.empty() && !busy_ && !by_pid_.contains(job.pid)) {
       return;  // most processes are not Go's
     }
     jobs_.push_back(job);
@@ -278,27 +282,53 @@ void GoPrograms::run() {
     busy_ = false;
     changed_.notify_all();
     const auto wanted = [this] { return stopping_ || !jobs_.empty(); };
-    if (!incomplete_) {
-      changed_.wait(lock, wanted);
-    } else if (!changed_.wait_for(lock, kLookAgain, wanted)) {
-      lock.unlock();
-      look_again();
-      lock.lock();
-      continue;
+    if (!wanted()) {
+      wait_for_work(lock);
     }
     if (stopping_) {
       return;
+    }
+    if (jobs_.empty()) {
+      lock.unlock();
+      if (incomplete_) {
+        look_again();
+      }
+      sdks_.look_when_due();
+      lock.lock();
+      continue;
     }
     const Job job = jobs_.front();
     jobs_.pop_front();
     busy_ = true;
     lock.unlock();
-    if (job.select) {
-      attach(job.pid);
-    } else {
-      detach(job.pid);
+    switch (job.kind) {
+      case Job::Kind::kSelect:
+        attach(job.pid);
+        attach_sdk(job.pid, job.sdk);
+        break;
+      case Job::Kind::kDeselect:
+        detach(job.pid);
+        sdks_.end(job.pid);
+        break;
+      case Job::Kind::kLookAtSdk:
+        sdks_.look(job.pid);
+        break;
     }
     lock.lock();
+  }
+}
+
+// Until there is a job, or something that is looked at now and then is due.
+void GoPrograms::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  const auto wanted = [this] { return stopping_ || !jobs_.empty(); };
+  const auto due = sdks_.next();
+  if (incomplete_) {
+    const auto again = GoSdkWatch::Clock::now() + kLookAgain;
+    changed_.wait_until(lock, std::min(due.value_or(again), again), wanted);
+  } else if (due) {
+    changed_.wait_until(lock, *due, wanted);
+  } else {
+    changed_.wait(lock, wanted);
   }
 }
 
@@ -308,6 +338,10 @@ GoPrograms::Known GoPrograms::read(uint32_t pid) {
   if (!binary) {
     known.summary.failure = binary.error().message;
     return known;
+  }
+  known.sdk = go_sdk_facts(*binary);
+  for (const symbols::go::Module& module : binary->otel.modules) {
+    known.summary.otel.push_back(module.path + " " + module.version);
   }
   known.summary.go_version = binary->build.go_version;
   known.summary.offsets = binary->offsets.source();
@@ -386,6 +420,16 @@ void GoPrograms::attach(uint32_t pid) {
     }
   }
   tell(pid, known, {.file = id});
+}
+
+void GoPrograms::attach_sdk(uint32_t pid, std::shared_ptr<discovery::GoSdk> sdk) {
+  const auto process = by_pid_.find(pid);
+  const auto file = process == by_pid_.end() ? files_.end() : files_.find(process->second.file);
+  if (file != files_.end()) {
+    sdks_.begin(pid, std::move(sdk), file->second.sdk, entry_of(pid) - file->second.entry);
+  } else if (sdk) {
+    sdk->set(discovery::GoSdk::State::kNone, {});  // it has ended, or cannot be read
+  }
 }
 
 void GoPrograms::tell(uint32_t pid, Known& known, Process process) {

@@ -23,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/app/go_sdk.h"
 #include "agent/core/result.h"
 #include "agent/kernel/capture.h"
 #include "symbols/go/inspect.h"
@@ -38,6 +39,7 @@ class GoPrograms {
     bool goroutines = false;          // they can be told
     std::vector<std::string> probes;  // functions
     std::string failure;              // why not, or not all; empty if nothing failed
+    std::vector<std::string> otel;    // modules of OpenTelemetry's, with their versions
   };
   struct Counters {
     uint64_t files = 0;
@@ -52,9 +54,12 @@ class GoPrograms {
   GoPrograms(const GoPrograms&) = delete;
   GoPrograms& operator=(const GoPrograms&) = delete;
 
-  // Any thread; in order for one process. Both return at once.
-  void select(uint32_t pid);
+  // Any thread; in order for one process. They return at once.
+  // `sdk` is told what becomes known of the program's own SDK; may be null.
+  void select(uint32_t pid, std::shared_ptr<discovery::GoSdk> sdk);
   void deselect(uint32_t pid);
+  // Now is a good time to see whether the program's own SDK runs.
+  void look_at_sdk(uint32_t pid);
   // Until all that was asked for is done, or for `time`.
   void wait_idle(std::chrono::milliseconds time);
 
@@ -68,6 +73,7 @@ class GoPrograms {
   struct Known {
     File summary;
     kernel::GoLayout layout;  // addresses as the file has them
+    GoSdkFacts sdk;
     uint64_t entry = 0;
     std::vector<uint64_t> maybe_allp;
     std::vector<kernel::GoProbeSite> sites;
@@ -81,13 +87,17 @@ class GoPrograms {
     int looks = 0;
   };
   struct Job {
+    enum class Kind : uint8_t { kSelect, kDeselect, kLookAtSdk };
     uint32_t pid = 0;
-    bool select = false;
+    Kind kind = Kind::kSelect;
+    std::shared_ptr<discovery::GoSdk> sdk{};
   };
 
   void add(Job job);
   void run();
   void attach(uint32_t pid);
+  void attach_sdk(uint32_t pid, std::shared_ptr<discovery::GoSdk> sdk);
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
   void tell(uint32_t pid, Known& known, Process process);
   void look_again();
   void detach(uint32_t pid);
@@ -103,6 +113,7 @@ class GoPrograms {
   std::unordered_map<uint32_t, Process> by_pid_;  // the same
   bool incomplete_ = false;                       // of the thread: look_again() has to
   uint64_t failures_ = 0;                         // the same
+  GoSdkWatch sdks_;                               // of the thread
   std::thread thread_;
 };
 

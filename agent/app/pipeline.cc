@@ -29,7 +29,7 @@ std::string describe_incomplete(const model::Exchange& exchange) {
 }  // namespace
 
 Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
-                                                 ResourceLookup lookup) {
+                                                 ProcessLookup lookup) {
   Result<spans::SpanBuilder> builder = spans::SpanBuilder::make(options.spans);
   if (!builder) {
     return tl::unexpected(builder.error());
@@ -42,8 +42,8 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
       new Pipeline(options, std::move(lookup), std::move(*builder), std::move(*sampler)));
 }
 
-Pipeline::Pipeline(const PipelineOptions& options, ResourceLookup lookup,
-                   spans::SpanBuilder builder, sampling::Sampler sampler)
+Pipeline::Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
+                   sampling::Sampler sampler)
     : options_(options),
       lookup_(std::move(lookup)),
       builder_(std::move(builder)),
@@ -93,14 +93,30 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   if (!identity) {
     return;
   }
-  std::shared_ptr<const model::Resource> resource = lookup_(connection.pid);
-  ++counters_.spans_made;
+  Process process = find_process(connection.pid);
+  Origin origin{.pid = connection.pid,
+                .span_class = model::span_class(exchange),
+                .surely_without_context =
+                    !identity->sends_context &&
+                    (exchange.incomplete &
+                     (model::kGap | model::kHeadTruncated | model::kFieldsUnknown)) == 0,
+                .served_parent = std::move(identity->served_parent),
+                .own_trace_id = {}};
+  if (left_to_sdk(process.sdk, origin)) {
+    ++counters_.spans_left_to_sdk;
+    return;
+  }
+  if (origin.served_parent) {
+    origin.own_trace_id = correlator_.new_trace_id(connection.id, exchange.sequence);
+  }
+  const bool known = process.resource != nullptr && process.sdk_known;
   model::Span* span = nullptr;
-  if (resource != nullptr) {
+  if (known) {
     span = &spans_.emplace_back();
   } else if (waiting_.size() < options_.max_waiting_spans) {
-    span = &waiting_.emplace_back(Waiting{{}, connection.pid, last_record_ns_}).span;
+    span = &waiting_.emplace_back(Waiting{{}, {}, last_record_ns_}).span;
   } else {
+    ++counters_.spans_made;
     ++counters_.spans_dropped_waiting_full;
     return;
   }
@@ -109,7 +125,57 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
                  spans::SpanIdentity{identity->trace_id, identity->span_id,
                                      identity->parent_span_id, identity->parent_is_remote,
                                      identity->sampled, std::move(identity->trace_state)},
-                 clock_, std::move(resource), baggage, *span);
+                 clock_, process.resource, baggage, *span);
+  if (!known) {
+    waiting_.back().origin = std::move(origin);
+  } else if (!settle(process, std::move(origin), *span)) {
+    spans_.pop_back();
+  }
+}
+
+Process Pipeline::find_process(uint32_t pid) const {
+  Process process = lookup_(pid);
+  if (!options_.withhold_for_sdk) {
+    process.sdk = {};
+    process.sdk_known = true;
+  }
+  return process;
+}
+
+bool Pipeline::left_to_sdk(const model::OwnSdk& sdk, const Origin& origin) {
+  if ((sdk.makes & origin.span_class) == 0) {
+    return false;
+  }
+  constexpr SpanClasses kWithContext = kHttpClient | kRpcClient;
+  return !sdk.sends_context || (origin.span_class & kWithContext) == 0 ||
+         !origin.surely_without_context;
+}
+
+bool Pipeline::settle(const Process& process, Origin&& origin, model::Span& span) {
+  if (left_to_sdk(process.sdk, origin)) {
+    ++counters_.spans_left_to_sdk;
+    return false;
+  }
+  if (origin.served_parent) {
+    parents::ServedParent& served = *origin.served_parent;
+    const model::OwnSdk sdk = served.pid == origin.pid ? process.sdk : find_process(served.pid).sdk;
+    if ((sdk.makes & served.span_class) != 0) {
+      if (!served.sampled) {
+        ++not_sampled_by_sdk_;
+        return false;
+      }
+      ++counters_.parents_left_to_sdk;
+      span.trace_id = served.trace_id.valid() ? served.trace_id : origin.own_trace_id;
+      span.parent_span_id = served.span_id;
+      span.parent_is_remote = served.is_remote;
+      span.trace_state = std::move(served.trace_state);
+      if (!served.trace_id.valid() && served.caller_span_id.valid()) {
+        span.links.push_back({served.caller_trace_id, served.caller_span_id, {}, {}});
+      }
+    }
+  }
+  ++counters_.spans_made;
+  return true;
 }
 
 void Pipeline::on_given_up(const model::Connection& connection, std::string&& why) {
@@ -126,10 +192,15 @@ void Pipeline::release_waiting(uint64_t now_ns) {
   // In arrival order, so that a span never overtakes an older one of its process.
   std::deque<Waiting> still_waiting;
   for (Waiting& waiting : waiting_) {
-    if (std::shared_ptr<const model::Resource> resource = lookup_(waiting.pid)) {
-      waiting.span.resource = std::move(resource);
-      spans_.push_back(std::move(waiting.span));
-    } else if (now_ns > waiting.since_ns + options_.max_wait_ns) {
+    Process process = find_process(waiting.origin.pid);
+    const bool over = now_ns > waiting.since_ns + options_.max_wait_ns;
+    if (process.resource != nullptr && (process.sdk_known || over)) {
+      waiting.span.resource = process.resource;
+      if (settle(process, std::move(waiting.origin), waiting.span)) {
+        spans_.push_back(std::move(waiting.span));
+      }
+    } else if (over) {
+      ++counters_.spans_made;
       ++counters_.spans_dropped_not_selected;
     } else {
       still_waiting.push_back(std::move(waiting));
@@ -156,6 +227,7 @@ PipelineCounters Pipeline::counters() const {
   PipelineCounters counters = counters_;
   counters.table = table_.counters();
   counters.parents = correlator_.counters();
+  counters.parents.not_sampled += not_sampled_by_sdk_;
   counters.parsers = table_.parser_counters();
   counters.connections = table_.size();
   return counters;

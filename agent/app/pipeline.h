@@ -10,11 +10,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "agent/conn/connection_table.h"
 #include "agent/kernel/record_decoder.h"
+#include "agent/model/own_sdk.h"
 #include "agent/model/span.h"
 #include "agent/parents/correlator.h"
 #include "agent/propagation/propagators.h"
@@ -32,6 +35,7 @@ struct PipelineOptions {
   conn::TableOptions table;
   size_t max_waiting_spans = 4096;  // whose process is not known yet
   uint64_t max_wait_ns = 1'000'000'000;
+  bool withhold_for_sdk = true;  // spans that the program's own SDK makes
 };
 
 // Plain counters, written by the shard's thread.
@@ -42,6 +46,8 @@ struct PipelineCounters {
   uint64_t exchanges = 0;  // request and response, paired or given up
   uint64_t exchanges_incomplete = 0;
   uint64_t spans_made = 0;
+  uint64_t spans_left_to_sdk = 0;           // the program's own SDK makes them
+  uint64_t parents_left_to_sdk = 0;         // spans whose parent is one of those
   uint64_t spans_dropped_not_selected = 0;  // of processes that turned out not to be selected
   uint64_t spans_dropped_waiting_full = 0;  // process unknown, and too many such spans
   conn::TableCounters table;
@@ -56,13 +62,25 @@ struct Remark {
   std::string text;
 };
 
-// The resource of a process; null if the process is not (yet) known as selected.
-using ResourceLookup = std::function<std::shared_ptr<const model::Resource>(uint32_t pid)>;
+// What the spans of a process need.
+struct Process {
+  // NOLINTNEXTLINE(google-explicit-constructor): most processes are a resource and nothing else.
+  Process(std::shared_ptr<const model::Resource> its_resource = nullptr)
+      : resource(std::move(its_resource)) {}
+  Process(std::shared_ptr<const model::Resource> its_resource, model::OwnSdk own_sdk,
+          bool sdk_is_known)
+      : resource(std::move(its_resource)), sdk(own_sdk), sdk_known(sdk_is_known) {}
+
+  std::shared_ptr<const model::Resource> resource;  // null: not (yet) known as selected
+  model::OwnSdk sdk;
+  bool sdk_known = true;  // false: its program is still being read
+};
+using ProcessLookup = std::function<Process(uint32_t pid)>;
 
 class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink {
  public:
   static Result<std::unique_ptr<Pipeline>> make(const PipelineOptions& options,
-                                                ResourceLookup lookup);
+                                                ProcessLookup lookup);
 
   void set_clock(const spans::ClockAnchor& anchor) { clock_ = anchor; }
   // One record as the kernel side wrote it.
@@ -89,18 +107,30 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_given_up(const model::Connection& connection, std::string&& why) override;
 
  private:
+  // What decides whether a span is left to the program's own SDK.
+  struct Origin {
+    uint32_t pid = 0;
+    SpanClasses span_class = 0;
+    bool surely_without_context = false;  // a call that the SDK knows nothing of, if it sends any
+    std::optional<parents::ServedParent> served_parent;
+    model::TraceId own_trace_id;  // if the span is a root
+  };
   struct Waiting {
     model::Span span;
-    uint32_t pid;
+    Origin origin;
     uint64_t since_ns;
   };
 
-  Pipeline(const PipelineOptions& options, ResourceLookup lookup, spans::SpanBuilder builder,
+  Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
            sampling::Sampler sampler);
   void release_waiting(uint64_t now_ns);
+  [[nodiscard]] Process find_process(uint32_t pid) const;
+  [[nodiscard]] static bool left_to_sdk(const model::OwnSdk& sdk, const Origin& origin);
+  // False: the span is not to be made.
+  [[nodiscard]] bool settle(const Process& process, Origin&& origin, model::Span& span);
 
   PipelineOptions options_;
-  ResourceLookup lookup_;
+  ProcessLookup lookup_;
   spans::SpanBuilder builder_;
   parents::Correlator correlator_;
   conn::ConnectionTable table_;
@@ -110,6 +140,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   std::deque<Waiting> waiting_;
   std::deque<Remark> remarks_;
   PipelineCounters counters_;
+  uint64_t not_sampled_by_sdk_ = 0;  // spans below one that the program's own SDK did not sample
 };
 
 }  // namespace zerospan::app

@@ -75,8 +75,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.max_waiting_spans = 4;
   options.max_wait_ns = 50;
   const auto resource = std::make_shared<const model::Resource>();
-  auto pipeline =
-      app::Pipeline::make(options, [&](uint32_t pid) { return pid % 4 == 0 ? nullptr : resource; });
+  auto pipeline = app::Pipeline::make(options, [&](uint32_t pid) {
+    const model::OwnSdk sdk{.makes = static_cast<SpanClasses>(pid % 3 == 0 ? pid : 0),
+                            .sends_context = pid % 2 == 0};
+    return app::Process(pid % 4 == 0 ? nullptr : resource, sdk, pid % 5 != 0);
+  });
   require(pipeline.has_value(), "good options");
 
   std::vector<records::Stream> streams;
@@ -157,7 +160,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(counters.connections == 0, "no connection is left");
   require(counters.table.closed + counters.table.evicted <= counters.table.opened,
           "connections end once");
-  require(counters.exchanges == counters.spans_made + counters.parents.not_sampled,
+  require(counters.exchanges ==
+              counters.spans_made + counters.parents.not_sampled + counters.spans_left_to_sdk,
           "every exchange is a span");
   require(counters.spans_made == ids.size() + counters.spans_dropped_not_selected +
                                      counters.spans_dropped_waiting_full,

@@ -58,7 +58,7 @@ class PipelineTest : public ::testing::Test {
     change(options);
     auto made = Pipeline::make(options, [this](uint32_t pid) {
       const auto found = resources_.find(pid);
-      return found == resources_.end() ? nullptr : found->second;
+      return found == resources_.end() ? Process() : Process(found->second, sdk_, sdk_known_);
     });
     ASSERT_TRUE(made) << made.error().message;
     pipeline_ = std::move(*made);
@@ -99,6 +99,8 @@ class PipelineTest : public ::testing::Test {
   std::unique_ptr<Pipeline> pipeline_;
   std::map<uint32_t, std::shared_ptr<const model::Resource>> resources_;
   std::map<uint64_t, records::Stream> streams_;
+  model::OwnSdk sdk_;
+  bool sdk_known_ = true;
   uint64_t pushed_ = 0;
 };
 
@@ -213,10 +215,11 @@ TEST_F(PipelineTest, ASpanWaitsForItsProcess) {
   make();
   proxy();
   EXPECT_TRUE(pipeline_->take_spans(4'000'001).empty());
-  EXPECT_EQ(pipeline_->counters().spans_made, 2U);
+  EXPECT_EQ(pipeline_->counters().spans_made, 0U);
   know(kProxy);
   const std::vector<model::Span> spans = pipeline_->take_spans(4'000'002);
   ASSERT_EQ(spans.size(), 2U);
+  EXPECT_EQ(pipeline_->counters().spans_made, 2U);
   EXPECT_EQ(spans[0].kind, model::SpanKind::kClient);  // as they came
   EXPECT_EQ(spans[0].resource, resources_.at(kProxy));
   EXPECT_EQ(spans[1].resource, resources_.at(kProxy));
@@ -346,7 +349,81 @@ TEST_F(PipelineTest, BadOptionsAreRefused) {
   PipelineOptions options;
   options.sampler.kind = sampling::Kind::kTraceIdRatio;
   options.sampler.ratio = 2.0;
-  EXPECT_FALSE(Pipeline::make(options, [](uint32_t) { return nullptr; }));
+  EXPECT_FALSE(Pipeline::make(options, [](uint32_t) { return Process(); }));
+}
+
+TEST_F(PipelineTest, WhatTheProgramsSdkMakesIsLeftToIt) {
+  know(kProxy);
+  sdk_ = {.makes = kHttpServer | kHttpClient, .sends_context = false};
+  make();
+  proxy();
+  EXPECT_TRUE(pipeline_->take_spans(0).empty());
+  const PipelineCounters counters = pipeline_->counters();
+  EXPECT_EQ(counters.exchanges, 2U);
+  EXPECT_EQ(counters.spans_left_to_sdk, 2U);
+  EXPECT_EQ(counters.spans_made, 0U);
+}
+
+TEST_F(PipelineTest, TheOperatorMayWantAllSpans) {
+  know(kProxy);
+  sdk_ = {.makes = kHttpServer | kHttpClient, .sends_context = false};
+  sdk_known_ = false;
+  make([](PipelineOptions& options) { options.withhold_for_sdk = false; });
+  proxy();
+  EXPECT_EQ(pipeline_->take_spans(0).size(), 2U);
+  EXPECT_EQ(pipeline_->counters().spans_left_to_sdk, 0U);
+}
+
+TEST_F(PipelineTest, ACallWithoutContextIsNotTheSdks) {
+  know(kProxy);
+  sdk_ = {.makes = kHttpServer | kHttpClient, .sends_context = true};
+  make();
+  proxy();
+  const std::vector<model::Span> spans = pipeline_->take_spans(0);
+  ASSERT_EQ(spans.size(), 1U);
+  EXPECT_EQ(spans[0].kind, model::SpanKind::kClient);
+  // The server's span is not ours, so it cannot be the parent, and nothing else is known.
+  EXPECT_FALSE(spans[0].parent_span_id.valid());
+  EXPECT_TRUE(spans[0].trace_id.valid());
+  EXPECT_TRUE(spans[0].links.empty());
+  EXPECT_EQ(pipeline_->counters().parents_left_to_sdk, 1U);
+  EXPECT_EQ(pipeline_->counters().spans_left_to_sdk, 1U);
+}
+
+TEST_F(PipelineTest, TheOtherKindKeepsItsParent) {
+  know(kProxy);
+  sdk_ = {.makes = kRpcServer | kPostgresql, .sends_context = true};
+  make();
+  proxy();
+  const std::vector<model::Span> spans = pipeline_->take_spans(0);
+  ASSERT_EQ(spans.size(), 2U);
+  EXPECT_TRUE(spans[0].parent_span_id == spans[1].span_id ||
+              spans[1].parent_span_id == spans[0].span_id);
+}
+
+TEST_F(PipelineTest, SpansWaitUntilTheSdkIsKnown) {
+  know(kProxy);
+  sdk_known_ = false;
+  make();
+  proxy();
+  EXPECT_TRUE(pipeline_->take_spans(0).empty());
+  sdk_ = {.makes = kHttpServer, .sends_context = true};
+  sdk_known_ = true;
+  const std::vector<model::Span> spans = pipeline_->take_spans(0);
+  ASSERT_EQ(spans.size(), 1U);
+  EXPECT_FALSE(spans[0].parent_span_id.valid());
+  const PipelineCounters counters = pipeline_->counters();
+  EXPECT_EQ(counters.exchanges, counters.spans_made + counters.spans_left_to_sdk);
+}
+
+TEST_F(PipelineTest, SpansDoNotWaitForEver) {
+  know(kProxy);
+  sdk_known_ = false;
+  make();
+  proxy();
+  EXPECT_TRUE(pipeline_->take_spans(4'000'000).empty());
+  EXPECT_EQ(pipeline_->take_spans(2'000'000'000).size(), 2U);
+  EXPECT_EQ(pipeline_->counters().spans_made, 2U);
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 
 namespace zerospan::app {
 
-std::string encode_process(uint32_t pid, const model::Resource& resource) {
+std::string encode_process(uint32_t pid, const Process& process) {
+  const model::Resource& resource = *process.resource;
   nlohmann::json attributes = nlohmann::json::array();
   for (const model::ResourceAttribute& attribute : resource.attributes) {
     std::visit(
@@ -17,8 +18,12 @@ std::string encode_process(uint32_t pid, const model::Resource& resource) {
         attribute.value);
   }
   // Bytes of a process's environment need not be UTF-8.
-  return nlohmann::json{{"pid", pid}, {"resource_id", resource.id}, {"attributes", attributes}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json{{"pid", pid}, {"resource_id", resource.id}, {"attributes", attributes}};
+  if (process.sdk.makes != 0) {
+    json["sdk_makes"] = process.sdk.makes;
+    json["sdk_sends_context"] = process.sdk.sends_context;
+  }
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<RecordedProcess> decode_process(std::string_view text) {
@@ -61,7 +66,15 @@ Result<RecordedProcess> decode_process(std::string_view text) {
     }
     resource->attributes.push_back(std::move(attribute));
   }
-  return RecordedProcess{json["pid"].get<uint32_t>(), std::move(resource)};
+  Process process(std::move(resource));
+  if (json.contains("sdk_makes")) {
+    if (!json["sdk_makes"].is_number_unsigned() || !json.contains("sdk_sends_context") ||
+        !json["sdk_sends_context"].is_boolean()) {
+      return malformed();
+    }
+    process.sdk = {json["sdk_makes"].get<SpanClasses>(), json["sdk_sends_context"].get<bool>()};
+  }
+  return RecordedProcess{json["pid"].get<uint32_t>(), std::move(process)};
 }
 
 }  // namespace zerospan::app

@@ -53,7 +53,7 @@ class Replay {
         if (!process) {
           return tl::unexpected(process.error());
         }
-        processes_[{entry.ring, process->pid}] = process->resource;
+        processes_[{entry.ring, process->pid}] = process->process;
         return {};
       }
       case kernel::EntryType::kEnd: {
@@ -89,11 +89,10 @@ class Replay {
   Result<Pipeline*> at(uint8_t ring) {
     std::unique_ptr<Pipeline>& slot = pipelines_[ring];
     if (!slot) {
-      Result<std::unique_ptr<Pipeline>> made = Pipeline::make(
-          options_, [this, ring](uint32_t pid) -> std::shared_ptr<const model::Resource> {
-            const auto found = processes_.find({ring, pid});
-            return found == processes_.end() ? nullptr : found->second;
-          });
+      Result<std::unique_ptr<Pipeline>> made = Pipeline::make(options_, [this, ring](uint32_t pid) {
+        const auto found = processes_.find({ring, pid});
+        return found == processes_.end() ? Process() : found->second;
+      });
       if (!made) {
         return tl::unexpected(made.error());
       }
@@ -129,7 +128,7 @@ class Replay {
   SpanOutput& output_;
   std::vector<model::Span> batch_;
   std::map<uint8_t, std::unique_ptr<Pipeline>> pipelines_;
-  std::map<std::pair<uint8_t, uint32_t>, std::shared_ptr<const model::Resource>> processes_;
+  std::map<std::pair<uint8_t, uint32_t>, Process> processes_;
 };
 
 }  // namespace

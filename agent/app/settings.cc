@@ -99,6 +99,7 @@ PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
   options.spans.baggage_keys = config.propagation.baggage_attributes;
   options.spans.redacted_query_keys = http.redact_query_keys;
   options.spans.known_methods = http.known_methods;
+  options.withhold_for_sdk = config.sdk_spans == config::SdkSpans::kComplement;
   options.propagators.formats = config.propagation.propagators;
   options.sampler = config.sampler;
   options.correlator.seed = seed;

@@ -90,6 +90,9 @@ struct Database {
   uint32_t query_text_bytes = 4096;
 };
 
+// Of programs that carry an OpenTelemetry SDK.
+enum class SdkSpans : uint8_t { kComplement, kAll };
+
 struct Propagation {
   std::vector<propagation::Format> propagators = propagation::Propagators::Options{}.formats;
   std::vector<std::string> baggage_attributes;
@@ -160,6 +163,7 @@ struct Config {
   Http http;
   Database database;
   Propagation propagation;
+  SdkSpans sdk_spans = SdkSpans::kComplement;
   sampling::Options sampler;
   Service service;
   Exporter exporter;

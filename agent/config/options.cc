@@ -271,6 +271,16 @@ void add_tracing(std::vector<Option>& table) {
                         .help = "Baggage entries to keep as span attributes, as baggage.KEY."},
                        ZEROSPAN_FIELD(propagation.baggage_attributes),
                        list_of(text("baggage key", "the key of a baggage entry"))));
+  table.push_back(with(
+      {.key = "sdk_spans",
+       .help = "Which spans are made for programs that carry an OpenTelemetry SDK. complement: "
+               "those that their SDK does not make, by kind and protocol. all: every span, so "
+               "that a request may have two.",
+       .flag = "--sdk-spans",
+       .flag_argument = "MODE",
+       .commands = kOnSpanMaking | kOnCheck},
+      ZEROSPAN_FIELD(sdk_spans),
+      choice_of<SdkSpans>({{"complement", SdkSpans::kComplement}, {"all", SdkSpans::kAll}})));
   std::vector<Choice<sampling::Kind>> kinds;
   for (const auto& entry : sampling::kind_names()) {
     kinds.push_back({entry.name, entry.kind});

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/discovery/own_sdk.h"
 #include "agent/discovery/runtime.h"
 #include "agent/model/span.h"
 
@@ -30,6 +31,8 @@ struct ProcessInfo {
   std::vector<uint16_t> listen_ports;  // TCP, ascending, as last known
   bool uses_epoll = false;             // had an epoll instance open when last looked at
   bool seccomp_filter = false;         // uretprobes may be unsafe (see the kernel's notes)
+  FoundSdk sdk;
+  std::shared_ptr<GoSdk> go_sdk;  // of a Go program whose SDK is not switched off; else null
   std::shared_ptr<const model::Resource> resource;
 };
 

@@ -253,6 +253,13 @@ void ProcessTable::complete(Facts& facts, const Entry& entry, Namespaces& namesp
   if (!environment && environment.error().code == ErrorCode::kPermission) {
     bump(counters_.unreadable);
   }
+  info.sdk = find_sdk(
+      info.runtime, facts.arguments,
+      environment ? std::string_view(*environment) : std::string_view{},
+      [this, pid = info.pid](const std::string& path) { return procfs_.directory_of(pid, path); });
+  if (info.runtime == Runtime::kGo && info.sdk.switched_by.empty()) {
+    info.go_sdk = std::make_shared<GoSdk>();
+  }
   const Result<std::string> directory = procfs_.working_directory(info.pid);
   info.resource = resources_.build(
       info, facts.arguments, environment ? std::string_view(*environment) : std::string_view{},
@@ -335,6 +342,9 @@ void ProcessTable::judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& n
   complete(*facts, entry, namespaces, false);
   if (!selector_.needs_ports()) {
     entry.ports.clear();
+  }
+  if (!always_act && entry.info != nullptr && entry.info->executable == facts->info.executable) {
+    facts->info.go_sdk = entry.info->go_sdk;  // what its reader has found holds
   }
   select(pid, std::move(entry), std::make_shared<const ProcessInfo>(std::move(facts->info)),
          always_act, actions);

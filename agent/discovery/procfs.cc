@@ -26,6 +26,7 @@ constexpr size_t kMaxFile = size_t{128} * 1024;
 constexpr size_t kMaxMaps = size_t{4} * 1024 * 1024;
 constexpr size_t kMaxMappedFiles = 1024;
 constexpr size_t kMaxFds = 65'536;
+constexpr size_t kMaxNames = 4096;  // of a directory
 constexpr size_t kMaxPids = 1'048'576;
 constexpr size_t kMaxListeners = 65'536;
 constexpr uint64_t kKernelThreadFlag = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
@@ -411,6 +412,30 @@ Result<std::string> ProcFs::file_of(uint32_t pid, std::string_view path, size_t 
     return fail(ErrorCode::kUnsupported, name + " is not a small regular file.");
   }
   return read_fd(fd.get(), name, limit);
+}
+
+std::vector<std::string> ProcFs::directory_of(uint32_t pid, std::string_view path) const {
+  std::vector<std::string> names;
+  const UniqueFd root(::open(path_of(pid, "root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const std::string name(path);
+  const UniqueFd fd(root.valid() ? static_cast<int>(::syscall(SYS_openat2, root.get(), name.c_str(),
+                                                              &how, sizeof how))
+                                 : -1);
+  const Directory directory(
+      fd.valid() ? ::opendir(("/proc/self/fd/" + std::to_string(fd.get())).c_str()) : nullptr);
+  if (directory == nullptr) {
+    return names;
+  }
+  while (const dirent* entry = ::readdir(directory.get())) {
+    if (names.size() >= kMaxNames) {
+      break;
+    }
+    names.emplace_back(entry->d_name);
+  }
+  return names;
 }
 
 Result<std::string> ProcFs::file(std::string_view path) const {

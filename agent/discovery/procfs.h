@@ -68,6 +68,8 @@ class ProcFs {
   // directory, or relative to its working directory. Never leaves the process's root.
   [[nodiscard]] Result<std::string> file_of(uint32_t pid, std::string_view path,
                                             size_t limit) const;
+  // The names in a directory as the process sees it, at most 4,096; `path` is absolute.
+  [[nodiscard]] std::vector<std::string> directory_of(uint32_t pid, std::string_view path) const;
   // A file below the root itself, such as "sys/kernel/random/boot_id".
   [[nodiscard]] Result<std::string> file(std::string_view path) const;
 

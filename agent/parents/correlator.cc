@@ -17,6 +17,13 @@ namespace {
 constexpr uint64_t kSpanIdSalt = 0x7370616e;
 constexpr uint64_t kTraceIdSalt = 0x74726163;
 
+// The fields that carry a trace and a span, in any format.
+constexpr uint32_t kContext = model::header_bit(model::KnownHeader::kTraceparent) |
+                              model::header_bit(model::KnownHeader::kB3) |
+                              model::header_bit(model::KnownHeader::kXB3TraceId) |
+                              model::header_bit(model::KnownHeader::kUberTraceId) |
+                              model::header_bit(model::KnownHeader::kXAmznTraceId);
+
 // With requests that follow each other, a connection and a process come and go all the time; what
 // they were is kept for the next one, up to this many.
 constexpr size_t kSpareConnections = 64;
@@ -59,8 +66,8 @@ void Correlator::on_request(const model::Connection& connection,
   }
 }
 
-model::TraceId Correlator::new_trace_id(uint64_t a, uint64_t b) const {
-  const uint64_t high = mix64(mix64(options_.seed, a), b);
+model::TraceId Correlator::new_trace_id(uint64_t connection_id, uint64_t sequence) const {
+  const uint64_t high = mix64(mix64(options_.seed, connection_id), sequence);
   const uint64_t low = non_zero(mix64(high, kTraceIdSalt));
   model::TraceId id;
   for (size_t i = 0; i < 8; ++i) {
@@ -147,6 +154,7 @@ void Correlator::start_server(const model::Connection& connection,
                           .sampled = identity.sampled,
                           .overlapped = overlapped,
                           .pid = connection.pid,
+                          .span_class = model::span_class(start.role, start.http, start.db),
                           .trace_state = identity.trace_state};
   }
   state.open.push_back({start.sequence, owns_id ? request_id : 0, std::move(identity)});
@@ -157,9 +165,9 @@ bool Correlator::alone(const Request& request) const {
   return request.open && count != open_by_pid_.end() && count->second == 1;
 }
 
-const Correlator::Request* Correlator::find_parent(
-    const model::Connection& connection, const protocols::RequestStart& start,
-    const std::optional<model::RemoteContext>& sent) {
+Correlator::Request* Correlator::find_parent(const model::Connection& connection,
+                                             const protocols::RequestStart& start,
+                                             const std::optional<model::RemoteContext>& sent) {
   using model::Evidence;
   if (start.evidence == Evidence::kNone || start.request_id == 0) {
     ++counters_.roots_without_evidence;
@@ -170,7 +178,7 @@ const Correlator::Request* Correlator::find_parent(
     ++counters_.roots_request_unknown;
     return nullptr;
   }
-  const Request& request = found->second;
+  Request& request = found->second;
   if (!request.open && request.end_ns <= start.time_ns) {
     ++counters_.roots_request_over;
     return nullptr;
@@ -254,6 +262,40 @@ void Correlator::take_origin(const model::Connection& connection, protocols::Req
   origins_.erase(found);
 }
 
+// The context that a call carries is that of its program's span. Once one has been seen that is in
+// the caller's trace but not the caller's own, the program does continue that trace: the caller's
+// span is the closest one above that is known.
+ServedParent Correlator::served_parent(Request& request,
+                                       const std::optional<model::RemoteContext>& sent) const {
+  ServedParent served;
+  served.pid = request.pid;
+  served.span_class = request.span_class;
+  const bool called = request.caller_span_id.valid();
+  if (called) {
+    served.caller_trace_id = request.trace_id;
+    served.caller_span_id = request.caller_span_id;
+  }
+  if (sent) {
+    // find_parent() has seen that the trace is the request's.
+    request.continued_by_program =
+        request.continued_by_program || (called && sent->span_id != request.caller_span_id);
+    served.trace_id = sent->trace_id;
+    served.span_id = sent->span_id;
+    served.is_remote = called && sent->span_id == request.caller_span_id;
+    served.sampled = sampler_.sample(sent->trace_id, sent->sampled);
+    served.trace_state = sent->trace_state;
+  } else if (request.continued_by_program) {
+    served.trace_id = request.trace_id;
+    served.span_id = request.caller_span_id;
+    served.is_remote = true;
+    served.sampled = request.sampled;
+    served.trace_state = request.trace_state;
+  } else {
+    served.sampled = request.sampled;
+  }
+  return served;
+}
+
 void Correlator::start_client(const model::Connection& connection, protocols::RequestStart start) {
   if (start.stream_id != 0) {
     take_origin(connection, start);
@@ -266,16 +308,23 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
   } else if (start.db != nullptr && !start.db->traceparent.empty()) {
     sent = propagators_.extract(context_fields(*start.db));
   }
-  const Request* parent = find_parent(connection, start, sent);
+  Request* parent = find_parent(connection, start, sent);
+  identity.sends_context = start.http != nullptr && start.http->request_headers.has_any(kContext) &&
+                           !(sent && parent != nullptr && sent->span_id == parent->caller_span_id);
   if (parent != nullptr) {
+    if (parent->span_class != 0) {
+      identity.served_parent = served_parent(*parent, sent);
+    }
     identity.trace_id = parent->trace_id;
     identity.parent_span_id = parent->span_id;
     identity.sampled = parent->sampled;
     identity.trace_state = parent->trace_state;
   } else if (sent) {
     model::Baggage baggage = std::move(identity.baggage);
+    const bool sends_context = identity.sends_context;
     identity = remote_child(std::move(*sent));
     identity.baggage = std::move(baggage);
+    identity.sends_context = sends_context;
     ++counters_.parents_by_header;
   } else {
     identity.trace_id = new_trace_id(connection.id, start.sequence);

@@ -21,12 +21,30 @@
 
 #include "agent/model/connection.h"
 #include "agent/model/exchange.h"
+#include "agent/model/own_sdk.h"
 #include "agent/model/trace_context.h"
 #include "agent/propagation/propagators.h"
 #include "agent/protocols/parser.h"
 #include "agent/sampling/sampler.h"
 
 namespace zerospan::parents {
+
+// The request that a traced process serves and that a call is made for. Its span is the call's
+// parent, unless the process carries an SDK of its own that makes that span in place of us, with an
+// id that is not known. Then this is what is known of the call's place.
+struct ServedParent {
+  uint32_t pid = 0;
+  SpanClasses span_class = 0;
+  // A span of the program's own that the call is below; invalid: none is known.
+  model::TraceId trace_id;
+  model::SpanId span_id;
+  bool is_remote = false;
+  bool sampled = true;
+  std::string trace_state;
+  // What the request's caller named as its span; invalid: nothing.
+  model::TraceId caller_trace_id;
+  model::SpanId caller_span_id;
+};
 
 struct Identity {
   model::TraceId trace_id;
@@ -36,6 +54,8 @@ struct Identity {
   bool sampled = true;
   std::string trace_state;
   model::Baggage baggage;
+  bool sends_context = false;  // a call that carries a context which its program has made
+  std::optional<ServedParent> served_parent;
 };
 
 // The id of the request that an HTTP/2 server reads on a stream: as the kernel side makes it, when
@@ -79,6 +99,8 @@ class Correlator {
                                                     const model::Exchange& exchange);
 
   [[nodiscard]] const CorrelatorCounters& counters() const { return counters_; }
+  // The trace that an exchange starts if it continues none.
+  [[nodiscard]] model::TraceId new_trace_id(uint64_t connection_id, uint64_t sequence) const;
   // Requests, and connections with exchanges in progress, that are remembered now.
   [[nodiscard]] size_t size() const { return requests_.size() + connections_.size(); }
 
@@ -95,6 +117,10 @@ class Correlator {
     bool overlapped = false;
     uint64_t end_ns = 0;
     uint32_t pid = 0;
+    SpanClasses span_class = 0;
+    // Of the caller's trace, a span has been seen that the program itself has made for this
+    // request.
+    bool continued_by_program = false;
     std::string trace_state;
   };
   struct OpenExchange {
@@ -116,11 +142,12 @@ class Correlator {
   void start_server(const model::Connection& connection, const protocols::RequestStart& start);
   void start_client(const model::Connection& connection, protocols::RequestStart start);
   // `sent`: the context in the call's own headers, if any.
-  [[nodiscard]] const Request* find_parent(const model::Connection& connection,
-                                           const protocols::RequestStart& start,
-                                           const std::optional<model::RemoteContext>& sent);
+  [[nodiscard]] Request* find_parent(const model::Connection& connection,
+                                     const protocols::RequestStart& start,
+                                     const std::optional<model::RemoteContext>& sent);
   [[nodiscard]] bool alone(const Request& request) const;
-  [[nodiscard]] model::TraceId new_trace_id(uint64_t a, uint64_t b) const;
+  [[nodiscard]] ServedParent served_parent(Request& request,
+                                           const std::optional<model::RemoteContext>& sent) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
   // The state of a connection with an exchange that begins now.
   ConnectionState& open_connection(uint64_t id);

@@ -540,5 +540,68 @@ TEST(Correlator, NothingIsKeptOfExchangesThatEnded) {
   }
 }
 
+TEST(ServedParent, IsWhatTheCallNames) {
+  Script script;
+  const Call request = script.serve(1, 7, {{"traceparent", traceparent()}});
+  const std::string own = "00-" + std::string(kRemoteTrace) + "-00000000000000aa-01";
+  const Identity call = script.kept(script.call(1, Evidence::kThread, 7, {{"traceparent", own}}));
+  EXPECT_TRUE(call.sends_context);
+  ASSERT_TRUE(call.served_parent);
+  EXPECT_EQ(call.served_parent->pid, 7U);
+  EXPECT_EQ(call.served_parent->span_class, kHttpServer);
+  EXPECT_EQ(to_hex(call.served_parent->trace_id), kRemoteTrace);
+  EXPECT_EQ(to_hex(call.served_parent->span_id), "00000000000000aa");
+  EXPECT_FALSE(call.served_parent->is_remote);
+  EXPECT_TRUE(call.served_parent->sampled);
+  // Now the program is known to continue the caller's trace.
+  const Identity other = script.kept(script.call(1, Evidence::kThread));
+  EXPECT_FALSE(other.sends_context);
+  ASSERT_TRUE(other.served_parent);
+  EXPECT_EQ(to_hex(other.served_parent->trace_id), kRemoteTrace);
+  EXPECT_EQ(to_hex(other.served_parent->span_id), kRemoteSpan);
+  EXPECT_TRUE(other.served_parent->is_remote);
+  script.kept(request);
+}
+
+TEST(ServedParent, IsNotKnownBeforeTheProgramHasShownIt) {
+  Script script;
+  script.serve(1, 7, {{"traceparent", traceparent()}});
+  const Identity call = script.kept(script.call(1, Evidence::kThread));
+  ASSERT_TRUE(call.served_parent);
+  EXPECT_FALSE(call.served_parent->trace_id.valid());
+  EXPECT_FALSE(call.served_parent->span_id.valid());
+  EXPECT_EQ(to_hex(call.served_parent->caller_trace_id), kRemoteTrace);
+  EXPECT_EQ(to_hex(call.served_parent->caller_span_id), kRemoteSpan);
+  // Its caller's context, as it came, shows nothing, and is not one that the program has made.
+  const Identity forwarded =
+      script.kept(script.call(1, Evidence::kThread, 7, {{"traceparent", traceparent()}}));
+  EXPECT_FALSE(forwarded.sends_context);
+  ASSERT_TRUE(forwarded.served_parent);
+  EXPECT_EQ(to_hex(forwarded.served_parent->span_id), kRemoteSpan);
+  EXPECT_TRUE(forwarded.served_parent->is_remote);
+  const Identity later = script.kept(script.call(1, Evidence::kThread));
+  EXPECT_FALSE(later.served_parent->trace_id.valid());
+}
+
+TEST(ServedParent, WithoutACallerNothingIsKnown) {
+  Script script;
+  script.serve(1);
+  const Identity call = script.kept(script.call(1, Evidence::kThread));
+  ASSERT_TRUE(call.served_parent);
+  EXPECT_FALSE(call.served_parent->trace_id.valid());
+  EXPECT_FALSE(call.served_parent->caller_span_id.valid());
+  EXPECT_FALSE(script.kept(script.call(0, Evidence::kNone)).served_parent);
+}
+
+TEST(ServedParent, AContextOfAnotherTraceIsTheCallsOwn) {
+  Script script;
+  script.serve(1, 7, {{"traceparent", traceparent()}});
+  const std::string other = "00-" + std::string(32, 'a') + "-00000000000000aa-01";
+  const Identity call = script.kept(script.call(1, Evidence::kThread, 7, {{"traceparent", other}}));
+  EXPECT_FALSE(call.served_parent);
+  EXPECT_TRUE(call.sends_context);
+  EXPECT_EQ(to_hex(call.parent_span_id), "00000000000000aa");
+}
+
 }  // namespace
 }  // namespace zerospan::parents

@@ -114,26 +114,5 @@ TEST(BuildInfo, HostileLengthsAreErrors) {
   }
 }
 
-TEST(Otel, IsKnownByItsModules) {
-  BuildInfo build;
-  EXPECT_EQ(find_otel(build), OtelModules{});
-  build.modules = {{"go.opentelemetry.io/otel", "v1.30.0", {}}, {"example.com/a", "v1.0.0", {}}};
-  OtelModules otel = find_otel(build);
-  EXPECT_FALSE(otel.sdk);
-  EXPECT_EQ(otel.modules.size(), 1U);
-  build.modules.push_back({"example.com/fork", "v1.0.0", "go.opentelemetry.io/otel/sdk"});
-  build.modules.push_back(
-      {"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "v0.55.0", {}});
-  otel = find_otel(build);
-  EXPECT_TRUE(otel.sdk);
-  EXPECT_TRUE(otel.http);
-  EXPECT_FALSE(otel.grpc);
-  build.modules.push_back(
-      {"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc",
-       "v0.55.0",
-       {}});
-  EXPECT_TRUE(find_otel(build).grpc);
-}
-
 }  // namespace
 }  // namespace zerospan::symbols::go

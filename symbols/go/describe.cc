@@ -51,6 +51,9 @@ std::string describe(const GoBinary& binary) {
                  binary.otel.sdk               ? "its own SDK is linked"
                  : binary.otel.modules.empty() ? "none"
                                                : "only the API");
+  if (binary.otel.sdk) {
+    fmt::format_to(out, "  if it runs, it makes these spans: {}\n", to_text(binary.otel.makes));
+  }
   for (const Module& module : binary.otel.modules) {
     fmt::format_to(out, "  {}\n", text_of(module));
   }

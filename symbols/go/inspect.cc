@@ -67,10 +67,17 @@ void find_functions(const elf::File& file, const FunctionTable& table,
       names.push_back(name);
     }
   }
+  const size_t ours = names.size();
+  if (binary.otel.sdk) {
+    for (const std::string_view name : otel_functions()) {
+      names.push_back(name);
+    }
+  }
   const auto functions = table.find(names);
   if (!functions) {
     return;  // place_probes() says why
   }
+  narrow(std::span(*functions).subspan(ours), binary.otel);
   binary.runtime.goidgen = read_code(file, (*functions)[0], probe::find_goidgen);
   if (const auto slices = read_code(file, (*functions)[1], probe::find_slices);
       slices.size() == 1) {
@@ -78,7 +85,7 @@ void find_functions(const elf::File& file, const FunctionTable& table,
   }
   binary.runtime.tls = read_code(file, (*functions)[2], probe::find_tls);
   binary.runtime.maybe_allp = read_code(file, (*functions)[3], probe::find_slices);
-  for (size_t i = 4; i < names.size(); ++i) {
+  for (size_t i = 4; i < ours; ++i) {
     if (const auto& found = (*functions)[i]) {
       binary.ranges.push_back({std::string(names[i]), found->address, found->size});
     }
@@ -138,26 +145,6 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
 }
 
 }  // namespace
-
-OtelModules find_otel(const BuildInfo& build) {
-  constexpr std::string_view kRoot = "go.opentelemetry.io/";
-  constexpr std::string_view kInstrumentation = "go.opentelemetry.io/contrib/instrumentation/";
-  OtelModules otel;
-  for (const Module& module : build.modules) {
-    // By the path that the program imports: a replacement may be called anything.
-    const std::string_view path = module.replaced_path.empty() ? module.path : module.replaced_path;
-    if (!path.starts_with(kRoot)) {
-      continue;
-    }
-    otel.modules.push_back(module);
-    otel.sdk = otel.sdk || path == "go.opentelemetry.io/otel/sdk";
-    if (path.starts_with(kInstrumentation)) {
-      otel.http = otel.http || path.find("net/http") != std::string_view::npos;
-      otel.grpc = otel.grpc || path.ends_with("otelgrpc");
-    }
-  }
-  return otel;
-}
 
 std::vector<std::string> InspectOptions::default_functions() {
   return {

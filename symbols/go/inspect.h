@@ -16,6 +16,7 @@
 #include "symbols/elf/file.h"
 #include "symbols/go/build_info.h"
 #include "symbols/go/offsets.h"
+#include "symbols/go/otel.h"
 #include "symbols/go/runtime_data.h"
 #include "symbols/go/version.h"
 #include "symbols/probe/placement.h"
@@ -37,17 +38,6 @@ struct CodeRange {
   uint64_t address = 0;  // virtual, as the file has it
   uint64_t size = 0;
 };
-
-// The program's own OpenTelemetry SDK, by the modules that are in it. That they are linked does not
-// prove that they are configured.
-struct OtelModules {
-  bool sdk = false;             // go.opentelemetry.io/otel/sdk
-  bool http = false;            // otelhttp or another module that instruments net/http
-  bool grpc = false;            // otelgrpc
-  std::vector<Module> modules;  // all below go.opentelemetry.io
-  bool operator==(const OtelModules&) const = default;
-};
-[[nodiscard]] OtelModules find_otel(const BuildInfo& build);
 
 // Of grpc-go's client: the function inside of NewStream that gives the stream its number. It is the
 // third that the source has there (1.45 to 1.85), and is taken only if its code does that.

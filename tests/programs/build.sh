@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# go_grpc, web, etcd), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
+# go_grpc, web, etcd, kube-apiserver, otel_go, otel_python), once per version of its sources, into
+# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
 # that runs it, one word a line. Several callers at once wait for the first.
 set -eu
 
@@ -44,6 +45,21 @@ build() {
     go_grpc | web | etcd)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    kube-apiserver)
+      mv kube-apiserver/* .
+      CGO_ENABLED=0 go build -trimpath -o program . ;;
+    otel_go)
+      mv otel_go/* .
+      # What the linker leaves out is what zerospan does not find.
+      CGO_ENABLED=0 go build -tags server,batch,propagator -o server .
+      CGO_ENABLED=0 go build -tags server,client,batch,propagator -o both .
+      CGO_ENABLED=0 go build -tags client,batch -o client .
+      CGO_ENABLED=0 go build -tags server,simple,propagator -o simple . ;;
+    otel_python)
+      mv otel_python/* .
+      /usr/bin/python3 -m venv tool
+      tool/bin/pip install --quiet --target packages --requirement requirements.txt
+      rm -rf tool ;;
   esac
 }
 
@@ -65,5 +81,6 @@ case $name in
   grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
-  go_grpc | web | etcd) echo "$target/program" ;;
+  go_grpc | web | etcd | kube-apiserver) echo "$target/program" ;;
+  otel_go | otel_python) echo "$target" ;;
 esac

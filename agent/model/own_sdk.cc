@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
+#include "agent/model/own_sdk.h"
+
+namespace zerospan::model {
+
+SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db) {
+  const bool server = role == Role::kServer;
+  if (http != nullptr) {
+    if (http->grpc) {
+      return server ? kRpcServer : kRpcClient;
+    }
+    return server ? kHttpServer : kHttpClient;
+  }
+  if (db != nullptr && !server) {
+    return db->system == DbSystem::kPostgresql ? kPostgresql : kMysql;
+  }
+  return 0;
+}
+
+SpanClasses span_class(const Exchange& exchange) {
+  return span_class(exchange.role, std::get_if<HttpExchange>(&exchange.payload),
+                    std::get_if<DbExchange>(&exchange.payload));
+}
+
+}  // namespace zerospan::model
