@@ -182,12 +182,14 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(
       with({.key = "capture.protocols",
             .help = "Protocols that are followed. A connection of another one is left "
-                    "alone after its first bytes. Known: http1, http2, mysql, postgresql."},
+                    "alone after its first bytes. Known: http1, http2, mysql, postgresql, "
+                    "redis."},
            ZEROSPAN_FIELD(capture.protocols),
            list_of(choice_of<std::string>({{"http1", "http1"},
                                            {"http2", "http2"},
                                            {"mysql", "mysql"},
-                                           {"postgresql", "postgresql"}}))));
+                                           {"postgresql", "postgresql"},
+                                           {"redis", "redis"}}))));
 }
 
 void add_database(std::vector<Option>& table) {

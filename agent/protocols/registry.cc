@@ -13,6 +13,8 @@
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/connection.h"
 #include "agent/protocols/postgresql/detect.h"
+#include "agent/protocols/redis/connection.h"
+#include "agent/protocols/redis/detect.h"
 
 namespace zerospan::protocols {
 
@@ -62,6 +64,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<postgresql::Connection>(connection, postgresql::Options{}, counters);
 }
 }  // namespace postgresql_entry
+
+namespace redis_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return redis::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<redis::Connection>(connection, redis::Options{}, counters);
+}
+}  // namespace redis_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},
