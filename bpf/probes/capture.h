@@ -8,6 +8,7 @@
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
@@ -137,8 +138,14 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
       return ZS_SEEN(ZS_PROTOCOL_POSTGRESQL, gate);
     }
   }
-  if (protocol == ZS_PROTOCOL_REDIS || protocol__is_on(ZS_PROTOCOL_REDIS)) {
-    return ZS_SEEN(ZS_PROTOCOL_REDIS, zs_gate_redis(out->bytes, seen, !any));
+  if (protocol == ZS_PROTOCOL_REDIS || (any && protocol__is_on(ZS_PROTOCOL_REDIS))) {
+    const enum zs_gate gate = zs_gate_redis(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_REDIS) {
+      return ZS_SEEN(ZS_PROTOCOL_REDIS, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_MEMCACHED || protocol__is_on(ZS_PROTOCOL_MEMCACHED)) {
+    return ZS_SEEN(ZS_PROTOCOL_MEMCACHED, zs_gate_memcached(out->bytes, seen, !any));
   }
   return ZS_GATE_NO;
 }

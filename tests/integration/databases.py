@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -260,3 +261,64 @@ class Redis:
             calls[name] += int(ran) + int(rejected)
         errors = re.findall(r"errorstat_([^:]+):count=(\d+)", self.cli("INFO", "errorstats"))
         return calls, collections.Counter({code: int(count) for code, count in errors})
+
+
+class Memcached:
+    """A Memcached server of its own, on loopback or on a Unix socket; with -vv it logs each command as it was sent."""
+
+    def __init__(self, case, unix=False):
+        case.need("memcached")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="memcached-", dir=case.directory))
+        self.where = str(self.folder / "sock") if unix else str(harness.free_port())
+        self.process = case.start(["memcached", "-u", "root", "-t", "2", "-vv", "-m", "64",
+                                   *(["-s", self.where] if unix else ["-l", "127.0.0.1", "-p", self.where, "-U", "0"])])
+        harness.wait_for(self.accepts, "memcached to start")
+        self.marks = 0
+        self.mark()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def connect(self):
+        client = socket.socket(socket.AF_INET if self.where.isdigit() else socket.AF_UNIX)
+        try:
+            client.connect(("127.0.0.1", int(self.where)) if self.where.isdigit() else self.where)
+        except OSError:
+            client.close()
+            raise
+        client.settimeout(20)
+        return client
+
+    def accepts(self):
+        try:
+            self.connect().close()
+            return True
+        except OSError:
+            return False
+
+    def settle(self):
+        """Where the log is after all that was sent until now."""
+        self.marks += 1
+        with self.connect() as client:
+            client.sendall(f"get mark{self.marks}\r\n".encode())
+            client.recv(100)
+        self.process.wait_line(self.process.errors, rf"get mark{self.marks}$")
+        return next(i for i, line in enumerate(self.process.errors) if line.endswith(f"get mark{self.marks}"))
+
+    def mark(self):
+        """What is run from here on counts."""
+        self.seen = self.settle() + 1
+
+    def logged(self):
+        """The commands since mark(), without values, and the errors that were answered."""
+        lines = self.process.errors[self.seen:self.settle()]
+        commands = [self.sanitized(found[1]) for line in lines if (found := re.match(r"<\d+ (?!new |connection |get mark)([a-z].*)", line))]
+        errors = collections.Counter(found[1] for line in lines if (found := re.match(r">\d+ ((?:\w+_)?ERROR)\b", line)))
+        return commands, errors
+
+    @staticmethod
+    def sanitized(line):
+        words = line.split()
+        names = len(words) if words[0] in ("get", "gets") else 0 if words[0] in ("gat", "gats", "verbosity") else 1
+        return " ".join([words[0], *(word if index < names else "?" for index, word in enumerate(words[1:]))])

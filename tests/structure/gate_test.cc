@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/memcached/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
+#include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
@@ -339,6 +341,68 @@ TEST(GateRedis, LetsThroughWhateverIsDetected) {
       ASSERT_EQ(gate(bytes), ZS_GATE_NO) << printable(bytes);
       ASSERT_EQ(gate_mysql(bytes, false), ZS_GATE_NO) << printable(bytes);
       ASSERT_EQ(gate_postgresql(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+zs_gate gate_memcached(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_memcached(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateMemcached, LetsThroughWhateverIsDetected) {
+  for (const std::string_view answer : {"STORED\r\n", "VALUE a 0 1\r\n", "17\r\n", "HD\r\n"}) {
+    EXPECT_EQ(gate_memcached(answer, true), ZS_GATE_RESPONSE) << answer;
+    EXPECT_EQ(gate_memcached(answer, false), ZS_GATE_NO) << answer;
+  }
+  std::mt19937_64 random(20261125);
+  const std::vector<std::string> starts = {"get a b\r\n",
+                                           "gets a\r\n",
+                                           "gat 60 a\r\n",
+                                           "set a 0 60 5\r\nhello\r\n",
+                                           "add a 0 0 1\r\n1",
+                                           "replace a 0 0 1\r\n",
+                                           "append a 0 0 1\r\n",
+                                           "prepend a 0 0 1\r\n",
+                                           "cas a 0 0 1 9\r\n1",
+                                           "incr a 1\r\n",
+                                           "decr a 1\r\n",
+                                           "delete a\r\n",
+                                           "touch a 1\r\n",
+                                           "stats items\r\n",
+                                           "version\r\n",
+                                           "mg a v\r\n",
+                                           "ms a 1 T0\r\n1\r\n",
+                                           "md a\r\n",
+                                           "ma a\r\n",
+                                           "me a\r\n",
+                                           "mn\r\n",
+                                           "mn\n"};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::memcached::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_memcached(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate(bytes), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mysql(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_postgresql(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_redis(bytes, false), ZS_GATE_NO) << printable(bytes);
     }
   }
   EXPECT_GT(accepted, 50'000U);  // or this proves little

@@ -189,6 +189,10 @@ void Connection::lose(Side& s, bool request, bool lost) {
     }
   }
   if (!pending_.empty()) {
+    if (!pending_.front().begun) {
+      // Not even its first line, which tells whether it is an error.
+      pending_.front().exchange->incomplete |= model::kBodyEndUnknown;
+    }
     pending_.front().begun = true;
     missed_ = true;
   } else if (lost) {
