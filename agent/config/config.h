@@ -64,7 +64,8 @@ struct Capture {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   EventLoopTicks event_loop_ticks = EventLoopTicks::kAuto;
-  std::vector<std::string> protocols = {"http1", "http2", "mysql", "postgresql"};
+  std::vector<std::string> protocols = {"http1", "http2",      "memcached",
+                                        "mysql", "postgresql", "redis"};
 };
 
 enum class RouteHeuristic : uint8_t { kOff, kAttribute, kName };

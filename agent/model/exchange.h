@@ -194,12 +194,13 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb };
+enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb, kRedis, kMemcached };
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
   DbSystem system = DbSystem::kPostgresql;
   // SQL as on the wire, as far as it was captured. Not known: it was prepared before we watched.
+  // Of Redis and Memcached the command's arguments, packed (agent/commands/arguments.h).
   std::string statement;
   bool statement_known = false;
   bool statement_cut = false;      // `statement` is only its beginning
@@ -211,8 +212,9 @@ struct DbExchange {
   std::string tracestate;
   bool failed = false;
   bool skipped = false;    // failed, because one before it did: the server did not run it
-  std::string error_code;  // SQLSTATE, or MySQL's error number; empty: not seen
+  std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix; empty: not seen
   std::optional<uint64_t> returned_rows;
+  uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };
 
 struct Exchange {

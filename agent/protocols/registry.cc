@@ -9,10 +9,14 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
 #include "agent/protocols/http2/detect.h"
+#include "agent/protocols/memcached/connection.h"
+#include "agent/protocols/memcached/detect.h"
 #include "agent/protocols/mysql/connection.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/connection.h"
 #include "agent/protocols/postgresql/detect.h"
+#include "agent/protocols/redis/connection.h"
+#include "agent/protocols/redis/detect.h"
 
 namespace zerospan::protocols {
 
@@ -62,6 +66,26 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<postgresql::Connection>(connection, postgresql::Options{}, counters);
 }
 }  // namespace postgresql_entry
+
+namespace redis_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return redis::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<redis::Connection>(connection, redis::Options{}, counters);
+}
+}  // namespace redis_entry
+
+namespace memcached_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return memcached::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters) {
+  return std::make_unique<memcached::Connection>(connection, memcached::Options{}, counters);
+}
+}  // namespace memcached_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},

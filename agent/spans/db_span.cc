@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "agent/commands/arguments.h"
 #include "agent/spans/interruption.h"
 #include "agent/spans/span_builder.h"
 #include "agent/spans/text.h"
@@ -20,6 +21,10 @@ std::string_view system_name(model::DbSystem system) {
       return "mysql";
     case model::DbSystem::kMariadb:
       return "mariadb";
+    case model::DbSystem::kRedis:
+      return "redis";
+    case model::DbSystem::kMemcached:
+      return "memcached";
   }
   return "other_sql";
 }
@@ -60,6 +65,34 @@ void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) 
   }
 }
 
+// A command of a key-value store, which is a list of arguments.
+void SpanBuilder::add_command(const model::DbExchange& db, model::Span& span) {
+  std::string_view packed = db.statement;
+  commands::Argument name;
+  static_cast<void>(commands::next_argument(packed, name));
+  const commands::Syntax* const syntax = db.system == model::DbSystem::kRedis
+                                             ? commands::find_redis(name.bytes)
+                                             : commands::find_memcached(name.bytes);
+  commands::describe(db.statement, *syntax, options_.query_text == QueryText::kRaw,
+                     options_.max_query_bytes, command_);
+  if (command_.operation.empty()) {
+    return;
+  }
+  if (options_.query_text != QueryText::kOff) {
+    span.attributes.add_written_text("db.query.text", [&](std::string& out) {
+      append_text(out, command_.text, out.size() + options_.max_query_bytes);
+    });
+  }
+  span.name = command_.operation;
+  add_text(span, "db.operation.name", command_.operation);
+  if (!command_.procedure.empty()) {
+    add_text(span, "db.stored_procedure.name", command_.procedure);
+  }
+  if (db.batch_size != 0) {
+    add_int(span, "db.operation.batch.size", db.batch_size);
+  }
+}
+
 void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExchange& db,
                            const model::Connection& connection, model::Span& span) {
   const bool server = span.kind == model::SpanKind::kServer;
@@ -68,7 +101,9 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
   if (!db.database.empty()) {
     add_text(span, "db.namespace", db.database);
   }
-  if (db.statement_known) {
+  if (db.system == model::DbSystem::kRedis || db.system == model::DbSystem::kMemcached) {
+    add_command(db, span);
+  } else if (db.statement_known) {
     add_statement(db, span);
   } else if (!db.statement_id.empty()) {
     add_text(span, "zerospan.db.statement.id", db.statement_id);

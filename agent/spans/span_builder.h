@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/commands/description.h"
 #include "agent/core/result.h"
 #include "agent/model/connection.h"
 #include "agent/model/exchange.h"
@@ -107,6 +108,7 @@ class SpanBuilder {
   void build_db(const model::Exchange& exchange, const model::DbExchange& db,
                 const model::Connection& connection, model::Span& span);
   void add_statement(const model::DbExchange& db, model::Span& span);
+  void add_command(const model::DbExchange& db, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
                              const model::Connection& connection, model::Span& span) const;
   void add_client_attributes(const RequestTarget& target, const RequestFields& fields,
@@ -126,6 +128,7 @@ class SpanBuilder {
   std::vector<CapturedHeader> response_headers_;
   std::vector<std::string_view> baggage_keys_;  // interned
   sql::Statement statement_;                    // of the span that is being built
+  commands::Description command_;               // the same
 };
 
 }  // namespace zerospan::spans

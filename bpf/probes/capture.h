@@ -8,8 +8,10 @@
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
+#include "bpf/lib/gate_redis.h"
 #include "bpf/lib/syscall.h"
 #include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
@@ -130,8 +132,20 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
       return ZS_SEEN(ZS_PROTOCOL_MYSQL, gate);
     }
   }
-  if (protocol == ZS_PROTOCOL_POSTGRESQL || protocol__is_on(ZS_PROTOCOL_POSTGRESQL)) {
-    return ZS_SEEN(ZS_PROTOCOL_POSTGRESQL, zs_gate_postgresql(out->bytes, seen, !any));
+  if (protocol == ZS_PROTOCOL_POSTGRESQL || (any && protocol__is_on(ZS_PROTOCOL_POSTGRESQL))) {
+    const enum zs_gate gate = zs_gate_postgresql(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_POSTGRESQL) {
+      return ZS_SEEN(ZS_PROTOCOL_POSTGRESQL, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_REDIS || (any && protocol__is_on(ZS_PROTOCOL_REDIS))) {
+    const enum zs_gate gate = zs_gate_redis(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_REDIS) {
+      return ZS_SEEN(ZS_PROTOCOL_REDIS, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_MEMCACHED || protocol__is_on(ZS_PROTOCOL_MEMCACHED)) {
+    return ZS_SEEN(ZS_PROTOCOL_MEMCACHED, zs_gate_memcached(out->bytes, seen, !any));
   }
   return ZS_GATE_NO;
 }

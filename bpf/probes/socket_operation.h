@@ -698,13 +698,14 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     }
     /* The end of a database's answer lies in its last messages, which are longer than a chunk's. */
     __u32 tail_want = zs_tail_bytes;
-    if (connection->protocol == ZS_PROTOCOL_POSTGRESQL ||
-        connection->protocol == ZS_PROTOCOL_MYSQL) {
+    if (connection->protocol != ZS_PROTOCOL_HTTP1) {
       tail_want = ZS_TAIL_BYTES_MAX;
       const bool from_client = (direction == ZS_SEND) == (connection->role == ZS_ROLE_CLIENT);
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
-        if (head_want > ZS_POSTGRESQL_HEADER_BYTES) {
-          head_want = ZS_POSTGRESQL_HEADER_BYTES;
+        const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS ? ZS_REDIS_SECRET_BYTES
+                                                                     : ZS_POSTGRESQL_HEADER_BYTES;
+        if (head_want > told) {
+          head_want = told;
         }
         tail_want = 0;
       }

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -186,3 +187,138 @@ class Mariadb:
                 found.append(Logged(int(thread), text))
         errors = re.findall(r"\] @ .*? ERROR (\d+):| ERROR (\d+):", (self.folder / "errors").read_text())
         return found, collections.Counter(a or b for a, b in errors)
+
+
+class Redis:
+    """A Redis server of its own on loopback and a Unix socket; MONITOR tells what it ran, INFO the errors."""
+
+    # How many arguments behind the command are names, and what is behind them: all names, or pairs of name and value.
+    NAMES = {"get": 1, "set": 1, "incr": 1, "lpush": 1, "lrange": 1, "append": 1, "expire": 1, "publish": 1, "blpop": "all",
+             "del": "all", "mget": "all", "mset": "pairs", "hset": (1, "pairs"), "hget": 2, "hgetall": 1, "client": 1,
+             "command": 1, "subscribe": "all", "unsubscribe": "all", "evalsha": 1, "script": 1, "watch": "all", "zadd": 1,
+             "object": 2, "rpush": 1, "lpop": 1, "sadd": 1, "info": 1, "incrby": 1}
+
+    def __init__(self, case, *settings):
+        case.need("redis-server", "redis-cli", "redis-benchmark")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="redis-", dir=case.directory))
+        self.port = harness.free_port()
+        self.socket = str(self.folder / "sock")
+        self.process = case.start(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket",
+                                   self.socket, "--save", "", "--dir", str(self.folder), *settings])
+        harness.wait_for(lambda: "PONG" in self.cli("PING", check=False), "Redis to start")
+        self.monitor = case.start(["redis-cli", "-p", str(self.port), "MONITOR"])
+        self.monitor.wait_line(self.monitor.lines, "^OK")
+        self.marks = 0
+        self.mark()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def cli(self, *words, commands=None, check=True, unix=False, options=()):
+        """One command of its words, or several of one line each."""
+        where = ["-s", self.socket] if unix else ["-p", str(self.port)]
+        return subprocess.run(["redis-cli", *where, *options, *words], input=commands, check=check, capture_output=True,
+                              text=True, errors="replace", timeout=60).stdout
+
+    def settle(self):
+        self.marks += 1
+        mark = f"mark {self.marks}"
+        self.cli("ECHO", mark)
+        self.monitor.wait_line(self.monitor.lines, f'"{mark}"')
+        return next(i for i, line in enumerate(self.monitor.lines) if f'"{mark}"' in line)
+
+    def mark(self):
+        """What is run from here on counts."""
+        self.cli("CONFIG", "RESETSTAT")
+        self.seen = self.settle() + 1
+
+    def logged(self):
+        """The commands since mark(), without what scripts ran, as (database, text without values)."""
+        found = []
+        for line in self.monitor.lines[self.seen:self.settle()]:
+            database, client, rest = re.match(r"[\d.]+ \[(\d+) (\S+)\] (.*)", line).groups()
+            if client != "lua":
+                words = [re.sub(r"\\(.)", r"\1", word) for word in re.findall(r'"((?:[^"\\]|\\.)*)"', rest)]
+                found.append((database, self.sanitized(words)))
+        return found
+
+    @classmethod
+    def sanitized(cls, words):
+        kept = cls.NAMES.get(words[0].lower(), 0)
+        lead, tail = kept if isinstance(kept, tuple) else (0, kept) if isinstance(kept, str) else (kept, "")
+        shown = [words[0]]
+        for index, word in enumerate(words[1:]):
+            name = index < lead or tail == "all" or (tail == "pairs" and (index - lead) % 2 == 0)
+            shown.append("?" if not name else f'"{word}"' if " " in word else word)
+        return " ".join(shown)
+
+    def statistics(self):
+        """What the server counted since mark(): {command: calls}, {error: count}."""
+        calls = collections.Counter()
+        for name, ran, rejected in re.findall(r"cmdstat_([^:|]+)[^:]*:calls=(\d+).*?rejected_calls=(\d+)",
+                                              self.cli("INFO", "commandstats")):
+            calls[name] += int(ran) + int(rejected)
+        errors = re.findall(r"errorstat_([^:]+):count=(\d+)", self.cli("INFO", "errorstats"))
+        return calls, collections.Counter({code: int(count) for code, count in errors})
+
+
+class Memcached:
+    """A Memcached server of its own, on loopback or on a Unix socket; with -vv it logs each command as it was sent."""
+
+    def __init__(self, case, unix=False):
+        case.need("memcached")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="memcached-", dir=case.directory))
+        self.where = str(self.folder / "sock") if unix else str(harness.free_port())
+        self.process = case.start(["memcached", "-u", "root", "-t", "2", "-vv", "-m", "64",
+                                   *(["-s", self.where] if unix else ["-l", "127.0.0.1", "-p", self.where, "-U", "0"])])
+        harness.wait_for(self.accepts, "memcached to start")
+        self.marks = 0
+        self.mark()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def connect(self):
+        client = socket.socket(socket.AF_INET if self.where.isdigit() else socket.AF_UNIX)
+        try:
+            client.connect(("127.0.0.1", int(self.where)) if self.where.isdigit() else self.where)
+        except OSError:
+            client.close()
+            raise
+        client.settimeout(20)
+        return client
+
+    def accepts(self):
+        try:
+            self.connect().close()
+            return True
+        except OSError:
+            return False
+
+    def settle(self):
+        """Where the log is after all that was sent until now."""
+        self.marks += 1
+        with self.connect() as client:
+            client.sendall(f"get mark{self.marks}\r\n".encode())
+            client.recv(100)
+        self.process.wait_line(self.process.errors, rf"get mark{self.marks}$")
+        return next(i for i, line in enumerate(self.process.errors) if line.endswith(f"get mark{self.marks}"))
+
+    def mark(self):
+        """What is run from here on counts."""
+        self.seen = self.settle() + 1
+
+    def logged(self):
+        """The commands since mark(), without values, and the errors that were answered."""
+        lines = self.process.errors[self.seen:self.settle()]
+        commands = [self.sanitized(found[1]) for line in lines if (found := re.match(r"<\d+ (?!new |connection |get mark)([a-z].*)", line))]
+        errors = collections.Counter(found[1] for line in lines if (found := re.match(r">\d+ ((?:\w+_)?ERROR)\b", line)))
+        return commands, errors
+
+    @staticmethod
+    def sanitized(line):
+        words = line.split()
+        names = len(words) if words[0] in ("get", "gets") else 0 if words[0] in ("gat", "gats", "verbosity") else 1
+        return " ".join([words[0], *(word if index < names else "?" for index, word in enumerate(words[1:]))])

@@ -16,10 +16,14 @@
 #include <vector>
 
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/memcached/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
+#include "agent/protocols/redis/detect.h"
+#include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
+#include "bpf/lib/gate_redis.h"
 
 namespace zerospan {
 namespace {
@@ -274,6 +278,134 @@ TEST(GateMysql, LetsThroughWhateverIsDetected) {
   EXPECT_EQ(gate_mysql(starts[1], false), ZS_GATE_REQUEST);
   EXPECT_EQ(gate_mysql("Q\0\0\0\x16SELECT 1, 2, 3, 4\0"s, false), ZS_GATE_NO);
   EXPECT_EQ(gate_mysql("GET / HTTP/1.1\r\n"s, false), ZS_GATE_NO);
+}
+
+zs_gate gate_redis(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_redis(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateRedis, KindsOfMessages) {
+  EXPECT_EQ(gate_redis("*1\r\n$4\r\nPING\r\n", false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_redis("PING\r\n", false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_redis("GET a\r\n", true), ZS_GATE_PARTIAL);
+  for (const std::string_view secret :
+       {"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n", "*3\r\n$4\r\nauth\r\n$1\r\nu\r\n$6\r\nsecret\r\n",
+        "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n", "*5\r\n$5\r\nhello\r\n$1\r\n3\r\n"}) {
+    for (const bool known : {false, true}) {
+      EXPECT_EQ(gate_redis(secret, known), ZS_GATE_SECRET) << secret;
+    }
+    EXPECT_EQ(secret.substr(0, ZS_REDIS_SECRET_BYTES).find("secret"), std::string_view::npos);
+  }
+  for (const std::string_view answer :
+       {"+OK\r\n", "-ERR no\r\n", ":1\r\n", "$1\r\na\r\n", "_\r\n1", "#t\r\n", ",1.5\r\n",
+        "(99\r\n", "!3\r\nERR\r\n", "=7\r\ntxt:abc\r\n", "%1\r\n+a\r\n+b\r\n", "~1\r\n:1\r\n",
+        ">1\r\n:1\r\n", "|1\r\n+a\r\n+b\r\n"}) {
+    EXPECT_EQ(gate_redis(answer, true), ZS_GATE_RESPONSE) << answer;
+    EXPECT_EQ(gate_redis(answer, false), ZS_GATE_NO) << answer;
+  }
+  for (const std::string_view other : {"GET / HTTP/1.1\r\n", "get a\r\n", "HTTP/1.1 200 OK\r\n",
+                                       "* OK IMAP4 ready\r\n", "\x16\x03\x01\x02", ""}) {
+    EXPECT_EQ(gate_redis(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateRedis, LetsThroughWhateverIsDetected) {
+  std::mt19937_64 random(20261124);
+  const std::vector<std::string> starts = {"*1\r\n$4\r\nPING\r\n",
+                                           "PING\r\n",
+                                           "ping\r\n",
+                                           "*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\nb\r\n",
+                                           "*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n",
+                                           "*1201\r\n$4\r\nMSET\r\n$1\r\na\r\n"};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::redis::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_redis(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate(bytes), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mysql(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_postgresql(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+zs_gate gate_memcached(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_memcached(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateMemcached, LetsThroughWhateverIsDetected) {
+  for (const std::string_view answer : {"STORED\r\n", "VALUE a 0 1\r\n", "17\r\n", "HD\r\n"}) {
+    EXPECT_EQ(gate_memcached(answer, true), ZS_GATE_RESPONSE) << answer;
+    EXPECT_EQ(gate_memcached(answer, false), ZS_GATE_NO) << answer;
+  }
+  std::mt19937_64 random(20261125);
+  const std::vector<std::string> starts = {"get a b\r\n",
+                                           "gets a\r\n",
+                                           "gat 60 a\r\n",
+                                           "set a 0 60 5\r\nhello\r\n",
+                                           "add a 0 0 1\r\n1",
+                                           "replace a 0 0 1\r\n",
+                                           "append a 0 0 1\r\n",
+                                           "prepend a 0 0 1\r\n",
+                                           "cas a 0 0 1 9\r\n1",
+                                           "incr a 1\r\n",
+                                           "decr a 1\r\n",
+                                           "delete a\r\n",
+                                           "touch a 1\r\n",
+                                           "stats items\r\n",
+                                           "version\r\n",
+                                           "mg a v\r\n",
+                                           "ms a 1 T0\r\n1\r\n",
+                                           "md a\r\n",
+                                           "ma a\r\n",
+                                           "me a\r\n",
+                                           "mn\r\n",
+                                           "mn\n"};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::memcached::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_memcached(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate(bytes), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mysql(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_postgresql(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_redis(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
 }
 
 }  // namespace
