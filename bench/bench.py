@@ -405,6 +405,24 @@ def load_memory(bench, table):
     server.program.stop()
 
 
+def go_processes(bench, table):
+    """100 Go processes of 10 files, all selected."""
+    programs = []
+    for variant in range(10):
+        file = servers.built("go", f"-{variant}")[0]
+        programs += [bench.start([file, "echo"]) for _ in range(10)]
+    for program in programs:
+        program.wait_line(program.lines, r"^listening (\d+)")
+    agent = bench.agent("--exe", "*/httpprog-?")
+    table.add("start to attached with 100 Go processes of 10 files", f"{agent.seconds_to_ready * 1000:.0f} ms",
+              "<= 2000 ms", agent.seconds_to_ready, 2)
+    rss = resident_mb(agent.pid, "VmHWM")
+    table.add("resident memory, most, with 100 Go processes of 10 files", f"{rss:.1f} MB", "<= 60 MB", rss, 60)
+    agent.interrupt()
+    for program in programs:
+        program.stop()
+
+
 def life(bench, table):
     server = servers.go_echo(bench)
     starts, stops, shown = [], [], []
@@ -469,6 +487,7 @@ def main():
         if options.only in ("", "memory"):
             idle_memory(bench, table)
             load_memory(bench, table)
+            go_processes(bench, table)
         if options.only in ("", "life"):
             life(bench, table)
         if options.only in ("", "replay"):

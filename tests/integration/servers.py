@@ -71,15 +71,16 @@ def _logged(raw):
 
 
 @functools.cache
-def built(name):
-    """Compiles a test program once per build folder; a rebuild costs nothing."""
+def built(name, variant=""):
+    """Compiles a test program once per build folder; a rebuild costs nothing. Of Go's there can be variants, which
+    differ in their build id alone."""
     folder = BUILD / "test-programs"
     folder.mkdir(parents=True, exist_ok=True)
     if name == "go":
-        command = ["go", "build", "-o", str(folder / "httpprog"), "."]
+        command = ["go", "build", f"-ldflags=-X=main.variant={variant}", "-o", str(folder / f"httpprog{variant}"), "."]
         environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOPROXY": "off",
                        "GOCACHE": str(folder / "go-cache"), "CGO_ENABLED": "0"}
-        result = [folder / "httpprog"]
+        result = [folder / f"httpprog{variant}"]
     else:
         command = ["javac", "-d", str(folder / "java"), "HttpProgram.java"]
         environment = None
