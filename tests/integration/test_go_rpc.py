@@ -180,7 +180,7 @@ class Versions(Rpc):
         self.score_version("1.70.0", "1.24.13", "golang.org/x/net@v0.34.0", "golang.org/x/sync@v0.10.0")
 
     def test_1_77(self):
-        self.score_version("1.77.0", "1.25.14")
+        self.score_version("1.77.0", "1.25.14", "golang.org/x/net@v0.47.0")
 
     def test_1_85(self):
         self.score_version("1.85.0", "1.26.11")
