@@ -41,7 +41,7 @@ def build_rpc(case, name, toolchain="local", flags=(), versions=()):
         source = case.directory / name
         shutil.copytree(PROGRAMS / "go_grpc", source)
         (source / "go.sum").unlink()
-        (source / "go.mod").write_text("module zerospan.test/rpc\n\ngo 1.21\n")
+        (source / "go.mod").write_text("module zerospan.test/rpc\n\ngo 1.20\n")
         run(source, "go", "get", *versions)
         run(source, "go", "mod", "tidy")
     run(source, "go", "build", *flags, "-o", path, ".")
@@ -184,6 +184,15 @@ class Versions(Rpc):
             path = build_rpc(self, name, f"go{toolchain}", flags, versions)
             for kind in ("grpc", "h2c"):
                 self.all_right(f"{kind}, grpc-go {name}, Go {toolchain}", path, kind, ["Both", "Fan1", "Fan2"], 600)
+
+    def test_1_50(self):
+        """With Go 1.20, in which a goroutine does not know who has started it: handlers only."""
+        path = build_rpc(self, "1.50", "go1.20.14", (), ("google.golang.org/grpc@v1.50.0",
+                                                         "golang.org/x/net@v0.17.0", "golang.org/x/sync@v0.3.0"))
+        for kind in ("grpc", "workers", "h2c"):
+            self.all_right(f"{kind}, grpc-go 1.50, Go 1.20", path, kind, ["Both"], 600)
+        score, _, _ = self.score("goroutines, grpc-go 1.50, Go 1.20", path, "grpc", ["Fan1"], 600)
+        self.assertEqual(0, score.right)
 
     def test_1_58(self):
         self.score_version("1.58.3", "1.21.13", "golang.org/x/net@v0.17.0", "golang.org/x/sync@v0.3.0")
