@@ -153,15 +153,25 @@ class PairUnderLoad:
 
 
 class GrpcPairUnderLoad(PairUnderLoad):
-    """The same with a gRPC client, which calls both servers as fast as they answer."""
+    """The same with a gRPC client, which calls both servers as fast as they answer. Uprobes are in a file, whoever
+    runs it: each program has a file of its own."""
+
+    def __init__(self, bench):
+        self.original = servers.prepared("go_grpc")[0]
+        super().__init__(bench, self.make, "")
+
+    def make(self, bench):
+        copy = bench.directory / f"grpc-{len(bench.programs)}"
+        shutil.copy(self.original, copy)
+        return servers.go_grpc_echo(bench, copy)
 
     def load_command(self, path):
-        return [*servers.prepared("go_grpc"), "load", self.counts, "16", *(str(server.port) for server in self.servers)]
+        return [self.original, "load", self.counts, "16", *(str(server.port) for server in self.servers)]
 
 
 def cost_per_call(bench, table, rounds, seconds):
     """As cost_per_request(), of a grpc-go server that answers at once; only what the selected one pays."""
-    pair = GrpcPairUnderLoad(bench, servers.go_grpc_echo, "")
+    pair = GrpcPairUnderLoad(bench)
     ratios, hits = [], []
     for i in range(rounds):
         chosen = i % 2

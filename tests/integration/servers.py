@@ -153,9 +153,8 @@ def go_echo(case):
     return _printing(case, [*built("go"), "echo"], case.directory / "none")
 
 
-def go_grpc_echo(case):
-    case.need("go")
-    return _printing(case, [*prepared("go_grpc"), "echo"], case.directory / "none")
+def go_grpc_echo(case, program):
+    return _printing(case, [program, "echo"], case.directory / "none")
 
 
 def node(case, backend=None):

@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 import harness
+import oracle
 import servers
 
 
@@ -191,8 +192,16 @@ class Go(harness.Case):
         for kind, log in logs.items():
             seen = collections.Counter(told(span) for span in spans if span.kind == kind)
             self.assertEqual([], list(((log - seen) + (seen - log)).items())[:5], f"kind {kind}")
-        # A goroutine is not a thread, and neither program forwards a context.
-        self.assertEqual([], [span for span in spans if span.parent_id][:3])
+        # No context is forwarded: a call has its request of the same program as parent, and that has none.
+        self.assertEqual([], [span for span in spans if span.kind == harness.SERVER and span.parent_id][:3])
+        proxied = [span for span in spans if span.resource["process.pid"] == proxy.pid]
+        score = oracle.Score(proxied, {span.id for span in proxied})
+        print(f"\nscore Go, HTTP/2 to HTTP/2: {score}", flush=True)
+        self.assertEqual(0, score.wrong, score.examples[:5])
+        self.assertGreaterEqual(score.right, 0.999 * self.COUNT)
+        # Each of h2load's clients sends the same ids: a request has one call, not another's too.
+        parents = collections.Counter(span.parent_id for span in proxied if span.parent_id)
+        self.assertEqual([], [parent for parent, calls in parents.items() if calls != 1])
 
 
 if __name__ == "__main__":

@@ -125,6 +125,17 @@ func fan(levels int) func(string) (int, error) {
 	}
 }
 
+// Calls that are given up, many while they wait for their turn: the backend takes 20 at a time.
+func hasty(id string) (int, error) {
+	for i := 0; i < 4; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+i)*time.Millisecond)
+		_ = backend.Invoke(metadata.AppendToOutgoingContext(ctx, "x-id", id), "/rpc.Backend/Echo", &emptypb.Empty{},
+			&emptypb.Empty{})
+		cancel()
+	}
+	return 4, nil
+}
+
 // A call when the request was answered.
 func late(id string) (int, error) {
 	go func() {
@@ -137,7 +148,7 @@ func late(id string) (int, error) {
 
 var methods = map[string]func(string) (int, error){
 	"Grpc": both(byGrpc), "Http": both(byHTTP), "Both": both(byHTTP, byGrpc), "Stream": both(byStream),
-	"Fan0": fan(0), "Fan1": fan(1), "Fan2": fan(2), "Late": late,
+	"Fan0": fan(0), "Fan1": fan(1), "Fan2": fan(2), "Late": late, "Hasty": hasty,
 }
 
 func serveMethod(name, id string) error {
