@@ -386,8 +386,8 @@ class Text {
     const auto size = static_cast<size_t>(run_end_ - run_);
     if (size != 0) {
       std::memcpy(at_, run_, size);
+      at_ += size;
     }
-    at_ += size;
     run_ = run_end_ = kNoRun;
   }
 
