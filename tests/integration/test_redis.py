@@ -156,6 +156,34 @@ class Drivers(Case):
         self.drive(self.server.socket)
 
 
+class Node(Case):
+    """ioredis is not in Debian: fetched into the build folder."""
+
+    def test_ioredis(self):
+        self.need("node", "npm")
+        folder = harness.BUILD / "ioredis"
+        if not (folder / "node_modules" / "ioredis").exists():
+            folder.mkdir(exist_ok=True)
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder,
+                            "ioredis@5.4.1"], check=True, timeout=240)
+        client = self.start(["node", harness.PROGRAMS / "redis_client.js", folder, str(self.server.port)],
+                            stdin=subprocess.PIPE)
+        client.wait_line(client.lines, "^ready")
+        self.server.mark()
+        agent = self.agent("--pid", f"{self.server.pid},{client.pid}")
+        client.process.stdin.write("go\n")
+        client.process.stdin.flush()
+        self.assertEqual(0, client.wait_exit(60), client)
+        spans = agent.interrupt()
+        logged, errors = self.logged()
+        self.assertGreater(len(logged), 125)
+        for kind in (SERVER, CLIENT):
+            with self.subTest(kind=kind):
+                # QUIT ends the connection before MONITOR is told.
+                self.check([span for span in spans if span.name.upper() != "QUIT"], agent, kind,
+                           [pair for pair in logged if pair[1].upper() != "QUIT"], errors)
+
+
 class Load(Case):
     def test_benchmark(self):
         for pipelined, count in ((1, 5_000), (16, 25_000), (200, 25_000)):
