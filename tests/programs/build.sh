@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# web, etcd), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
+# web, etcd, redis), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
 # that runs it, one word a line. Several callers at once wait for the first.
 set -eu
 
@@ -41,7 +41,7 @@ build() {
     grpc/python)
       mv grpc/python/* .
       protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
-    web | etcd)
+    web | etcd | redis)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
   esac
@@ -65,5 +65,5 @@ case $name in
   grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
-  web | etcd) echo "$target/program" ;;
+  web | etcd | redis) echo "$target/program" ;;
 esac
