@@ -5,7 +5,6 @@
 the same text without values, in the same database; and INFO: as many commands of each kind, and errors of each code."""
 
 import collections
-import re
 import socket
 import subprocess
 import unittest
