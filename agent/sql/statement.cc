@@ -23,7 +23,8 @@ class Summary {
   // Tells the word's class, which the text needs as well.
   Word on_word(std::string_view text, bool operator_before) {
     // Part of a name, or @variable, :parameter, %s, is no word of SQL's.
-    const Word word = operator_before || after_dot_ ? Word::kOther : classify(text);
+    const Word word =
+        operator_before || before_.dot || !may_be_known(text) ? Word::kOther : classify(text);
     if (word == Word::kOther && begun_ && wanted_ == Wanted::kNothing) {
       plain();  // nothing is being read: the usual name
       return word;
@@ -33,15 +34,12 @@ class Summary {
     } else {
       go_on(text, word);
     }
-    previous_ = word;
-    after_dot_ = false;
-    after_close_ = false;
-    after_open_ = false;
+    before_ = {.word = word};
     return word;
   }
 
   void on_name(std::string_view text) {
-    if (begun_ && !after_dot_) {
+    if (begun_ && !before_.dot) {
       end_target();
     }
     if (wanted_ != Wanted::kNothing && begun_) {
@@ -50,7 +48,7 @@ class Summary {
     plain();
   }
 
-  void on_dot() { after_dot_ = true; }
+  void on_dot() { before_.dot = true; }
 
   void on_open() {
     // A name with values behind it is a function's, but for what is defined, or filled.
@@ -64,7 +62,7 @@ class Summary {
     }
     ++depth_;
     plain();
-    after_open_ = true;
+    before_.open = true;
   }
 
   void on_close() {
@@ -74,7 +72,7 @@ class Summary {
     }
     wanted_ = Wanted::kNothing;
     plain();
-    after_close_ = true;
+    before_.close = true;
   }
 
   void on_comma() {
@@ -114,6 +112,13 @@ class Summary {
  private:
   static constexpr size_t kMaxDepth = 64;
   enum class Wanted : uint8_t { kNothing, kTarget, kFromTarget, kKind };
+  // The token before this one; four bytes that are set at once.
+  struct Before {
+    Word word = Word::kOther;
+    bool dot = false;
+    bool open = false;
+    bool close = false;
+  };
   struct Level {
     bool operation = false;  // FROM belongs to a query, not to a function's arguments
     bool from_list = false;
@@ -121,12 +126,7 @@ class Summary {
 
   Level& level() { return levels_[std::min(depth_, kMaxDepth - 1)]; }
 
-  void plain() {
-    previous_ = Word::kOther;
-    after_dot_ = false;
-    after_close_ = false;
-    after_open_ = false;
-  }
+  void plain() { before_ = {}; }
 
   void append(std::string_view text) {
     if (full_) {
@@ -174,15 +174,15 @@ class Summary {
 
   // Where a statement may stand in another one.
   [[nodiscard]] bool may_begin_operation() const {
-    return after_open_ || previous_ == Word::kExplain ||
-           (previous_ == Word::kAs && first_ != Word::kSelect) ||
-           (after_close_ && (first_ == Word::kWith || first_ == Word::kExplain)) ||
+    return before_.open || before_.word == Word::kExplain ||
+           (before_.word == Word::kAs && first_ != Word::kSelect) ||
+           (before_.close && (first_ == Word::kWith || first_ == Word::kExplain)) ||
            (first_ == Word::kExplain &&
-            (previous_ == Word::kModifier || previous_ == Word::kOnObject));
+            (before_.word == Word::kModifier || before_.word == Word::kOnObject));
   }
 
   void go_on(std::string_view text, Word word) {
-    if (after_dot_) {
+    if (before_.dot) {
       if (wanted_ != Wanted::kNothing) {
         take_name(text);
       }
@@ -204,10 +204,10 @@ class Summary {
         break;
       case Word::kFrom:
         end_target();
-        if (level().operation && first_ != Word::kCopy && previous_ != Word::kDistinct) {
+        if (level().operation && first_ != Word::kCopy && before_.word != Word::kDistinct) {
           wanted_ = Wanted::kFromTarget;
           level().from_list = true;
-        } else if (previous_ == Word::kDistinct) {
+        } else if (before_.word == Word::kDistinct) {
           wanted_ = Wanted::kNothing;
         }
         return;
@@ -230,7 +230,7 @@ class Summary {
           wanted_ = Wanted::kTarget;
           return;
         }
-        if (wanted_ == Wanted::kTarget && target_.empty() && previous_ == Word::kOnObject) {
+        if (wanted_ == Wanted::kTarget && target_.empty() && before_.word == Word::kOnObject) {
           return;  // TRUNCATE TABLE
         }
         break;
@@ -267,7 +267,7 @@ class Summary {
       wanted_ = Wanted::kNothing;  // an object of a kind that is not followed
       return;
     }
-    if (after_dot_ && !target_.empty()) {
+    if (before_.dot && !target_.empty()) {
       const char* const end = text.data() + text.size();
       // Only what is written without a gap is one word of the text.
       target_ = target_.data() + target_.size() + 1 == text.data()
@@ -283,9 +283,11 @@ class Summary {
   }
 
   void end_target() {
-    if (target_.empty()) {
-      return;
+    if (!target_.empty()) {
+      tell_target();
     }
+  }
+  [[gnu::noinline]] void tell_target() {
     const std::string_view target = target_;
     target_ = {};
     wanted_ = Wanted::kNothing;
@@ -302,48 +304,36 @@ class Summary {
   size_t targets_ = 0;
   std::string_view target_;  // being read
   Word first_ = Word::kOther;
-  Word previous_ = Word::kOther;
+  Before before_;
   Wanted wanted_ = Wanted::kNothing;
   bool in_from_target_ = false;
   bool begun_ = false;
-  bool after_dot_ = false;
-  bool after_open_ = false;
-  bool after_close_ = false;
   bool full_ = false;
 };
 
 // Writes the text, and makes one value of a list behind IN. What stays as it was is copied in runs.
 class Text {
  public:
-  Text(Statement& out, size_t room, size_t limit) : out_(out.text), limit_(limit) {
+  Text(Statement& out, size_t room, size_t limit) : out_(out.text), limit_(limit), left_(limit) {
     out_.resize(room);
     at_ = out_.data();
   }
 
   // False: the limit is reached, and nothing was written. `token` stays valid until finish().
-  bool put(std::string_view token) {
-    if (run_end_ != nullptr &&
-        (space_ ? run_end_ + 1 == token.data() && *run_end_ == ' ' : run_end_ == token.data())) {
-      const char* const end = token.data() + token.size();
-      if (used() + static_cast<size_t>(end - run_end_) > limit_) {
+  [[gnu::always_inline]] bool put(std::string_view token) {
+    // Is there in the source between the run and the token what will be between them in the text?
+    const size_t between = space_ ? 1 : 0;
+    if (run_end_ + between == token.data() && (!space_ || *run_end_ == ' ')) {
+      const size_t more = token.size() + between;
+      if (more > left_) {
         return false;
       }
-      run_end_ = end;
-    } else {
-      const size_t before = used();
-      const bool space = space_ && before != 0;
-      if (before + token.size() + (space ? 1 : 0) > limit_) {
-        return false;
-      }
-      flush();
-      if (space) {
-        *at_++ = ' ';
-      }
-      run_ = token.data();
-      run_end_ = run_ + token.size();
+      left_ -= more;
+      run_end_ += more;
+      space_ = false;
+      return true;
     }
-    space_ = false;
-    return true;
+    return put_apart(token);
   }
   void space() { space_ = true; }
   void no_space() { space_ = false; }
@@ -363,6 +353,7 @@ class Text {
       flush();
       at_ = out_.data() + list_;
       *at_++ = '?';
+      left_ = limit_ - static_cast<size_t>(at_ - out_.data());
       space_ = false;
     }
     list_ = -1;
@@ -375,23 +366,38 @@ class Text {
   }
 
  private:
-  [[nodiscard]] size_t used() const {
-    return static_cast<size_t>(at_ - out_.data()) + static_cast<size_t>(run_end_ - run_);
+  bool put_apart(std::string_view token) {
+    const bool space = space_ && left_ != limit_;
+    const size_t more = token.size() + (space ? 1 : 0);
+    if (more > left_) {
+      return false;
+    }
+    left_ -= more;
+    flush();
+    if (space) {
+      *at_++ = ' ';
+    }
+    run_ = token.data();
+    run_end_ = run_ + token.size();
+    space_ = false;
+    return true;
   }
   void flush() {
     const auto size = static_cast<size_t>(run_end_ - run_);
     if (size != 0) {
       std::memcpy(at_, run_, size);
+      at_ += size;
     }
-    at_ += size;
-    run_ = run_end_ = nullptr;
+    run_ = run_end_ = kNoRun;
   }
 
   std::string& out_;
   char* at_ = nullptr;
   size_t limit_;
-  const char* run_ = nullptr;  // to be copied
-  const char* run_end_ = nullptr;
+  size_t left_;                          // of it
+  static constexpr char kNoRun[2] = {};  // in nobody's text
+  const char* run_ = kNoRun;             // to be copied
+  const char* run_end_ = kNoRun;
   ptrdiff_t list_ = -1;  // where the list's first value begins in the text
   size_t commas_ = 0;    // in it
   bool space_ = false;
@@ -417,7 +423,10 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
   out.clear();
   out.cut = cut;
   // Nothing gets longer but for a space behind each semicolon.
-  const auto semicolons = static_cast<size_t>(std::count(text.begin(), text.end(), ';'));
+  size_t semicolons = 0;
+  for (size_t at = text.find(';'); at != std::string_view::npos; at = text.find(';', at + 1)) {
+    ++semicolons;
+  }
   Text written(out, text.size() + semicolons + 1, limits.max_text_bytes);
   Summary summary(out);
   Tokens tokens(text, dialect);
@@ -456,55 +465,56 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
     std::string_view shown = token.text;
     Word word = Word::kOther;
     bool value = false;
-    switch (token.kind) {
-      case TokenKind::kWord:
-        word = summary.on_word(token.text, operator_before);
-        if (word == Word::kBoolean) {
-          // IS TRUE is an operator.
-          if (previous != Word::kIs &&
-              !(previous == Word::kModifier && before_previous == Word::kIs)) {
-            shown = "?";
-          }
-          value = true;
-        } else {
-          value = operator_before;  // %s, :name, @name
+    // By how often they come; a jump through a table would be mispredicted each other time.
+    if (token.kind == TokenKind::kWord) {
+      word = summary.on_word(token.text, operator_before);
+      value = operator_before;  // %s, :name, @name
+      if (word == Word::kBoolean) {
+        // IS TRUE is an operator.
+        if (previous != Word::kIs &&
+            !(previous == Word::kModifier && before_previous == Word::kIs)) {
+          shown = "?";
         }
-        break;
-      case TokenKind::kLiteral:
-        shown = "?";
-        summary.on_other();
         value = true;
-        break;
-      case TokenKind::kParameter:
-        summary.on_other();
-        value = true;
-        break;
-      case TokenKind::kQuotedName:
-        summary.on_name(token.text);
-        break;
-      case TokenKind::kOpen:
-        summary.on_open();
-        break;
-      case TokenKind::kClose:
-        summary.on_close();
-        written.end_list();
-        break;
-      case TokenKind::kComma:
-        summary.on_comma();
-        value = true;
-        break;
-      case TokenKind::kDot:
-        summary.on_dot();
-        break;
-      case TokenKind::kSemicolon:
-        summary.on_semicolon();
-        semicolon = token.text;
-        previous = Word::kOther;
-        continue;
-      default:
-        summary.on_other();
-        value = is_value_operator(token.text[0]);
-        break;
+      }
+      operator_before = false;
+    } else if (token.kind == TokenKind::kDot) {
+      summary.on_dot();
+      operator_before = false;
+    } else if (token.kind == TokenKind::kOperator) {
+      summary.on_other();
+      value = is_value_operator(token.text[0]);
+      operator_before = token.text[0] == '@' || token.text[0] == ':' || token.text[0] == '%';
+    } else {
+      switch (token.kind) {
+        case TokenKind::kLiteral:
+          shown = "?";
+          [[fallthrough]];
+        case TokenKind::kParameter:
+          summary.on_other();
+          value = true;
+          break;
+        case TokenKind::kQuotedName:
+          summary.on_name(token.text);
+          break;
+        case TokenKind::kOpen:
+          summary.on_open();
+          break;
+        case TokenKind::kClose:
+          summary.on_close();
+          written.end_list();
+          break;
+        case TokenKind::kComma:
+          summary.on_comma();
+          value = true;
+          break;
+        default:  // kSemicolon
+          summary.on_semicolon();
+          semicolon = token.text;
+          previous = Word::kOther;
+          continue;
+      }
+      operator_before = false;
     }
     if (written.has_list()) {
       written.in_list(value, token.kind == TokenKind::kComma);
@@ -516,8 +526,6 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
     if (token.kind == TokenKind::kOpen && previous == Word::kIn) {
       written.begin_list();
     }
-    operator_before = token.kind == TokenKind::kOperator &&
-                      (token.text[0] == '@' || token.text[0] == ':' || token.text[0] == '%');
     before_previous = previous;
     previous = word;
   }

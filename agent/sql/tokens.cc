@@ -141,7 +141,6 @@ Token Tokens::prefixed_string(const char* begin) {
 Token Tokens::next_other() {
   const char* const begin = at_;
   const char c = *at_;
-  const bool after_name = after_name_;
   after_name_ = false;
   const auto token = [&](TokenKind kind) {
     return Token{kind, false, {begin, static_cast<size_t>(at_ - begin)}};
@@ -151,6 +150,11 @@ Token Tokens::next_other() {
     skip_number();
     return token(TokenKind::kLiteral);
   }
+  if (c == '"' && !dialect_.double_quoted_strings) {
+    ++at_;
+    after_name_ = skip_string(c, false);
+    return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
+  }
   switch (c) {
     case '\'':
       ++at_;
@@ -159,14 +163,10 @@ Token Tokens::next_other() {
         skip_joined_strings(dialect_.backslash_escapes);
       }
       return token(TokenKind::kLiteral);
-    case '"':
+    case '"':  // of a literal
       ++at_;
-      if (dialect_.double_quoted_strings) {
-        skip_string(c, dialect_.backslash_escapes);
-        return token(TokenKind::kLiteral);
-      }
-      after_name_ = skip_string(c, false);
-      return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
+      skip_string(c, dialect_.backslash_escapes);
+      return token(TokenKind::kLiteral);
     case '`':
       if (dialect_.backtick_names) {
         ++at_;
@@ -220,13 +220,9 @@ Token Tokens::next_other() {
         return token(TokenKind::kSpace);
       }
       break;
-    case '.':
-      if (!after_name && end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
-        skip_number();
-        return token(TokenKind::kLiteral);
-      }
-      ++at_;
-      return token(TokenKind::kDot);
+    case '.':  // no name's: next() has those
+      skip_number();
+      return token(TokenKind::kLiteral);
     default:
       break;
   }

@@ -110,6 +110,11 @@ class Tokens {
         after_name_ = false;
         return {kind, space, {begin, 1}};
       }
+      if (*at_ == '.' && (after_name_ || end_ - at_ < 2 || class_of(at_[1]) != kIsDigit)) {
+        ++at_;
+        after_name_ = false;
+        return {TokenKind::kDot, space, {begin, 1}};
+      }
       Token token = next_other();
       token.space_before = space;
       return token;

@@ -100,7 +100,6 @@ constexpr auto kWords = std::to_array<Entry>({
 });
 
 constexpr size_t kShortest = 2;
-constexpr size_t kLongest = 12;
 
 // A word as two numbers, its letters in lower case. Bytes that are no letters change too, but not
 // into letters of another word: '@' and '[' are not in names, and no word has a digit or '_'.
@@ -181,11 +180,21 @@ constexpr Table make_table() {
 
 constexpr Table kTable = make_table();
 
+constexpr std::array<uint32_t, kLongestWord + 1> make_first_letters() {
+  std::array<uint32_t, kLongestWord + 1> letters{};
+  for (const Entry& entry : kWords) {
+    letters[entry.word.size()] |= uint32_t{1} << (static_cast<uint8_t>(entry.word[0]) & 31U);
+  }
+  return letters;
+}
+
 }  // namespace
+
+constinit const std::array<uint32_t, kLongestWord + 1> kFirstLetters = make_first_letters();
 
 Word classify(std::string_view word) {
   static_assert(std::endian::native == std::endian::little);
-  if (word.size() < kShortest || word.size() > kLongest) {
+  if (word.size() < kShortest || word.size() > kLongestWord) {
     return Word::kOther;
   }
   const Key key = key_of_text(word);

@@ -4,6 +4,8 @@
 // The words of SQL that a summary is made by.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -31,6 +33,17 @@ enum class Word : uint8_t {
   kBoolean,
   kValues,
 };
+
+inline constexpr size_t kLongestWord = 12;
+
+// By a word's length: which letters (bit 1: a) the known words of that length begin with. Sorts out
+// most others.
+extern const std::array<uint32_t, kLongestWord + 1> kFirstLetters;
+
+[[nodiscard]] inline bool may_be_known(std::string_view word) {
+  return word.size() <= kLongestWord &&
+         (kFirstLetters[word.size()] >> (static_cast<uint8_t>(word[0]) & 31U) & 1U) != 0;
+}
 
 // `word` in any case.
 [[nodiscard]] Word classify(std::string_view word);

@@ -5,13 +5,13 @@
 the same text without values, in the same database; and INFO: as many commands of each kind, and errors of each code."""
 
 import collections
-import re
 import socket
 import subprocess
 import unittest
 
 import databases
 import harness
+import servers
 from harness import CLIENT, SERVER
 
 # What MONITOR leaves out, or tells without its arguments.
@@ -154,6 +154,39 @@ class Drivers(Case):
 
     def test_redis_py_unix(self):
         self.drive(self.server.socket)
+
+
+class Slow(Case):
+    """Drivers that are not in Debian: fetched into the build folder, and the cache of test programs."""
+
+    def drive(self, *command):
+        client = self.start([*command, str(self.server.port)], stdin=subprocess.PIPE)
+        client.wait_line(client.lines, "^ready")
+        self.server.mark()
+        agent = self.agent("--pid", f"{self.server.pid},{client.pid}")
+        client.process.stdin.write("go\n")
+        client.process.stdin.flush()
+        self.assertEqual(0, client.wait_exit(60), client)
+        spans = agent.interrupt()
+        logged, errors = self.logged()
+        for kind in (SERVER, CLIENT):
+            with self.subTest(kind=kind):
+                # QUIT ends the connection before MONITOR is told.
+                self.check([span for span in spans if span.name.upper() != "QUIT"], agent, kind,
+                           [pair for pair in logged if pair[1].upper() != "QUIT"], errors)
+        return logged
+
+    def test_ioredis(self):
+        self.need("node", "npm")
+        folder = harness.BUILD / "ioredis"
+        if not (folder / "node_modules" / "ioredis").exists():
+            folder.mkdir(exist_ok=True)
+            subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder,
+                            "ioredis@5.4.1"], check=True, timeout=240)
+        self.assertGreater(len(self.drive("node", harness.PROGRAMS / "redis_client.js", folder)), 125)
+
+    def test_go_redis(self):
+        self.assertGreater(len(self.drive(*servers.prepared("redis"))), 65)
 
 
 class Load(Case):

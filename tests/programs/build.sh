@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# go_grpc, web, etcd, kube-apiserver, otel_go, otel_python), once per version of its sources, into
-# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command
-# that runs it, one word a line. Several callers at once wait for the first.
+# go_grpc, web, etcd, redis, kube-apiserver, otel_go, otel_python), once per version of its sources, into
+# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line. Several callers at once wait
+# for the first.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,7 +42,7 @@ build() {
     grpc/python)
       mv grpc/python/* .
       protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
-    go_grpc | web | etcd)
+    go_grpc | web | etcd | redis)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
     kube-apiserver)
@@ -81,6 +81,6 @@ case $name in
   grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
-  go_grpc | web | etcd | kube-apiserver) echo "$target/program" ;;
+  go_grpc | web | etcd | redis | kube-apiserver) echo "$target/program" ;;
   otel_go | otel_python) echo "$target" ;;
 esac
