@@ -27,6 +27,7 @@ enum zs_record_type {
   ZS_RECORD_DATA = 2,
   ZS_RECORD_CLOSE = 3,
   ZS_RECORD_PROCESS = 4, /* in the process ring only */
+  ZS_RECORD_ROUTE = 5,   /* before the first data record of the answer */
 };
 
 enum zs_direction {
@@ -121,6 +122,19 @@ struct zs_close_record {
   __u8 kind; /* enum zs_close_kind */
   __u8 reserved[7];
   __u64 offset[2]; /* by enum zs_direction: what is missing below was lost */
+};
+
+#define ZS_ROUTE_BYTES_MAX 128
+
+/* Which route a program's own router has found for a request. */
+struct zs_route_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u64 request_id;
+  __u32 route_bytes; /* used of the following */
+  __u32 reserved;
+  __u8 route[ZS_ROUTE_BYTES_MAX];
 };
 
 struct zs_process_record {

@@ -48,6 +48,10 @@ struct zs_connection {
   __u8 caller_evidence;    /* enum zs_evidence; */
   __u8 caller_told;        /* such a probe has seen this connection */
   __u8 reserved2[6];
+  /* Go, server, HTTP/1: where in the program's memory its router writes the route of the request
+   * with this id; 1: there was more than one. */
+  __u64 route;
+  __u64 route_request_id;
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };
 

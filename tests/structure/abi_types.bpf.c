@@ -10,4 +10,5 @@
 
 struct zs_connection_record connection_record;
 struct zs_close_record close_record;
+struct zs_route_record route_record;
 struct zs_process_record process_record;
