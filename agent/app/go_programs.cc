@@ -369,7 +369,22 @@ GoPrograms::Known GoPrograms::read(uint32_t pid) {
       known.summary.failure = "no probe can be placed in " + site.function;
     }
   }
+  add_routers(*binary, known);
   return known;
+}
+
+// Routers that write the pattern which they matched into the request, from Go 1.23 on.
+void GoPrograms::add_routers(const GoBinary& binary, Known& known) {
+  constexpr auto kRouters = std::to_array<std::string_view>(
+      {"net/http.(*ServeMux).ServeHTTP", "github.com/go-chi/chi/v5.(*Mux).routeHTTP"});
+  const auto pattern = binary.offsets.get(Field::kRequestPattern);
+  for (const symbols::go::ProbeSite& site : binary.probes) {
+    if (pattern && site.site.kind == symbols::probe::Kind::kEmulated &&
+        std::find(kRouters.begin(), kRouters.end(), site.function) != kRouters.end()) {
+      known.sites.push_back({kernel::GoProbe::kRoute, site.file_offset, *pattern});
+      known.summary.routers.push_back(site.function);
+    }
+  }
 }
 
 void GoPrograms::attach(uint32_t pid) {

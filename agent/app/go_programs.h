@@ -36,10 +36,11 @@ class GoPrograms {
   struct File {
     std::string go_version;
     symbols::go::OffsetSource offsets = symbols::go::OffsetSource::kNone;
-    bool goroutines = false;          // they can be told
-    std::vector<std::string> probes;  // functions
-    std::string failure;              // why not, or not all; empty if nothing failed
-    std::vector<std::string> otel;    // modules of OpenTelemetry's, with their versions
+    bool goroutines = false;           // they can be told
+    std::vector<std::string> probes;   // functions
+    std::vector<std::string> routers;  // functions with a probe for routes
+    std::string failure;               // why not, or not all; empty if nothing failed
+    std::vector<std::string> otel;     // modules of OpenTelemetry's, with their versions
   };
   struct Counters {
     uint64_t files = 0;
@@ -101,6 +102,7 @@ class GoPrograms {
   void tell(uint32_t pid, Known& known, Process process);
   void look_again();
   void detach(uint32_t pid);
+  static void add_routers(const symbols::go::GoBinary& binary, Known& known);
   [[nodiscard]] Known read(uint32_t pid);
 
   kernel::Capture& capture_;

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "agent/spans/go_pattern.h"
+
 namespace zerospan::app {
 
 namespace {
@@ -76,6 +78,30 @@ void Pipeline::on_stream(uint64_t connection_id, const model::StreamOrigin& orig
 
 void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
   table_.on_close(connection_id, closed);
+  routes_.erase(connection_id);
+}
+
+void Pipeline::on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) {
+  if (routes_.size() < options_.table.max_connections || routes_.contains(connection_id)) {
+    routes_.insert_or_assign(connection_id, std::pair(request_id, std::string(route)));
+  }
+}
+
+// The text comes from the program's memory, from where a request was: it is believed if it is a
+// route of the path that was asked for.
+void Pipeline::take_route(const model::Connection& connection, model::Exchange& exchange) {
+  auto* http = std::get_if<model::HttpExchange>(&exchange.payload);
+  if (http == nullptr || exchange.role != model::Role::kServer) {
+    return;
+  }
+  http->route.clear();  // parsers use their exchanges again
+  const auto told = routes_.empty() ? routes_.end() : routes_.find(connection.id);
+  if (told == routes_.end() || told->second.first != exchange.request_id) {
+    return;
+  }
+  http->route = spans::route_of_pattern(told->second.second, http->target);
+  counters_.routes_refused += http->route.empty() ? 1 : 0;
+  routes_.erase(told);
 }
 
 void Pipeline::on_request(const model::Connection& connection,
@@ -93,6 +119,7 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   if (!identity) {
     return;
   }
+  take_route(connection, exchange);
   Process process = find_process(connection.pid);
   Origin origin{.pid = connection.pid,
                 .span_class = model::span_class(exchange),

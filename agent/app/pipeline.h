@@ -12,6 +12,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -46,6 +49,7 @@ struct PipelineCounters {
   uint64_t exchanges = 0;  // request and response, paired or given up
   uint64_t exchanges_incomplete = 0;
   uint64_t spans_made = 0;
+  uint64_t routes_refused = 0;              // told by a program, but not of the path asked for
   uint64_t spans_left_to_sdk = 0;           // the program's own SDK makes them
   uint64_t parents_left_to_sdk = 0;         // spans whose parent is one of those
   uint64_t spans_dropped_not_selected = 0;  // of processes that turned out not to be selected
@@ -101,6 +105,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk) override;
   void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) override;
   void on_close(uint64_t connection_id, const model::Closed& closed) override;
+  void on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) override;
   void on_request(const model::Connection& connection,
                   const protocols::RequestStart& start) override;
   void on_exchange(const model::Connection& connection, model::Exchange&& exchange) override;
@@ -123,6 +128,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
 
   Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
            sampling::Sampler sampler);
+  void take_route(const model::Connection& connection, model::Exchange& exchange);
   void release_waiting(uint64_t now_ns);
   [[nodiscard]] Process find_process(uint32_t pid) const;
   [[nodiscard]] static bool left_to_sdk(const model::OwnSdk& sdk, const Origin& origin);
@@ -137,6 +143,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   spans::ClockAnchor clock_;
   uint64_t last_record_ns_ = 0;
   std::vector<model::Span> spans_;
+  // Told for a request that is being answered, by connection.
+  std::unordered_map<uint64_t, std::pair<uint64_t, std::string>> routes_;
   std::deque<Waiting> waiting_;
   std::deque<Remark> remarks_;
   PipelineCounters counters_;

@@ -352,6 +352,24 @@ TEST_F(PipelineTest, BadOptionsAreRefused) {
   EXPECT_FALSE(Pipeline::make(options, [](uint32_t) { return Process(); }));
 }
 
+TEST_F(PipelineTest, ARouteIsBelievedIfItFits) {
+  know(kProxy);
+  make();
+  uint64_t connection = kServerConnection;
+  for (const bool fits : {true, false}) {
+    connection += 10;
+    open(connection, ZS_ROLE_SERVER);
+    record(stream(connection).receive(kRequest, {1'000'000, 7, connection}));
+    pipeline_->on_route(connection, connection + 1, "/");  // of another request
+    pipeline_->on_route(connection, connection, fits ? "GET example.com/" : "/nowhere");
+    record(stream(connection).send(kAnswer, {4'000'000, 7, connection, ZS_EVIDENCE_THREAD}));
+    const std::vector<model::Span> spans = pipeline_->take_spans(0);
+    ASSERT_EQ(spans.size(), 1U);
+    EXPECT_EQ(text(spans[0], "http.route"), fits ? "/" : "(none)");
+    EXPECT_EQ(pipeline_->counters().routes_refused, fits ? 0U : 1U);
+  }
+}
+
 TEST_F(PipelineTest, WhatTheProgramsSdkMakesIsLeftToIt) {
   know(kProxy);
   sdk_ = {.makes = kHttpServer | kHttpClient, .sends_context = false};

@@ -36,6 +36,8 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
     ZS_FIELD(exchanges_incomplete, "exchanges_incomplete",
              "exchanges of which something was not seen"),
     ZS_FIELD(spans_made, "spans_made", "spans built"),
+    ZS_FIELD(routes_refused, "routes_refused",
+             "routes that a program told, but that do not fit the path asked for"),
     ZS_FIELD(spans_left_to_sdk, "spans_left_to_sdk",
              "exchanges whose span the program's own SDK makes"),
     ZS_FIELD(parents_left_to_sdk, "parents_left_to_sdk",

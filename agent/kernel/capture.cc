@@ -25,6 +25,7 @@
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
+#include "go_route.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
 #include "sock_length.skel.h"
@@ -208,6 +209,8 @@ struct Capture::Impl {
   SkeletonPtr<mute_bpf> muter;
   SkeletonPtr<go_bpf> go;
   Status go_status;
+  SkeletonPtr<go_route_bpf> go_route;
+  Status go_route_status;
   std::atomic<uint32_t> go_generation{0};
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
   std::vector<Ring> rings;
@@ -368,6 +371,8 @@ struct Capture::Impl {
     }
     // Without it calls of Go's net/http have no parents; probe_go() says so when it matters.
     go_status = start(go, "go", false);
+    // Without it requests of Go programs have no routes.
+    go_route_status = start(go_route, "go_route", false);
     Status first = fail(ErrorCode::kUnsupported, "not tried");
     if (options.kind != CaptureKind::kSyscall) {
       first = start(length, "sock_length");
@@ -566,11 +571,17 @@ Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
   }
   auto links = std::make_unique<Links>();
   for (const GoProbeSite& site : sites) {
+    const bool route = site.probe == GoProbe::kRoute;
+    if (route && !impl_->go_route_status) {
+      continue;
+    }
     bpf_uprobe_opts at{};
     at.sz = sizeof(at);
+    at.bpf_cookie = site.cookie;
     take_libbpf_messages();
-    bpf_link* link = bpf_program__attach_uprobe_opts(go_program(*impl_->go, site.probe), -1,
-                                                     path.c_str(), site.file_offset, &at);
+    bpf_link* link = bpf_program__attach_uprobe_opts(
+        route ? impl_->go_route->progs.go_route__serve : go_program(*impl_->go, site.probe), -1,
+        path.c_str(), site.file_offset, &at);
     if (link == nullptr) {
       return tl::unexpected(bpf_error(errno, "placing a probe in " + path));
     }
@@ -725,6 +736,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   if (impl_->go) {
     add(impl_->go->obj);
   }
+  if (impl_->go_route) {
+    add(impl_->go_route->obj);
+  }
   return result;
 }
 
@@ -785,6 +799,8 @@ std::vector<Capability> probe_capabilities() {
                                         "without them outgoing calls of event loops stay roots"));
   result.push_back(try_object<go_bpf>("uprobes in Go programs",
                                       "without them calls of Go's net/http stay roots"));
+  result.push_back(try_object<go_route_bpf>("uprobes in Go routers (kernel 5.15+)",
+                                            "without them requests of Go have no routes"));
   result.push_back(
       try_object<mute_bpf>("muting (kernel 5.14+)", "without it zerospan does not start"));
   return result;

@@ -124,6 +124,16 @@ DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& ev
   return DecodeStatus::kOk;
 }
 
+DecodeStatus decode_route(std::span<const std::byte> bytes, ConnectionEvents& events) {
+  const auto record = read_as<zs_route_record>(bytes);
+  if (!record || bytes.size() != sizeof(*record) || record->route_bytes > ZS_ROUTE_BYTES_MAX) {
+    return DecodeStatus::kMalformed;
+  }
+  events.on_route(record->connection_id, record->request_id,
+                  {reinterpret_cast<const char*>(record->route), record->route_bytes});
+  return DecodeStatus::kOk;
+}
+
 }  // namespace
 
 DecodeStatus decode_record(std::span<const std::byte> record, ConnectionEvents& events) {
@@ -140,6 +150,8 @@ DecodeStatus decode_record(std::span<const std::byte> record, ConnectionEvents& 
       return decode_close(record, events);
     case ZS_RECORD_STREAM:
       return decode_stream(record, events);
+    case ZS_RECORD_ROUTE:
+      return decode_route(record, events);
     default:
       return DecodeStatus::kUnknownType;
   }
@@ -152,6 +164,7 @@ uint64_t record_time_ns(std::span<const std::byte> record) {
   static_assert(offsetof(zs_data_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_close_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_stream_record, time_ns) == kTimeAt);
+  static_assert(offsetof(zs_route_record, time_ns) == kTimeAt);
   uint64_t time_ns = 0;
   if (record.size() >= kTimeAt + sizeof(time_ns)) {
     std::memcpy(&time_ns, record.data() + kTimeAt, sizeof(time_ns));

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "agent/model/connection.h"
 
@@ -21,6 +22,8 @@ class ConnectionEvents {
   virtual void on_chunk(uint64_t connection_id, const model::Chunk& chunk) = 0;
   virtual void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) = 0;
   virtual void on_close(uint64_t connection_id, const model::Closed& closed) = 0;
+  // What the program's router has found for a request that it answers; not verified.
+  virtual void on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) = 0;
 };
 
 enum class DecodeStatus : uint8_t {

@@ -48,6 +48,10 @@ struct Checker : kernel::ConnectionEvents {
     ++events;
     require(closed.kind <= model::CloseKind::kReset, "a known kind of close");
   }
+  void on_route(uint64_t, uint64_t, std::string_view route) override {
+    ++events;
+    require_inside(route);
+  }
   void require_inside(std::string_view view) const {
     const std::less_equal<const char*> not_after;
     require(view.empty() || (not_after(record.data(), view.data()) &&

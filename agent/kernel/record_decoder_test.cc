@@ -40,7 +40,16 @@ struct Heard : ConnectionEvents {
     closed = closed_how;
   }
 
+  void on_route(uint64_t connection_id, uint64_t request_id, std::string_view text) override {
+    ++count;
+    id = connection_id;
+    routed = request_id;
+    route = text;
+  }
+
   int count = 0;
+  uint64_t routed = 0;
+  std::string route;
   uint64_t id = 0;
   uint64_t socket = 0;
   std::optional<model::Connection> opened;
@@ -352,6 +361,30 @@ TEST(RecordDecoder, RecordsNeedNotBeAligned) {
     Heard heard;
     EXPECT_EQ(decode_record(std::span(shifted).subspan(1), heard), DecodeStatus::kOk);
   }
+}
+
+TEST(DecodeRecord, ARoute) {
+  zs_route_record record{};
+  record.header = {.length = sizeof(record), .type = ZS_RECORD_ROUTE, .reserved = 0};
+  record.connection_id = 5;
+  record.time_ns = 17;
+  record.request_id = 99;
+  record.route_bytes = 6;
+  std::memcpy(record.route, "GET /adrift", 11);
+  Heard events;
+  EXPECT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kOk);
+  EXPECT_EQ(events.id, 5U);
+  EXPECT_EQ(events.routed, 99U);
+  EXPECT_EQ(events.route, "GET /a");
+  EXPECT_EQ(record_time_ns(testing::to_bytes(record)), 17U);
+  record.route_bytes = ZS_ROUTE_BYTES_MAX + 1;
+  EXPECT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kMalformed);
+  record.route_bytes = 0;
+  record.header.length -= 1;
+  auto bytes = testing::to_bytes(record);
+  bytes.pop_back();
+  EXPECT_EQ(decode_record(bytes, events), DecodeStatus::kMalformed);
+  EXPECT_EQ(events.count, 1);
 }
 
 }  // namespace

@@ -189,6 +189,7 @@ struct HttpExchange {
   bool request_body_size_exact =
       true;  // false: chunked framing that was not captured is counted in, or bytes were lost
   bool response_body_size_exact = true;
+  std::string route;      // as the server's own router has it; empty: not known
   bool upgraded = false;  // 101, or a 2xx answer to CONNECT: the connection is opaque from here on
   std::optional<StreamReset> reset;  // HTTP/2, with Outcome::kReset
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call

@@ -488,7 +488,11 @@ void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view pa
                             model::Span& span) {
   const std::string_view key =
       span.kind == model::SpanKind::kServer ? "http.route" : "url.template";
-  if (const std::string_view route = routes_.match(path); !route.empty()) {
+  std::string_view route = routes_.match(path);
+  if (route.empty() && span.kind == model::SpanKind::kServer) {
+    route = http.route;
+  }
+  if (!route.empty()) {
     span.attributes.add_text(key, route);
     span.name.append(" ").append(route);
     return;
@@ -496,18 +500,18 @@ void SpanBuilder::add_route(const model::HttpExchange& http, std::string_view pa
   if (options_.route_heuristic == RouteHeuristic::kOff) {
     return;
   }
-  std::string route = guess_route(path);
+  std::string guess = guess_route(path);
   // What the server does not know is not a route of it: scanners would use the budget up.
   const bool may_learn =
       http.status != 0 && http.status != 400 && http.status != 404 && http.status != 405;
-  if (route.empty() ||
-      !budget_.admit(span.resource != nullptr ? span.resource->id : 0, route, may_learn)) {
+  if (guess.empty() ||
+      !budget_.admit(span.resource != nullptr ? span.resource->id : 0, guess, may_learn)) {
     return;
   }
   if (options_.route_heuristic == RouteHeuristic::kName) {
-    span.name.append(" ").append(route);
+    span.name.append(" ").append(guess);
   }
-  span.attributes.add_text(key, route);
+  span.attributes.add_text(key, guess);
 }
 
 void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,

@@ -440,6 +440,22 @@ TEST(SpanBuilder, BodySizes) {
   EXPECT_EQ(attribute(build(exchange), "http.response.body.size"), "(none)");
 }
 
+TEST(SpanBuilder, TheProgramsOwnRoute) {
+  SpanBuilderOptions options;
+  options.route_templates = {"/users/{id}"};
+  SpanBuilder builder = make_builder(options);
+  model::Exchange exchange = make_exchange(Role::kServer, "GET", "/items/7", 200);
+  std::get<model::HttpExchange>(exchange.payload).route = "/items/{item}";
+  model::Span span = build(builder, exchange, make_connection(Role::kServer));
+  EXPECT_EQ(span.name, "GET /items/{item}");
+  EXPECT_EQ(attribute(span, "http.route"), "/items/{item}");
+  // What the operator says comes first.
+  exchange = make_exchange(Role::kServer, "GET", "/users/7", 200);
+  std::get<model::HttpExchange>(exchange.payload).route = "/users/";
+  span = build(builder, exchange, make_connection(Role::kServer));
+  EXPECT_EQ(attribute(span, "http.route"), "/users/{id}");
+}
+
 TEST(SpanBuilder, RoutesByTemplate) {
   SpanBuilderOptions options;
   options.route_templates = {"/users/{id}"};

@@ -28,6 +28,7 @@ enum zs_record_type {
   ZS_RECORD_CLOSE = 3,
   ZS_RECORD_PROCESS = 4, /* in the process ring only */
   ZS_RECORD_STREAM = 5,
+  ZS_RECORD_ROUTE = 6, /* before the first data record of the answer */
 };
 
 enum zs_direction {
@@ -136,6 +137,19 @@ struct zs_stream_record {
   __u32 stream_id;
   __u8 evidence; /* enum zs_evidence */
   __u8 reserved[3];
+};
+
+#define ZS_ROUTE_BYTES_MAX 128
+
+/* Which route a program's own router has found for a request. */
+struct zs_route_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u64 request_id;
+  __u32 route_bytes; /* used of the following */
+  __u32 reserved;
+  __u8 route[ZS_ROUTE_BYTES_MAX];
 };
 
 struct zs_process_record {

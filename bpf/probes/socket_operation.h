@@ -15,6 +15,7 @@
 #include "bpf/probes/capture.h"
 #include "bpf/probes/frames.h"
 #include "bpf/probes/goroutine.h"
+#include "bpf/probes/route.h"
 
 #define ZS_SNIFFS_NEW 2 /* operations until a connection that we saw from its start is nobody's */
 #define ZS_SNIFFS_OLD \
@@ -672,6 +673,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       }
     } else {
       context__on_other_send(process, connection, tid);
+      if (zs_unlikely(connection->route)) {
+        route__tell(connection);
+      }
     }
   }
   if (direction == ZS_SEND) {

@@ -150,6 +150,8 @@ std::vector<std::string> InspectOptions::default_functions() {
   return {
       "net/http.(*persistConn).roundTrip",
       "net/http.serverHandler.ServeHTTP",
+      "net/http.(*ServeMux).ServeHTTP",
+      "github.com/go-chi/chi/v5.(*Mux).routeHTTP",
       "net/http.(*http2ClientConn).RoundTrip",
       "net/http.(*http2clientStream).writeRequest",
       "net/http.(*http2serverConn).runHandler",

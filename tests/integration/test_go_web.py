@@ -80,6 +80,60 @@ class Frameworks(harness.Case):
         self.check("fiber")
 
 
+class Routes(harness.Case):
+    """What the program's own router says, in its log and in the spans."""
+    CONNECTIONS, EACH = 8, 60
+
+    def check(self, mode, paths):
+        """`paths`: the requests' paths, and whether the route can be known."""
+        server = servers.web(self, mode)
+        agent = self.agent("--pid", str(server.pid))
+
+        def send(number):
+            with traffic.Connection(server.port) as client:
+                for i in range(self.EACH):
+                    path = list(paths)[(number + i) % len(paths)]
+                    client.send(traffic.Request("POST" if i % 5 == 0 else "GET",
+                                                traffic.with_id(f"{path}?size={i * 400}"),
+                                                body=b"b" * (i * 3000) if i % 5 == 0 else b""))
+
+        with concurrent.futures.ThreadPoolExecutor(self.CONNECTIONS) as pool:
+            list(pool.map(send, range(self.CONNECTIONS)))
+        server.wait_logged(self.CONNECTIONS * self.EACH)
+        spans = {span.id: span for span in agent.interrupt()}
+        self.assertEqual({}, agent.lost())
+        seen = collections.Counter()
+        for raw in map(json.loads, server.log.read_text().splitlines()):
+            span = spans.pop(raw["id"])
+            known = paths[raw["target"].partition("?")[0]]
+            route = raw["route"][raw["route"].find("/"):] if known and raw["route"] else None
+            self.assertEqual(route, span.attributes.get("http.route"), span)
+            self.assertEqual(f"{span.method} {route}" if route else span.method, span.name)
+            seen[route] += 1
+        self.assertEqual({}, spans)
+        stats = agent.stats()
+        print(f"\n  {dict(seen)}; told {stats['go_routes']}, unknown {stats['go_routes_unknown']}, "
+              f"refused {stats['routes_refused']}")
+        self.assertGreater(len(seen), 1)
+        return stats
+
+    def test_servemux(self):
+        self.check("servemux", {"/items/17": True, "/files/a/b": True, "/below/x": True, "/none": False,
+                                # Its path is of another router, below the one that took it.
+                                "/nested/deep/x": False})
+
+    def test_chi(self):
+        self.check("chi", {"/items/17": True, "/none": False})
+
+    def test_gin_has_none(self):
+        server = servers.web(self, "gin")
+        agent = self.agent("--pid", str(server.pid))
+        with traffic.Connection(server.port) as client:
+            client.send(traffic.Request("GET", traffic.with_id("/items/17?size=5")))
+        (span,) = agent.interrupt()
+        self.assertNotIn("http.route", span.attributes)
+
+
 class Connect(harness.Case):
     ROUNDS = 20
 

@@ -10,5 +10,6 @@
 
 struct zs_connection_record connection_record;
 struct zs_close_record close_record;
+struct zs_route_record route_record;
 struct zs_process_record process_record;
 struct zs_stream_record stream_record;

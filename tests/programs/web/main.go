@@ -4,7 +4,7 @@
 // Servers made with Go's web frameworks, one a mode. All answer the paths of routes below, obey the query as
 // tests/programs/go does (status=, size=, delay=), and log each request:
 //
-//	web chi|gin|mux|echo|fiber|h2c ACCESS_LOG
+//	web servemux|chi|gin|mux|echo|fiber|h2c ACCESS_LOG
 //	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
 //	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
 //
@@ -44,6 +44,7 @@ type line struct {
 	Bytes  int     `json:"bytes"`
 	Start  float64 `json:"start"`
 	End    float64 `json:"end"`
+	Route  string  `json:"route"`
 }
 
 var (
@@ -85,6 +86,7 @@ func answer(query func(string) string) (int, []byte) {
 type counted struct {
 	http.ResponseWriter
 	status, bytes int
+	route         string
 }
 
 func (w *counted) WriteHeader(status int) {
@@ -115,14 +117,29 @@ func logged(next http.Handler) http.Handler {
 		if count.status == 0 {
 			count.status = 200
 		}
-		line{r.URL.Query().Get("id"), r.Method, r.RequestURI, count.status, count.bytes, 0, 0}.write(start)
+		line{r.URL.Query().Get("id"), r.Method, r.RequestURI, count.status, count.bytes, 0, 0, count.route}.write(start)
 	})
 }
 
 func plain(w http.ResponseWriter, r *http.Request) {
+	if w, ok := w.(*counted); ok {
+		w.route = r.Pattern
+	}
 	status, body := answer(r.URL.Query().Get)
 	w.WriteHeader(status)
 	w.Write(body)
+}
+
+func serveMux() http.Handler {
+	router := http.NewServeMux()
+	router.HandleFunc("GET /items/{item}", plain)
+	router.HandleFunc("POST /items/{item}", plain)
+	router.HandleFunc("/files/{path...}", plain)
+	router.HandleFunc("/below/", plain)
+	below := http.NewServeMux()
+	below.HandleFunc("/deep/{name}", plain)
+	router.Handle("/nested/", http.StripPrefix("/nested", below))
+	return router
 }
 
 func chiRouter() http.Handler {
@@ -278,6 +295,8 @@ func main() {
 	check(err)
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	switch os.Args[1] {
+	case "servemux":
+		err = http.Serve(listener, logged(serveMux()))
 	case "chi":
 		err = http.Serve(listener, logged(chiRouter()))
 	case "gin":
