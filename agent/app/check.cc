@@ -138,8 +138,8 @@ void print_go(const GoPrograms::File& file, const std::optional<kernel::GoState>
   }
   for (const char* name :
        {"go_calls", "go_calls_unreadable", "go_streams", "go_streams_unreadable", "go_routes",
-        "go_routes_unknown", "routes_refused",
-        "go_ancestors_sought", "go_ancestors_not_found", "go_uncertain", "parents_by_goroutine"}) {
+        "go_routes_unknown", "routes_refused", "go_ancestors_sought", "go_ancestors_not_found",
+        "go_uncertain", "parents_by_goroutine"}) {
     print(name, std::to_string(value_of(seen, name)));
   }
   if (!file.failure.empty()) {

@@ -10,7 +10,7 @@
 
 namespace zerospan {
 
-using SpanClasses = uint8_t;
+using SpanClasses = uint32_t;
 
 enum SpanClass : SpanClasses {
   kHttpServer = 1U << 0U,
@@ -19,10 +19,13 @@ enum SpanClass : SpanClasses {
   kRpcClient = 1U << 3U,
   kPostgresql = 1U << 4U,  // calls to a database
   kMysql = 1U << 5U,
+  kRedis = 1U << 6U,
+  kMemcached = 1U << 7U,
 };
 inline constexpr SpanClasses kHttpSpans = kHttpServer | kHttpClient;
 inline constexpr SpanClasses kRpcSpans = kRpcServer | kRpcClient;
-inline constexpr SpanClasses kDatabaseSpans = kPostgresql | kMysql;
+inline constexpr SpanClasses kSqlSpans = kPostgresql | kMysql;
+inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached;
 
 // For the operator: "HTTP server, PostgreSQL"; "none".
 [[nodiscard]] std::string to_text(SpanClasses classes);

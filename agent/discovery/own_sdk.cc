@@ -37,13 +37,15 @@ constexpr auto kPythonLibraries = std::to_array<Library>({
     {"mysqlclient", kMysql},
     {"psycopg", kPostgresql},
     {"psycopg2", kPostgresql},
+    {"pymemcache", kMemcached},
     {"pymysql", kMysql},
     {"pyramid", kHttpServer},
     {"requests", kHttpClient},
-    {"sqlalchemy", kDatabaseSpans},
+    {"redis", kRedis},
+    {"sqlalchemy", kSqlSpans},
     {"starlette", kHttpServer},
     {"tornado", kHttpSpans},
-    {"tortoiseorm", kDatabaseSpans},
+    {"tortoiseorm", kSqlSpans},
     {"urllib", kHttpClient},
     {"urllib3", kHttpClient},
 });
@@ -51,16 +53,20 @@ constexpr auto kPythonLibraries = std::to_array<Library>({
 constexpr auto kNodeLibraries = std::to_array<Library>({
     {"grpc", kRpcSpans},
     {"http", kHttpSpans},
+    {"ioredis", kRedis},
+    {"memcached", kMemcached},
     {"mysql", kMysql},
     {"mysql2", kMysql},
     {"pg", kPostgresql},
+    {"redis", kRedis},
+    {"redis-4", kRedis},
     {"undici", kHttpClient},
 });
 
 // By the middle of OTEL_INSTRUMENTATION_..._ENABLED, and of OTEL_DOTNET_AUTO_TRACES_...
 constexpr auto kJavaLibraries = std::to_array<Library>({
     {"GRPC", kRpcSpans},
-    {"JDBC", kDatabaseSpans},
+    {"JDBC", kSqlSpans},
 });
 constexpr auto kDotnetLibraries = std::to_array<Library>({
     {"ASPNETCORE", kHttpServer | kRpcServer},
@@ -69,6 +75,7 @@ constexpr auto kDotnetLibraries = std::to_array<Library>({
     {"MYSQLCONNECTOR", kMysql},
     {"MYSQLDATA", kMysql},
     {"NPGSQL", kPostgresql},
+    {"STACKEXCHANGEREDIS", kRedis},
 });
 
 bool is_word(std::string_view value, std::string_view lower_case) {

@@ -538,8 +538,11 @@ std::optional<GoState> Capture::go_state(uint32_t pid) const {
 
 namespace {
 
-bpf_program* go_program(const go_bpf& go, GoProbe probe) {
+// `routes` is null where the kernel cannot load it.
+bpf_program* go_program(const go_bpf& go, const go_route_bpf* routes, GoProbe probe) {
   switch (probe) {
+    case GoProbe::kRoute:
+      return routes == nullptr ? nullptr : routes->progs.go_route__serve;
     case GoProbe::kRoundTrip:
       return go.progs.go__round_trip;
     case GoProbe::kGrpcNewStream:
@@ -571,17 +574,17 @@ Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
   }
   auto links = std::make_unique<Links>();
   for (const GoProbeSite& site : sites) {
-    const bool route = site.probe == GoProbe::kRoute;
-    if (route && !impl_->go_route_status) {
+    bpf_program* const program = go_program(
+        *impl_->go, impl_->go_route_status ? impl_->go_route.get() : nullptr, site.probe);
+    if (program == nullptr) {
       continue;
     }
     bpf_uprobe_opts at{};
     at.sz = sizeof(at);
     at.bpf_cookie = site.cookie;
     take_libbpf_messages();
-    bpf_link* link = bpf_program__attach_uprobe_opts(
-        route ? impl_->go_route->progs.go_route__serve : go_program(*impl_->go, site.probe), -1,
-        path.c_str(), site.file_offset, &at);
+    bpf_link* link =
+        bpf_program__attach_uprobe_opts(program, -1, path.c_str(), site.file_offset, &at);
     if (link == nullptr) {
       return tl::unexpected(bpf_error(errno, "placing a probe in " + path));
     }

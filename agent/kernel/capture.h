@@ -119,8 +119,8 @@ struct GoState {
   uint32_t checks_failed = 0;
 };
 
-// The programs of bpf/probes/go.bpf.c, and of go_route.bpf.c (kRoute), which needs kernel 5.15 and is
-// left out without it.
+// The programs of bpf/probes/go.bpf.c, and of go_route.bpf.c (kRoute), which needs kernel 5.15 and
+// is left out without it.
 enum class GoProbe : uint8_t {
   kRoundTrip,
   kGrpcNewStream,

@@ -282,7 +282,7 @@ TEST(RecordDecoder, BytesBehindTheEndAreMalformed) {
 }
 
 TEST(RecordDecoder, UnknownTypes) {
-  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{6}, __u16{0xffff}}) {
+  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{7}, __u16{0xffff}}) {
     zs_close_record record = testing::close_record(1, ZS_CLOSE_ALL, 1);
     record.header.type = type;
     Heard heard;

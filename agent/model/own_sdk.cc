@@ -14,7 +14,17 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
     return server ? kHttpServer : kHttpClient;
   }
   if (db != nullptr && !server) {
-    return db->system == DbSystem::kPostgresql ? kPostgresql : kMysql;
+    switch (db->system) {
+      case DbSystem::kPostgresql:
+        return kPostgresql;
+      case DbSystem::kMysql:
+      case DbSystem::kMariadb:
+        return kMysql;
+      case DbSystem::kRedis:
+        return kRedis;
+      case DbSystem::kMemcached:
+        return kMemcached;
+    }
   }
   return 0;
 }

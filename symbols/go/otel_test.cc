@@ -66,11 +66,11 @@ TEST(Otel, ReplacementsAndMajorVersionsAreTheSameModule) {
 TEST(Otel, FunctionsSayWhichPartIsUsed) {
   const OtelModules otel = find_otel(with_modules(
       {"go.opentelemetry.io/otel/sdk", kContrib + "net/http/otelhttp", "go.nhat.io/otelsql"}));
-  EXPECT_EQ(otel.makes, kHttpSpans | kDatabaseSpans);
+  EXPECT_EQ(otel.makes, kHttpSpans | kSqlSpans);
   EXPECT_FALSE(otel.functions_known);
   const std::string server = kContrib + "net/http/otelhttp.(*middleware).serveHTTP";
   OtelModules less = narrowed(otel, {server});
-  EXPECT_EQ(less.makes, kHttpServer | kDatabaseSpans);
+  EXPECT_EQ(less.makes, kHttpServer | kSqlSpans);
   EXPECT_TRUE(less.functions_known);
   EXPECT_FALSE(less.propagates);
   EXPECT_FALSE(less.exports_at_once);
@@ -78,7 +78,7 @@ TEST(Otel, FunctionsSayWhichPartIsUsed) {
   less = narrowed(otel, {kContrib + "net/http/otelhttp.(*Transport).RoundTrip",
                          "go.opentelemetry.io/otel/internal/global.SetTextMapPropagator",
                          "go.opentelemetry.io/otel/sdk/trace.(*batchSpanProcessor).processQueue"});
-  EXPECT_EQ(less.makes, kHttpClient | kDatabaseSpans);
+  EXPECT_EQ(less.makes, kHttpClient | kSqlSpans);
   EXPECT_TRUE(less.propagates);
   ASSERT_TRUE(less.queue);
   EXPECT_EQ(less.queue->address, 0x1000U);

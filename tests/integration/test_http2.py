@@ -112,9 +112,9 @@ class UpgradeCase(harness.Case):
         """Server spans against the server's log, and the client's by what it asked for."""
         # curl 7.88 sometimes gives up the second request of a connection and repeats it on another one. The proxy logs both
         # with the back end's answer, also when it could not pass that on.
-        log = harness.wait_for(lambda: {line.target for line in server.logged()} == set(wanted) and server.logged(),
-                               f"the log of {len(wanted)} requests")
+        harness.wait_for(lambda: {line.target for line in server.logged()} == set(wanted), f"the log of {len(wanted)} requests")
         of_server, of_client = (agent.interrupt() for agent in agents)
+        log = server.logged()
         for kind, spans, lines in (
                 (harness.SERVER, of_server, [logged(line) for line in log]),
                 (harness.CLIENT, of_client, [(l.method, origin + l.target, l.status, l.bytes) for l in log])):
