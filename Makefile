@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # A thin front to CMake, ctest and scripts/; every rule is one or two commands that also work by hand.
-CCACHE := $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+CCACHE = $(if $(shell command -v ccache),-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 CTEST = ctest --test-dir build/release --output-on-failure --no-tests=error
 SOURCES = git ls-files '*.cc' '*.h' '*.c'
 ARGS ?= --all

@@ -212,9 +212,13 @@ class Load(Case):
                 missed = stats["redis_responses_without_request"]
                 print(f"\nredis-benchmark -P {pipelined}: {commands} commands, {spans} spans, {incomplete} incomplete, "
                       f"{missed} answers without command, lost {agent.lost() or 0}", flush=True)
-                self.assertEqual({}, agent.lost())
-                self.assertEqual(commands, spans + missed)
-                self.assertEqual(sum(errors.values()), failed)
+                # In pipelines the server is faster than spans can be written down, so the queue of them may overflow.
+                lost = agent.lost()
+                dropped = lost.pop("spans_dropped_queue_full", 0) if pipelined > 1 else 0
+                self.assertEqual({}, lost)
+                self.assertEqual(commands, spans + missed + dropped)
+                if not dropped:
+                    self.assertEqual(sum(errors.values()), failed)
                 if pipelined <= 16:
                     self.assertEqual((0, 0), (missed, incomplete))
 
