@@ -222,9 +222,14 @@ struct Capture::Impl {
   bool ticks_failed = false;
   Status ticks_status;
 
+  static size_t control_bytes() {
+    const auto page = static_cast<size_t>(::getpagesize());
+    return (sizeof(zs_control) + page - 1) / page * page;
+  }
+
   ~Impl() {
     if (control != nullptr) {
-      ::munmap(control, static_cast<size_t>(::getpagesize()));
+      ::munmap(control, control_bytes());
     }
   }
 
@@ -338,8 +343,8 @@ struct Capture::Impl {
     if (!process_reader) {
       return tl::unexpected(bpf_error(errno, "reading the ring buffer of process events"));
     }
-    void* mapped = ::mmap(nullptr, static_cast<size_t>(::getpagesize()), PROT_READ | PROT_WRITE,
-                          MAP_SHARED, maps.fd("control"), 0);
+    void* mapped =
+        ::mmap(nullptr, control_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, maps.fd("control"), 0);
     if (mapped == MAP_FAILED) {
       return tl::unexpected(bpf_error(errno, "mapping the control values"));
     }
@@ -446,6 +451,8 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
   if (impl_->ticks_attached) {
     impl_->follow_turns(pid, value);
   }
+  volatile __u8* const hints = impl_->control->process_hints;
+  hints[pid % ZS_PROCESS_HINTS] = 1;
   if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
     return tl::unexpected(error_from_errno(
         errno, "process " + std::to_string(pid) + " cannot be traced: the map of processes holds " +

@@ -262,11 +262,16 @@ struct zs_mute {
   __u64 connection_id; /* must still be that socket's */
 };
 
+#define ZS_PROCESS_HINTS 65536 /* a power of two */
+
 /* One memory-mapped value that both sides write. */
 struct zs_control {
   __u32 ticks_wanted; /* kernel: an event loop whose turns are not followed makes outgoing calls */
   __u32 reserved;
   __u32 idle[ZS_RINGS_MAX]; /* agent: the consumer of this ring sleeps until it is woken */
+  /* both: by tgid modulo ZS_PROCESS_HINTS, 1 once such a process was put into the map of processes
+   */
+  __u8 process_hints[ZS_PROCESS_HINTS];
 };
 
 /* Loss reasons and counters, each the index of a per-CPU counter. */

@@ -71,7 +71,7 @@ static __always_inline bool go__find(struct zs_go_hit* hit) {
 }
 
 static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
-  return go__find(hit) && goroutine__check(hit->go, regs->r14, &hit->now);
+  return go__find(hit) && goroutine__check(hit->go, regs->r14, &hit->now, true);
 }
 
 /*
@@ -158,7 +158,7 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u8 evidence = ZS_EVIDENCE_NONE;
   if (stream % 2 == 0 || (sent->followed == ZS_HTTP2_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
-  } else if (goroutine__check(go, regs->r14, &hit.now)) {
+  } else if (goroutine__check(go, regs->r14, &hit.now, true)) {
     evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);
   }
   if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {

@@ -22,9 +22,11 @@
 /* The goroutine that runs now, as its program's memory has it. */
 struct zs_goroutine_now {
   __u64 goid;
+  __u64 g;
+  __u64 m;
+  /* Its origin: */
   __u64 parent; /* 0: the runtime's own, or not known */
   __u64 gopc;   /* behind the `go` statement that started it */
-  __u64 m;
 };
 
 static __always_inline bool go__read(__u64* value, __u64 address) {
@@ -52,8 +54,6 @@ ZS_COLD void go__refuse(struct zs_go_process* go) {
 static __always_inline bool goroutine__read(struct zs_go_process* go, __u64 g,
                                             struct zs_goroutine_now* now) {
   __u64 current = 0;
-  now->parent = 0;
-  now->gopc = 0;
   if (!go__read(&now->m, g + go->g_m) || !go__read(&current, now->m + go->m_curg)) {
     return false;
   }
@@ -63,22 +63,29 @@ static __always_inline bool goroutine__read(struct zs_go_process* go, __u64 g,
       return false;
     }
   }
-  if (!go__read(&now->goid, current + go->g_goid) || now->goid == 0 || now->goid >> ZS_GO_ID_BITS) {
-    return false;
-  }
-  if (go->g_gopc != ZS_GO_ABSENT && !go__read(&now->gopc, current + go->g_gopc)) {
+  now->g = current;
+  return go__read(&now->goid, current + go->g_goid) && now->goid && !(now->goid >> ZS_GO_ID_BITS);
+}
+
+/* Where it was started, and by whom. */
+static __always_inline bool goroutine__read_origin(const struct zs_go_process* go,
+                                                   struct zs_goroutine_now* now) {
+  now->parent = 0;
+  now->gopc = 0;
+  if (go->g_gopc != ZS_GO_ABSENT && !go__read(&now->gopc, now->g + go->g_gopc)) {
     return false;
   }
   return go->g_parent_goid == ZS_GO_ABSENT ||
-         (go__read(&now->parent, current + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
+         (go__read(&now->parent, now->g + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
 }
 
+/* `origin`: it is wanted too; two reads of six. */
 static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
-                                             struct zs_goroutine_now* now) {
+                                             struct zs_goroutine_now* now, bool origin) {
   if (go->state == ZS_GO_REFUSED || g == 0) {
     return false; /* or a thread that C has made */
   }
-  if (!goroutine__read(go, g, now)) {
+  if (!goroutine__read(go, g, now) || (origin && !goroutine__read_origin(go, now))) {
     go__refuse(go);
     return false;
   }
@@ -93,10 +100,10 @@ static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
 
 /* In a system call: the thread's g is in its own storage (runtime·get_tls). */
 static __always_inline bool goroutine__of_thread(struct zs_go_process* go,
-                                                 struct zs_goroutine_now* now) {
+                                                 struct zs_goroutine_now* now, bool origin) {
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   __u64 g = 0;
-  return go__read(&g, task->thread.fsbase + go->tls) && goroutine__check(go, g, now);
+  return go__read(&g, task->thread.fsbase + go->tls) && goroutine__check(go, g, now, origin);
 }
 
 static __always_inline struct zs_goroutine* goroutines__find(const struct zs_go_process* go,

@@ -25,7 +25,7 @@ int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* chil
   __u32 child_tid = BPF_CORE_READ(child, pid);
   if (child_tgid != parent_tgid) {
     const struct zs_process copy = *process;
-    if (bpf_map_update_elem(&processes, &child_tgid, &copy, BPF_ANY)) {
+    if (processes__put(child_tgid, &copy, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);
     }
     process_ring__emit(ZS_PROCESS_FORK, child_tgid, parent_tgid, 0);
@@ -53,7 +53,7 @@ int BPF_PROG(process__exec, struct task_struct* task) {
     bpf_map_delete_elem(&go_processes, &tgid);
   } else if (zs_tentative) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
-    if (bpf_map_update_elem(&processes, &tgid, &tentative, BPF_ANY)) {
+    if (processes__put(tgid, &tentative, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);
     }
   }

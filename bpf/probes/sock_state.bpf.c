@@ -50,7 +50,7 @@ int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, con
     __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
     if (zs_tentative_listeners && tgid != zs_agent_tgid) {
       const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
-      bpf_map_update_elem(&processes, &tgid, &tentative, BPF_NOEXIST);
+      processes__put(tgid, &tentative, BPF_NOEXIST);
     }
     process_ring__emit(ZS_PROCESS_LISTEN, tgid, 0, sk->__sk_common.skc_num);
     return 0;

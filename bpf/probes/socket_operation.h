@@ -22,10 +22,6 @@
   16 /* the same for one that was open before us and may be in the middle of a message */
 #define ZS_NO_DIRECTION 2
 
-static __always_inline struct zs_process* processes__find(__u32 tgid) {
-  return tgid == zs_agent_tgid ? NULL : bpf_map_lookup_elem(&processes, &tgid);
-}
-
 /* Unique: no CPU sees two connections in one nanosecond, and 48 bits of them last three days of
  * uptime at a time. */
 static __always_inline __u64 connection__new_id(void) {
@@ -277,12 +273,13 @@ __noinline int context__on_go_receive(__u32 slot, __u32 begins) {
   const __u64 key = out->connection;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   struct zs_goroutine_now now;
-  if (!connection || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now)) {
+  if (!connection || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now, false)) {
     return 0;
   }
   const __u64 known = connection->goroutine;
   if (begins || !known) {
-    const bool helps = known && now.goid != known && code__contains(&go->background, now.gopc);
+    const bool helps = known && now.goid != known && goroutine__read_origin(go, &now) &&
+                       code__contains(&go->background, now.gopc);
     connection->goroutine = helps ? known : now.goid;
     goroutine__serve(go, tgid, &now, connection, key);
   }
@@ -300,7 +297,7 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
   struct zs_go_process* go = go_processes__find(tgid);
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
-  if (!go || !out || !goroutine__of_thread(go, &now)) {
+  if (!go || !out || !goroutine__of_thread(go, &now, true)) {
     return ZS_EVIDENCE_NONE;
   }
   bool believed = !stream && !code__contains(&go->transport, now.gopc);

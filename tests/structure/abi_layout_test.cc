@@ -130,7 +130,8 @@ const std::map<std::string, Layout>& compiled() {
       {"zs_mute", {sizeof(zs_mute), {FIELD(zs_mute, socket), FIELD(zs_mute, connection_id)}}},
       {"zs_control",
        {sizeof(zs_control),
-        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, reserved), FIELD(zs_control, idle)}}},
+        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, reserved), FIELD(zs_control, idle),
+         FIELD(zs_control, process_hints)}}},
   };
   return layouts;
 }
