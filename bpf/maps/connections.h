@@ -43,7 +43,8 @@ struct zs_connection {
   __u16 family;  /* AF_INET, AF_INET6 or AF_UNIX */
   __u8 protocol; /* enum zs_protocol, once it is known */
   __u8 reserved[7];
-  __u64 goroutine;         /* Go, server: the one that serves this connection */
+  __u64 goroutine;         /* Go, server: the one that serves this connection, */
+  __u64 goroutine_at;      /* and where its g was when it last read from it */
   __u64 caller_request_id; /* Go, client: whom the client's next request is for, */
   __u8 caller_evidence;    /* enum zs_evidence; */
   __u8 caller_told;        /* such a probe has seen this connection */

@@ -99,11 +99,16 @@ static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
 }
 
 /* In a system call: the thread's g is in its own storage (runtime·get_tls). */
-static __always_inline bool goroutine__of_thread(struct zs_go_process* go,
-                                                 struct zs_goroutine_now* now, bool origin) {
+static __always_inline bool go__read_g(const struct zs_go_process* go, __u64* g) {
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  __u64 g = 0;
-  return go__read(&g, task->thread.fsbase + go->tls) && goroutine__check(go, g, now, origin);
+  return go__read(g, task->thread.fsbase + go->tls);
+}
+
+/* Whether `g` is a goroutine that was checked before: a g is used again, but with another id. */
+static __always_inline bool goroutine__is_still(const struct zs_go_process* go, __u64 g,
+                                                __u64 goid) {
+  __u64 now = 0;
+  return go->state == ZS_GO_VERIFIED && go__read(&now, g + go->g_goid) && now == goid;
 }
 
 static __always_inline struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
@@ -168,12 +173,8 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
   return false;
 }
 
-/*
- * From now on the connection's goroutine serves the request that was begun on it; `now` is that one
- * or has read for it.
- */
+/* From now on the connection's goroutine serves the request that was begun on it. */
 ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
-                              const struct zs_goroutine_now* now,
                               const struct zs_connection* connection, __u64 key_of_connection) {
   const __u64 goid = connection->goroutine;
   struct zs_goroutine* known = goroutines__find(go, tgid, goid);

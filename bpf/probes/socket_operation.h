@@ -272,17 +272,25 @@ __noinline int context__on_go_receive(__u32 slot, __u32 begins) {
   }
   const __u64 key = out->connection;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
-  struct zs_goroutine_now now;
-  if (!connection || connection->role != ZS_ROLE_SERVER || !goroutine__of_thread(go, &now, false)) {
+  __u64 g = 0;
+  if (!connection || connection->role != ZS_ROLE_SERVER || (!begins && connection->goroutine) ||
+      !go__read_g(go, &g)) {
     return 0;
   }
   const __u64 known = connection->goroutine;
-  if (begins || !known) {
+  if (!known || g != connection->goroutine_at || !goroutine__is_still(go, g, known)) {
+    struct zs_goroutine_now now;
+    if (!goroutine__check(go, g, &now, false)) {
+      return 0;
+    }
     const bool helps = known && now.goid != known && goroutine__read_origin(go, &now) &&
                        code__contains(&go->background, now.gopc);
-    connection->goroutine = helps ? known : now.goid;
-    goroutine__serve(go, tgid, &now, connection, key);
+    if (!helps) {
+      connection->goroutine = now.goid;
+      connection->goroutine_at = g == now.g ? g : 0;
+    }
   }
+  goroutine__serve(go, tgid, connection, key);
   return 0;
 }
 
@@ -297,7 +305,8 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
   struct zs_go_process* go = go_processes__find(tgid);
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
-  if (!go || !out || !goroutine__of_thread(go, &now, true)) {
+  __u64 g = 0;
+  if (!go || !out || !go__read_g(go, &g) || !goroutine__check(go, g, &now, true)) {
     return ZS_EVIDENCE_NONE;
   }
   bool believed = !stream && !code__contains(&go->transport, now.gopc);
