@@ -21,7 +21,7 @@ import servers
 import traffic
 from harness import BUILD, CLIENT, PROGRAMS, SERVER
 
-PROBES = 2  # of a program with net/http: in its client, and in its server for HTTP/2
+PROBES = 3  # of a program with net/http: in its client, in its server for HTTP/2, and in its router
 
 
 def build_fan(case, name, toolchain="local", environment=None, flags=()):
