@@ -120,14 +120,17 @@ class UpgradeCase(harness.Case):
                 (harness.CLIENT, of_client, [(l.method, origin + l.target, l.status, l.bytes) for l in log])):
             spans = [span for span in spans if span.kind == kind and
                      (kind == harness.SERVER or span.target.startswith(origin))]
-            answered = [span for span in spans if span.code]
+            # It may also reset stream 1 (STREAM_CLOSED) when the first window of its answer has come, and be content with that.
+            given_up = [span for span in spans if not span.code or (
+                kind == harness.CLIENT and span.attributes.get("error.type", str(span.code)) != str(span.code))]
+            answered = [span for span in spans if span not in given_up]
             want, seen = set(lines), set(map(told, answered))
             self.assertEqual([], sorted(map(str, seen - want))[:5], f"kind {kind}")
             # What was logged and not seen so was given up; not all that was given up is logged.
-            given_up = [span for span in spans if not span.code]
             without_answer = {told(span)[1] for span in given_up}
             self.assertEqual([], [line for line in want - seen if line[1] not in without_answer], f"kind {kind}")
-            self.assertEqual(len(wanted), len({line[1] for line in seen}), f"kind {kind}")
+            begun = {line[1] for line in seen} | {told(span)[1] for span in given_up if span.code}
+            self.assertEqual(len(wanted), len(begun), f"kind {kind}")
             self.assertLessEqual(len(answered), len(lines), f"kind {kind}")
             self.assertLessEqual(len(lines), len(spans), f"kind {kind}")
             self.assertLessEqual(len(given_up), len(wanted) // 5, f"kind {kind}")
