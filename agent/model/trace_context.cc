@@ -3,6 +3,10 @@
 
 #include "agent/model/trace_context.h"
 
+#include <endian.h>
+
+#include <cstring>
+
 namespace zerospan::model {
 
 namespace {
@@ -18,22 +22,38 @@ std::string hex(const std::array<uint8_t, kSize>& bytes) {
   return out;
 }
 
+void store(uint64_t value, uint8_t* to) {
+  value = htobe64(value);
+  std::memcpy(to, &value, sizeof(value));
+}
+
+uint64_t load(const uint8_t* from) {
+  uint64_t value = 0;
+  std::memcpy(&value, from, sizeof(value));
+  return be64toh(value);
+}
+
 }  // namespace
+
+TraceId TraceId::from_u64(uint64_t high, uint64_t low) {
+  TraceId id;
+  store(high, id.bytes.data());
+  store(low, id.bytes.data() + sizeof(high));
+  return id;
+}
+
+uint64_t TraceId::low_u64() const {
+  return load(bytes.data() + sizeof(uint64_t));
+}
 
 SpanId SpanId::from_u64(uint64_t value) {
   SpanId id;
-  for (size_t i = 0; i < id.bytes.size(); ++i) {
-    id.bytes[i] = static_cast<uint8_t>(value >> (56U - 8U * i));
-  }
+  store(value, id.bytes.data());
   return id;
 }
 
 uint64_t SpanId::to_u64() const {
-  uint64_t value = 0;
-  for (uint8_t byte : bytes) {
-    value = value << 8U | byte;
-  }
-  return value;
+  return load(bytes.data());
 }
 
 std::string to_hex(const TraceId& id) {

@@ -18,6 +18,9 @@ struct TraceId {
   std::array<uint8_t, 16> bytes{};
   [[nodiscard]] bool valid() const { return *this != TraceId{}; }
   auto operator<=>(const TraceId&) const = default;
+  // The id whose bytes are `high`, then `low`, both in big-endian order.
+  [[nodiscard]] static TraceId from_u64(uint64_t high, uint64_t low);
+  [[nodiscard]] uint64_t low_u64() const;
 };
 
 struct SpanId {

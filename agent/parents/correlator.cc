@@ -69,12 +69,7 @@ void Correlator::on_request(const model::Connection& connection,
 model::TraceId Correlator::new_trace_id(uint64_t connection_id, uint64_t sequence) const {
   const uint64_t high = mix64(mix64(options_.seed, connection_id), sequence);
   const uint64_t low = non_zero(mix64(high, kTraceIdSalt));
-  model::TraceId id;
-  for (size_t i = 0; i < 8; ++i) {
-    id.bytes[i] = static_cast<uint8_t>(high >> (56U - 8U * i));
-    id.bytes[i + 8] = static_cast<uint8_t>(low >> (56U - 8U * i));
-  }
-  return id;
+  return model::TraceId::from_u64(high, low);
 }
 
 Identity Correlator::remote_child(model::RemoteContext&& remote) const {

@@ -55,14 +55,12 @@ class Sampler {
     if (parent_based_ && parent_sampled) {
       return *parent_sampled;
     }
-    uint64_t randomness = 0;
-    for (size_t i = 9; i < 16; ++i) {
-      randomness = randomness << 8U | trace_id.bytes[i];
-    }
-    return randomness >= threshold_;
+    return (trace_id.low_u64() & kRandomness) >= threshold_;
   }
 
  private:
+  static constexpr uint64_t kRandomness = (uint64_t{1} << 56U) - 1;
+
   Sampler(bool parent_based, uint64_t threshold)
       : parent_based_(parent_based), threshold_(threshold) {}
 
