@@ -21,6 +21,7 @@ enum zs_protocol {
 
 struct zs_connection {
   __u64 id;
+  __u64 key;   /* its own in this map */
   __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
   __u64 offset[2]; /* bytes seen, by enum zs_direction */
   __u64 told[2];   /* of them, those whose records are in the ring or lost */

@@ -5,13 +5,6 @@
 #include "bpf/abi/abi.h"
 #include "bpf/lib/kernel.h"
 
-/* Ids of goroutines are not used twice in a process. */
-struct zs_goroutine_key {
-  __u64 goid;
-  __u32 tgid;
-  __u32 generation; /* of the program in that process */
-};
-
 #define ZS_GO_PROCESSORS_MAX 32
 
 /*
@@ -19,6 +12,10 @@ struct zs_goroutine_key {
  * so was started for one request at most.
  */
 struct zs_goroutine {
+  __u64 goid;       /* not used twice in a process; 0: nobody's entry; or ZS_GO_CLAIMED */
+  __u32 tgid;       /* whose goroutine it is, */
+  __u32 generation; /* and of which program in that process */
+  __u64 used;       /* when it was written last, in jiffies */
   __u64 request_id;
   __u64 connection_id; /* whose reading made the request current */
   __u64 connection;    /* its key */
@@ -38,26 +35,24 @@ struct zs_goroutine {
   __u8 reserved[3];
 };
 
-/*
- * What is known of goroutines. Nothing tells when one ends, so the map forgets those that were not
- * used for the longest time; what that loses is a parent, and shows as a root without evidence.
- */
-struct {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
-  __uint(max_entries, 16384);
-  __type(key, struct zs_goroutine_key);
-  __type(value, struct zs_goroutine);
-} goroutines SEC(".maps");
+#define ZS_GO_CLAIMED ~0ULL /* somebody writes this entry: nobody else may read or write it */
+#define ZS_GO_WAYS 4
+#define ZS_GO_SETS 4096 /* a power of two */
+
+struct zs_goroutine_set {
+  struct zs_goroutine ways[ZS_GO_WAYS];
+};
 
 /*
- * What new entries of the map above begin as: zeros, which are many for the BPF stack. Nobody
- * writes it. Entries are filled in their place: uprobes may be preempted, so that a room of the
- * CPU's would be another's meanwhile.
+ * What is known of goroutines: each has its place in one set. Nothing tells when one ends, so a
+ * full set forgets the one that was written longest ago; what that loses is a parent, and shows as
+ * a root without evidence. An array, because an LRU hash takes ten times as long, for each stream
+ * of HTTP/2. Entries are filled in their place: uprobes may be preempted, so that a room of the
+ * CPU's would be another's meanwhile. See goroutines__claim() and goroutine__is().
  */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
-  __uint(map_flags, BPF_F_RDONLY_PROG);
+  __uint(max_entries, ZS_GO_SETS);
   __type(key, __u32);
-  __type(value, struct zs_goroutine);
-} blank_goroutine SEC(".maps");
+  __type(value, struct zs_goroutine_set);
+} goroutines SEC(".maps");

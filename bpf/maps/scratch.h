@@ -58,7 +58,6 @@ struct zs_scratch {
   struct zs_copy_position copy;
   struct zs_frame_position frames;
   struct zs_h2c_scan h2c;
-  __u64 connection; /* its key; as an argument the verifier takes no pointer for a number */
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];
 };

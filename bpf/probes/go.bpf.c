@@ -28,10 +28,9 @@ static __always_inline const struct sock* go__plain_socket(const struct zs_go_pr
   __u64 kind = 0;
   __u64 descriptor = 0;
   if (!go__read(&net_fd, connection + go->conn_fd) ||
-      !go__read(&family, net_fd + go->net_fd_family) ||
-      !go__read(&kind, net_fd + go->net_fd_sotype) ||
-      !go__read(&descriptor, net_fd + go->net_fd_sysfd) || kind != ZS_SOCK_STREAM ||
-      descriptor >= ZS_DESCRIPTOR_MAX) {
+      !go__read(&kind, net_fd + go->net_fd_sotype) || kind != ZS_SOCK_STREAM ||
+      !go__read(&descriptor, net_fd + go->net_fd_sysfd) || descriptor >= ZS_DESCRIPTOR_MAX ||
+      !go__read(&family, net_fd + go->net_fd_family)) {
     return NULL;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
@@ -71,7 +70,7 @@ static __always_inline bool go__find(struct zs_go_hit* hit) {
 }
 
 static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
-  return go__find(hit) && goroutine__check(hit->go, regs->r14, &hit->now, true);
+  return go__find(hit) && goroutine__check_running(hit->go, regs->r14, &hit->now);
 }
 
 /*
@@ -158,7 +157,7 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u8 evidence = ZS_EVIDENCE_NONE;
   if (stream % 2 == 0 || (sent->followed == ZS_HTTP2_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
-  } else if (goroutine__check(go, regs->r14, &hit.now, true)) {
+  } else if (goroutine__check_running(go, regs->r14, &hit.now)) {
     evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);
   }
   if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {
@@ -184,11 +183,9 @@ int go__grpc_new_stream(struct pt_regs* regs) {
  * The running goroutine begins to serve a stream of an HTTP/2 server's connection. `data` is its
  * net.Conn's. What is read must be a stream that has begun, and no other goroutine's.
  */
-static __always_inline void go__serve_stream(const struct zs_go_hit* hit, __u64 data,
-                                             __u32 stream) {
+static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, __u32 stream) {
   const struct sock* sk = go__socket(hit->go, data);
   struct zs_connection* connection = sk ? connection__find(sk) : NULL;
-  struct zs_goroutine* known = goroutines__find(hit->go, hit->tgid, hit->now.goid);
   __u64 request_id = 0;
   if (connection && connection->protocol == ZS_PROTOCOL_HTTP2 &&
       connection->role != ZS_ROLE_CLIENT) {
@@ -199,6 +196,10 @@ static __always_inline void go__serve_stream(const struct zs_go_hit* hit, __u64 
       request_id = zs_stream_request_id(zs_id_seed, connection->id, stream);
     }
   }
+  const struct zs_goroutine* known = NULL;
+  if (!request_id || connection->handled_stream == stream) {
+    known = goroutines__find(hit->go, hit->tgid, hit->now.goid);
+  }
   if (request_id && connection->handled_stream == stream) {
     if (known && known->request_id == request_id) {
       return; /* Go before 1.21: the probe may be passed twice */
@@ -206,16 +207,18 @@ static __always_inline void go__serve_stream(const struct zs_go_hit* hit, __u64 
     go__refuse(hit->go);
   } else if (request_id) {
     connection->handled_stream = stream;
-    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, known, request_id);
+    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, request_id);
     return;
   }
   counters__add(ZS_COUNTER_GO_STREAMS_UNREADABLE);
   if (known) {
-    known->evidence = ZS_EVIDENCE_NONE;
+    goroutine__doubt(hit->go, hit->tgid, hit->now.goid, ZS_EVIDENCE_NONE);
     return;
   }
   /* gRPC on top of net/http's server: that one's goroutine is known, and has started this one. */
-  const struct zs_goroutine* starter = goroutines__find(hit->go, hit->tgid, hit->now.parent);
+  const struct zs_goroutine* starter = goroutine__read_origin(hit->go, &hit->now)
+                                           ? goroutines__find(hit->go, hit->tgid, hit->now.parent)
+                                           : NULL;
   if (starter && starter->serves) {
     goroutine__descend(hit->go, hit->tgid, &hit->now, &request_id);
   }

@@ -17,7 +17,7 @@ int go_route__serve(struct pt_regs* regs) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
   struct zs_goroutine_now now;
-  if (!go || !goroutine__check(go, regs->r14, &now, false)) {
+  if (!go || !goroutine__check_running(go, regs->r14, &now)) {
     return 0;
   }
   const struct zs_goroutine* goroutine = goroutines__find(go, tgid, now.goid);

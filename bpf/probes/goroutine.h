@@ -23,7 +23,6 @@
 struct zs_goroutine_now {
   __u64 goid;
   __u64 g;
-  __u64 m;
   /* Its origin: */
   __u64 parent; /* 0: the runtime's own, or not known */
   __u64 gopc;   /* behind the `go` statement that started it */
@@ -47,24 +46,30 @@ ZS_COLD void go__refuse(struct zs_go_process* go) {
   }
 }
 
+static __always_inline bool goroutine__read_id(const struct zs_go_process* go,
+                                               struct zs_goroutine_now* now) {
+  return go__read(&now->goid, now->g + go->g_goid) && now->goid && !(now->goid >> ZS_GO_ID_BITS);
+}
+
 /*
  * `g` is the thread's: a goroutine, or the one on whose stack the thread calls C and schedules. All
  * three of g, m and curg must agree, at every look.
  */
 static __always_inline bool goroutine__read(struct zs_go_process* go, __u64 g,
                                             struct zs_goroutine_now* now) {
+  __u64 m = 0;
   __u64 current = 0;
-  if (!go__read(&now->m, g + go->g_m) || !go__read(&current, now->m + go->m_curg)) {
+  if (!go__read(&m, g + go->g_m) || !go__read(&current, m + go->m_curg)) {
     return false;
   }
   if (current != g) {
     __u64 g0 = 0;
-    if (!current || !go__read(&g0, now->m + go->m_g0) || g0 != g) {
+    if (!current || !go__read(&g0, m + go->m_g0) || g0 != g) {
       return false;
     }
   }
   now->g = current;
-  return go__read(&now->goid, current + go->g_goid) && now->goid && !(now->goid >> ZS_GO_ID_BITS);
+  return goroutine__read_id(go, now);
 }
 
 /* Where it was started, and by whom. */
@@ -79,13 +84,12 @@ static __always_inline bool goroutine__read_origin(const struct zs_go_process* g
          (go__read(&now->parent, now->g + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
 }
 
-/* `origin`: it is wanted too; two reads of six. */
 static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
-                                             struct zs_goroutine_now* now, bool origin) {
+                                             struct zs_goroutine_now* now) {
   if (go->state == ZS_GO_REFUSED || g == 0) {
     return false; /* or a thread that C has made */
   }
-  if (!goroutine__read(go, g, now) || (origin && !goroutine__read_origin(go, now))) {
+  if (!goroutine__read(go, g, now)) {
     go__refuse(go);
     return false;
   }
@@ -96,6 +100,21 @@ static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
     }
   }
   return true;
+}
+
+/* The same in Go's own code, where r14 is the goroutine that runs (Go's internal ABI): once that
+ * was proven, its id is all there is to read. */
+static __always_inline bool goroutine__check_running(struct zs_go_process* go, __u64 g,
+                                                     struct zs_goroutine_now* now) {
+  if (zs_unlikely(go->state != ZS_GO_VERIFIED)) {
+    return goroutine__check(go, g, now);
+  }
+  now->g = g;
+  if (goroutine__read_id(go, now)) {
+    return true;
+  }
+  go__refuse(go);
+  return false;
 }
 
 /* In a system call: the thread's g is in its own storage (runtime·get_tls). */
@@ -111,22 +130,98 @@ static __always_inline bool goroutine__is_still(const struct zs_go_process* go, 
   return go->state == ZS_GO_VERIFIED && go__read(&now, g + go->g_goid) && now == goid;
 }
 
-static __always_inline struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
-                                                             __u32 tgid, __u64 goid) {
-  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
-  return bpf_map_lookup_elem(&goroutines, &key);
+/* Whether the entry is still this goroutine's: asked again after its values were read, because
+ * another goroutine may have got it meanwhile. */
+static __always_inline bool goroutine__is(const struct zs_goroutine* entry,
+                                          const struct zs_go_process* go, __u32 tgid, __u64 goid) {
+  barrier();
+  return entry->goid == goid && entry->tgid == tgid && entry->generation == go->generation;
 }
 
-/* One that is not known yet; NULL if there is no room. Who adds it writes the evidence last. */
-static __always_inline struct zs_goroutine* goroutines__add(const struct zs_go_process* go,
-                                                            __u32 tgid, __u64 goid) {
-  const struct zs_goroutine_key key = {.goid = goid, .tgid = tgid, .generation = go->generation};
-  const __u32 zero = 0;
-  const struct zs_goroutine* blank = bpf_map_lookup_elem(&blank_goroutine, &zero);
-  if (!blank || bpf_map_update_elem(&goroutines, &key, blank, BPF_ANY)) {
+static __always_inline struct zs_goroutine_set* goroutines__set(const struct zs_go_process* go,
+                                                                __u32 tgid, __u64 goid) {
+  /* Ids are given in turn: those of one process do not meet. */
+  const __u32 index = (goid + (__u64)(tgid ^ go->generation) * 0x9e3779b1U) & (ZS_GO_SETS - 1);
+  return bpf_map_lookup_elem(&goroutines, &index);
+}
+
+static __always_inline const struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
+                                                                   __u32 tgid, __u64 goid) {
+  const struct zs_goroutine_set* set = goroutines__set(go, tgid, goid);
+  for (__u32 i = 0; set && i < ZS_GO_WAYS; ++i) {
+    if (goroutine__is(&set->ways[i], go, tgid, goid)) {
+      return &set->ways[i];
+    }
+  }
+  return NULL;
+}
+
+/*
+ * The goroutine's entry, or if it has none (`known` says which) an empty one, which another may
+ * have had to give up. It is the caller's alone until goroutines__release(). NULL: another CPU was
+ * faster, and the goroutine has no entry.
+ */
+static __always_inline struct zs_goroutine* goroutines__claim(const struct zs_go_process* go,
+                                                              __u32 tgid, __u64 goid, bool* known) {
+  struct zs_goroutine_set* set = goroutines__set(go, tgid, goid);
+  __u64 oldest = ~0ULL;
+  __u64 holder = ZS_GO_CLAIMED;
+  __u32 way = 0;
+  *known = false;
+  for (__u32 i = 0; set && i < ZS_GO_WAYS; ++i) {
+    const struct zs_goroutine* entry = &set->ways[i];
+    if (goroutine__is(entry, go, tgid, goid)) {
+      way = i;
+      holder = goid;
+      *known = true;
+      break;
+    }
+    const __u64 other = entry->goid;
+    const __u64 used = other ? entry->used : 0;
+    if (other != ZS_GO_CLAIMED && used < oldest) {
+      way = i;
+      holder = other;
+      oldest = used;
+    }
+  }
+  if (!set || holder == ZS_GO_CLAIMED) {
     return NULL;
   }
-  return bpf_map_lookup_elem(&goroutines, &key);
+  struct zs_goroutine* entry = &set->ways[way % ZS_GO_WAYS];
+  if (__sync_val_compare_and_swap(&entry->goid, holder, ZS_GO_CLAIMED) != holder) {
+    return NULL;
+  }
+  entry->used = bpf_jiffies64();
+  if (!*known) {
+    entry->tgid = tgid;
+    entry->generation = go->generation;
+    entry->request_id = 0;
+    entry->connection_id = 0;
+    entry->connection = 0;
+    entry->goidgen = 0;
+    entry->serves = 0;
+    entry->evidence = ZS_EVIDENCE_NONE;
+    entry->fresh = 0;
+    entry->mixed = 0;
+    entry->processors = 0;
+  }
+  return entry;
+}
+
+static __always_inline void goroutines__release(struct zs_goroutine* entry, __u64 goid) {
+  __sync_lock_test_and_set(&entry->goid, goid);
+}
+
+/* What was known of the goroutine's request is not certain any more. */
+static __always_inline void goroutine__doubt(const struct zs_go_process* go, __u32 tgid, __u64 goid,
+                                             enum zs_evidence evidence) {
+  bool known = false;
+  struct zs_goroutine* entry =
+      goroutines__find(go, tgid, goid) ? goroutines__claim(go, tgid, goid, &known) : NULL;
+  if (entry) {
+    entry->evidence = known ? evidence : ZS_EVIDENCE_NONE;
+    goroutines__release(entry, goid);
+  }
 }
 
 /*
@@ -175,10 +270,10 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
 
 /* From now on the connection's goroutine serves the request that was begun on it. */
 ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
-                              const struct zs_connection* connection, __u64 key_of_connection) {
+                              const struct zs_connection* connection) {
   const __u64 goid = connection->goroutine;
-  struct zs_goroutine* known = goroutines__find(go, tgid, goid);
-  struct zs_goroutine* value = known ? known : goroutines__add(go, tgid, goid);
+  bool known = false;
+  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
   if (!value) {
     return;
   }
@@ -196,23 +291,23 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
   }
   value->request_id = connection->request_id;
   value->connection_id = connection->id;
-  value->connection = key_of_connection;
+  value->connection = connection->key;
   goroutine__mark(go, value);
   value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
+  goroutines__release(value, goid);
 }
 
 /*
- * From now on the goroutine, if it is `known`, serves what came on a stream of HTTP/2. Most have no
- * other stream before or after: all that such a one starts is for it.
+ * From now on the goroutine serves what came on a stream of HTTP/2. Most have no other stream
+ * before or after: all that such a one starts is for it.
  */
 static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u32 tgid,
-                                                    __u64 goid, struct zs_goroutine* known,
-                                                    __u64 request_id) {
-  struct zs_goroutine* value = known ? known : goroutines__add(go, tgid, goid);
+                                                    __u64 goid, __u64 request_id) {
+  bool known = false;
+  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
   if (!value) {
     return;
   }
-  value->evidence = ZS_EVIDENCE_NONE;
   value->fresh = !known;
   value->serves = 1;
   value->mixed = 0;
@@ -224,6 +319,7 @@ static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __
     goroutine__mark(go, value);
   }
   value->evidence = ZS_EVIDENCE_GOROUTINE;
+  goroutines__release(value, goid);
 }
 
 /* State of a search for a goroutine that was never seen. */
@@ -270,14 +366,17 @@ static __always_inline bool go__find_parent(const struct zs_go_process* go, __u6
 
 static __always_inline void goroutines__remember(const struct zs_go_process* go, __u32 tgid,
                                                  __u64 goid, __u64 request_id, __u8 evidence) {
-  struct zs_goroutine* value = goroutines__add(go, tgid, goid);
+  bool known = false;
+  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
   if (value) {
     value->request_id = request_id;
     value->evidence = evidence;
+    goroutines__release(value, goid);
   }
 }
 
-/* A goroutine that is seen for the first time, and reads no request: by its ancestors. */
+/* A goroutine that is seen for the first time, and reads no request: by its ancestors. Its origin
+ * was read. */
 ZS_COLD __u8 goroutine__descend(struct zs_go_process* go, __u32 tgid,
                                 const struct zs_goroutine_now* now, __u64* request_id) {
   __u64 child = now->goid;
@@ -297,6 +396,9 @@ ZS_COLD __u8 goroutine__descend(struct zs_go_process* go, __u32 tgid,
           evidence = ZS_EVIDENCE_AMBIGUOUS;
         }
       }
+      if (!goroutine__is(known, go, tgid, parent)) {
+        evidence = ZS_EVIDENCE_AMBIGUOUS;
+      }
       break;
     }
     child = parent;
@@ -315,14 +417,15 @@ ZS_COLD __u8 goroutine__descend(struct zs_go_process* go, __u32 tgid,
 
 /* The request that the goroutine works for, and how that is known. `request_id` is 0 before. */
 static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tgid,
-                                              const struct zs_goroutine_now* now,
-                                              __u64* request_id) {
+                                              struct zs_goroutine_now* now, __u64* request_id) {
   const struct zs_goroutine* known = goroutines__find(go, tgid, now->goid);
   if (!known) {
-    return goroutine__descend(go, tgid, now, request_id);
+    return goroutine__read_origin(go, now) ? goroutine__descend(go, tgid, now, request_id)
+                                           : ZS_EVIDENCE_NONE;
   }
   *request_id = known->request_id;
-  return known->evidence;
+  const __u8 evidence = known->evidence;
+  return goroutine__is(known, go, tgid, now->goid) ? evidence : ZS_EVIDENCE_AMBIGUOUS;
 }
 
 static __always_inline struct zs_go_process* go_processes__find(__u32 tgid) {

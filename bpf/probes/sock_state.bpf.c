@@ -40,6 +40,15 @@ static __always_inline void on_connect(const struct sock* sk) {
   }
 }
 
+static __always_inline void forget(const struct sock* sk, enum zs_close_kind kind) {
+  const __u64 key = (__u64)sk;
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
+  if (connection) {
+    connection__emit_close(connection, kind);
+    bpf_map_delete_elem(&connections, &key);
+  }
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
   if (new_state == ZS_TCP_SYN_SENT) {
@@ -55,22 +64,26 @@ int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, con
     process_ring__emit(ZS_PROCESS_LISTEN, tgid, 0, sk->__sk_common.skc_num);
     return 0;
   }
+  if (old_state == ZS_TCP_LISTEN && new_state == ZS_TCP_SYN_RECV) {
+    /* A new socket, which nobody has accepted yet. An entry at its address is that of an earlier
+     * one, made while another CPU was closing it. */
+    forget(sk, ZS_CLOSE_ALL);
+    return 0;
+  }
   if (new_state != ZS_TCP_FIN_WAIT1 && new_state != ZS_TCP_LAST_ACK && new_state != ZS_TCP_CLOSE) {
     return 0;
   }
-  const __u64 key = (__u64)sk;
-  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
-  if (!connection) {
-    return 0;
-  }
   if (new_state != ZS_TCP_CLOSE) {
-    connection__emit_close(connection, ZS_CLOSE_SEND);
+    const __u64 key = (__u64)sk;
+    struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
+    if (connection) {
+      connection__emit_close(connection, ZS_CLOSE_SEND);
+    }
     return 0;
   }
   /* Without a FIN in either direction, or with an error, the close was an abort. */
   const bool reset =
       sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
-  connection__emit_close(connection, reset ? ZS_CLOSE_RESET : ZS_CLOSE_ALL);
-  bpf_map_delete_elem(&connections, &key);
+  forget(sk, reset ? ZS_CLOSE_RESET : ZS_CLOSE_ALL);
   return 0;
 }

@@ -161,6 +161,7 @@ static __always_inline struct zs_connection* connection__create(const struct soc
   const __u64 key = (__u64)sk;
   struct zs_connection fresh = {};
   fresh.id = connection__new_id();
+  fresh.key = key;
   fresh.ring = process->ring;
   fresh.last_direction = ZS_NO_DIRECTION;
   fresh.seen_from_start = seen_from_start;
@@ -261,26 +262,20 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
  * Go: a request is read by the goroutine that serves its connection, or by one that waited for the
  * peer's end meanwhile, and got the next request's first byte (net/http's backgroundRead, started
  * by whoever read the body's end). Bodies are read by anyone, and say nothing. A global function,
- * which the verifier looks at once (see capture__first()); the connection is that of `slot`.
+ * which the verifier looks at once (see capture__first()).
  */
-__noinline int context__on_go_receive(__u32 slot, __u32 begins) {
+__noinline int context__on_go_receive(struct zs_connection* connection, __u32 begins) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
-  struct zs_scratch* out = scratch__get(slot);
-  if (!go || !out) {
-    return 0;
-  }
-  const __u64 key = out->connection;
-  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   __u64 g = 0;
-  if (!connection || connection->role != ZS_ROLE_SERVER || (!begins && connection->goroutine) ||
-      !go__read_g(go, &g)) {
+  if (!go || !connection || connection->role != ZS_ROLE_SERVER ||
+      (!begins && connection->goroutine) || !go__read_g(go, &g)) {
     return 0;
   }
   const __u64 known = connection->goroutine;
   if (!known || g != connection->goroutine_at || !goroutine__is_still(go, g, known)) {
     struct zs_goroutine_now now;
-    if (!goroutine__check(go, g, &now, false)) {
+    if (!goroutine__check(go, g, &now)) {
       return 0;
     }
     const bool helps = known && now.goid != known && goroutine__read_origin(go, &now) &&
@@ -290,7 +285,7 @@ __noinline int context__on_go_receive(__u32 slot, __u32 begins) {
       connection->goroutine_at = g == now.g ? g : 0;
     }
   }
-  goroutine__serve(go, tgid, connection, key);
+  goroutine__serve(go, tgid, connection);
   return 0;
 }
 
@@ -306,7 +301,8 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
-  if (!go || !out || !go__read_g(go, &g) || !goroutine__check(go, g, &now, true)) {
+  if (!go || !out || !go__read_g(go, &g) || !goroutine__check(go, g, &now) ||
+      !goroutine__read_origin(go, &now)) {
     return ZS_EVIDENCE_NONE;
   }
   bool believed = !stream && !code__contains(&go->transport, now.gopc);
@@ -316,21 +312,13 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
   return believed ? goroutine__origin(go, tgid, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
 
-/* Go: the connection of `slot` goes on in HTTP/2, and goroutines for its streams are started by the
- * one that has read this request: they do not work for it. */
-__noinline int context__on_go_upgrade(__u32 slot) {
+/* Go: the connection goes on in HTTP/2, and goroutines for its streams are started by the one that
+ * has read this request: they do not work for it. */
+__noinline int context__on_go_upgrade(struct zs_connection* connection) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   const struct zs_go_process* go = go_processes__find(tgid);
-  const struct zs_scratch* out = scratch__get(slot);
-  if (!go || !out) {
-    return 0;
-  }
-  const __u64 key = out->connection;
-  const struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
-  struct zs_goroutine* known =
-      connection ? goroutines__find(go, tgid, connection->goroutine) : NULL;
-  if (known) {
-    known->evidence = ZS_EVIDENCE_AMBIGUOUS;
+  if (go && connection) {
+    goroutine__doubt(go, tgid, connection->goroutine, ZS_EVIDENCE_AMBIGUOUS);
   }
   return 0;
 }
@@ -365,11 +353,7 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      struct zs_scratch* out = scratch__get(ZS_RECEIVE);
-      if (out) {
-        out->connection = (__u64)sk;
-        context__on_go_receive(ZS_RECEIVE, begins);
-      }
+      context__on_go_receive(connection, begins);
     }
     return;
   }
@@ -529,8 +513,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
 
 /* A 101: if the connection goes on in HTTP/2 (RFC 7540 section 3.2), its frames are followed from
  * here on. The client's begin with its preface, where the walk finds them. */
-ZS_COLD void connection__upgrade(const struct sock* sk, const struct zs_process* process,
-                                 struct zs_connection* connection, __u32 slot) {
+ZS_COLD void connection__upgrade(const struct zs_process* process, struct zs_connection* connection,
+                                 __u32 slot) {
   const int frames = capture__h2c(slot);
   if (frames > 0) {
     connection->protocol = ZS_PROTOCOL_HTTP2;
@@ -538,10 +522,8 @@ ZS_COLD void connection__upgrade(const struct sock* sk, const struct zs_process*
     zs_http2_lose(&connection->walk[ZS_SEND]);
     /* `slot` is the direction. */
     zs_http2_follow(&connection->walk[slot == ZS_SEND], frames);
-    struct zs_scratch* out = scratch__get(slot);
-    if (out && (process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_SERVER) {
-      out->connection = (__u64)sk;
-      context__on_go_upgrade(slot);
+    if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_SERVER) {
+      context__on_go_upgrade(connection);
     }
   }
 }
@@ -658,7 +640,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
                   out->bytes[10] == '0' && out->bytes[11] == '1')) {
-    connection__upgrade(sk, process, connection, slot);
+    connection__upgrade(process, connection, slot);
   }
   const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
   if (zs_unlikely(http2)) {
