@@ -39,20 +39,16 @@ struct zs_goroutine {
 #define ZS_GO_WAYS 4
 #define ZS_GO_SETS 4096 /* a power of two */
 
-struct zs_goroutine_set {
-  struct zs_goroutine ways[ZS_GO_WAYS];
-};
-
 /*
  * What is known of goroutines: each has its place in one set. Nothing tells when one ends, so a
  * full set forgets the one that was written longest ago; what that loses is a parent, and shows as
  * a root without evidence. An array, because an LRU hash takes ten times as long, for each stream
  * of HTTP/2. Entries are filled in their place: uprobes may be preempted, so that a room of the
- * CPU's would be another's meanwhile. See goroutines__claim() and goroutine__is().
+ * CPU's would be another's meanwhile. See goroutine__is() and goroutines__claim().
  */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, ZS_GO_SETS);
+  __uint(max_entries, ZS_GO_SETS* ZS_GO_WAYS); /* the ways of the first set, of the second, ... */
   __type(key, __u32);
-  __type(value, struct zs_goroutine_set);
+  __type(value, struct zs_goroutine);
 } goroutines SEC(".maps");

@@ -220,7 +220,7 @@ static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, 
                                            ? goroutines__find(hit->go, hit->tgid, hit->now.parent)
                                            : NULL;
   if (starter && starter->serves) {
-    goroutine__descend(hit->go, hit->tgid, &hit->now, &request_id);
+    goroutine__descend(hit->go, &hit->now, &request_id);
   }
 }
 

@@ -138,61 +138,70 @@ static __always_inline bool goroutine__is(const struct zs_goroutine* entry,
   return entry->goid == goid && entry->tgid == tgid && entry->generation == go->generation;
 }
 
-static __always_inline struct zs_goroutine_set* goroutines__set(const struct zs_go_process* go,
-                                                                __u32 tgid, __u64 goid) {
-  /* Ids are given in turn: those of one process do not meet. */
-  const __u32 index = (goid + (__u64)(tgid ^ go->generation) * 0x9e3779b1U) & (ZS_GO_SETS - 1);
-  return bpf_map_lookup_elem(&goroutines, &index);
+static __always_inline struct zs_goroutine* goroutines__at(__u32 slot) {
+  return bpf_map_lookup_elem(&goroutines, &slot);
 }
 
-static __always_inline const struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
-                                                                   __u32 tgid, __u64 goid) {
-  const struct zs_goroutine_set* set = goroutines__set(go, tgid, goid);
-  for (__u32 i = 0; set && i < ZS_GO_WAYS; ++i) {
-    if (goroutine__is(&set->ways[i], go, tgid, goid)) {
-      return &set->ways[i];
+/* The first slot of the goroutine's set. Ids are given in turn: those of one process do not meet.
+ */
+static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u32 tgid,
+                                             __u64 goid) {
+  const __u64 set = goid + (__u64)(tgid ^ go->generation) * 0x9e3779b1U;
+  return (set & (ZS_GO_SETS - 1)) * ZS_GO_WAYS;
+}
+
+/* Where the goroutine's entry is; -1: it has none. As the next one a global function, which the
+ * verifier looks at once (see capture__first()). */
+__noinline int goroutines__slot(const struct zs_go_process* go, __u32 tgid, __u64 goid) {
+  if (!go) {
+    return -1;
+  }
+  const __u32 set = goroutines__set(go, tgid, goid);
+  for (__u32 i = 0; i < ZS_GO_WAYS; ++i) {
+    const struct zs_goroutine* entry = goroutines__at(set + i);
+    if (entry && goroutine__is(entry, go, tgid, goid)) {
+      return set + i;
     }
   }
-  return NULL;
+  return -1;
 }
 
-/*
- * The goroutine's entry, or if it has none (`known` says which) an empty one, which another may
- * have had to give up. It is the caller's alone until goroutines__release(). NULL: another CPU was
- * faster, and the goroutine has no entry.
- */
-static __always_inline struct zs_goroutine* goroutines__claim(const struct zs_go_process* go,
-                                                              __u32 tgid, __u64 goid, bool* known) {
-  struct zs_goroutine_set* set = goroutines__set(go, tgid, goid);
+#define ZS_GO_SLOT_KNOWN 0x10000 /* the goroutine had it before */
+
+/* What goroutines__claim() does; the slot, or -1. */
+__noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u64 goid) {
   __u64 oldest = ~0ULL;
   __u64 holder = ZS_GO_CLAIMED;
-  __u32 way = 0;
-  *known = false;
-  for (__u32 i = 0; set && i < ZS_GO_WAYS; ++i) {
-    const struct zs_goroutine* entry = &set->ways[i];
+  __u32 slot = 0;
+  if (!go) {
+    return -1;
+  }
+  const __u32 set = goroutines__set(go, tgid, goid);
+  for (__u32 i = 0; i < ZS_GO_WAYS; ++i) {
+    const struct zs_goroutine* entry = goroutines__at(set + i);
+    if (!entry) {
+      return -1;
+    }
     if (goroutine__is(entry, go, tgid, goid)) {
-      way = i;
+      slot = (set + i) | ZS_GO_SLOT_KNOWN;
       holder = goid;
-      *known = true;
       break;
     }
     const __u64 other = entry->goid;
     const __u64 used = other ? entry->used : 0;
     if (other != ZS_GO_CLAIMED && used < oldest) {
-      way = i;
+      slot = set + i;
       holder = other;
       oldest = used;
     }
   }
-  if (!set || holder == ZS_GO_CLAIMED) {
-    return NULL;
-  }
-  struct zs_goroutine* entry = &set->ways[way % ZS_GO_WAYS];
-  if (__sync_val_compare_and_swap(&entry->goid, holder, ZS_GO_CLAIMED) != holder) {
-    return NULL;
+  struct zs_goroutine* entry = goroutines__at(slot & ~ZS_GO_SLOT_KNOWN);
+  if (holder == ZS_GO_CLAIMED || !entry ||
+      __sync_val_compare_and_swap(&entry->goid, holder, ZS_GO_CLAIMED) != holder) {
+    return -1;
   }
   entry->used = bpf_jiffies64();
-  if (!*known) {
+  if (!(slot & ZS_GO_SLOT_KNOWN)) {
     entry->tgid = tgid;
     entry->generation = go->generation;
     entry->request_id = 0;
@@ -205,7 +214,25 @@ static __always_inline struct zs_goroutine* goroutines__claim(const struct zs_go
     entry->mixed = 0;
     entry->processors = 0;
   }
-  return entry;
+  return slot;
+}
+
+static __always_inline const struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
+                                                                   __u32 tgid, __u64 goid) {
+  const int slot = goroutines__slot(go, tgid, goid);
+  return slot < 0 ? NULL : goroutines__at(slot);
+}
+
+/*
+ * The goroutine's entry, or if it has none (`known` says which) an empty one, which another may
+ * have had to give up. It is the caller's alone until goroutines__release(). NULL: another CPU was
+ * faster, and the goroutine has no entry.
+ */
+static __always_inline struct zs_goroutine* goroutines__claim(const struct zs_go_process* go,
+                                                              __u32 tgid, __u64 goid, bool* known) {
+  const int slot = goroutines__take(go, tgid, goid);
+  *known = slot >= 0 && (slot & ZS_GO_SLOT_KNOWN);
+  return slot < 0 ? NULL : goroutines__at(slot & ~ZS_GO_SLOT_KNOWN);
 }
 
 static __always_inline void goroutines__release(struct zs_goroutine* entry, __u64 goid) {
@@ -375,10 +402,14 @@ static __always_inline void goroutines__remember(const struct zs_go_process* go,
   }
 }
 
-/* A goroutine that is seen for the first time, and reads no request: by its ancestors. Its origin
- * was read. */
-ZS_COLD __u8 goroutine__descend(struct zs_go_process* go, __u32 tgid,
-                                const struct zs_goroutine_now* now, __u64* request_id) {
+/* A goroutine that is seen for the first time, and reads no request: by its ancestors; the evidence
+ * is returned. Its origin was read. A global function, too. */
+__noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goroutine_now* now,
+                                  __u64* request_id) {
+  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
+  if (!go || !now || !request_id) {
+    return ZS_EVIDENCE_NONE;
+  }
   __u64 child = now->goid;
   __u64 parent = now->parent;
   __u64 sought = 0; /* the last one that a search has found */
@@ -420,7 +451,7 @@ static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tg
                                               struct zs_goroutine_now* now, __u64* request_id) {
   const struct zs_goroutine* known = goroutines__find(go, tgid, now->goid);
   if (!known) {
-    return goroutine__read_origin(go, now) ? goroutine__descend(go, tgid, now, request_id)
+    return goroutine__read_origin(go, now) ? goroutine__descend(go, now, request_id)
                                            : ZS_EVIDENCE_NONE;
   }
   *request_id = known->request_id;
