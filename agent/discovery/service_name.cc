@@ -311,6 +311,17 @@ std::string_view guess_dotnet(const NameEvidence& e) {
   return {};
 }
 
+// One file may be several programs, by the name of the link that it was started by: Debian's
+// redis-server is a link to redis-check-rdb. The kernel keeps the beginning of that name as the
+// command, and the first argument has the whole of it, as most callers give it.
+std::string_view linked_name(const NameEvidence& e, std::string_view name) {
+  constexpr size_t kCommandMax = 15;  // TASK_COMM_LEN without its end
+  const std::string_view first = e.arguments.empty() ? std::string_view() : e.arguments[0];
+  const std::string_view called = base_name(first.substr(0, first.find(' ')));
+  const bool by_command = !e.command.empty() && called.substr(0, kCommandMax) == e.command;
+  return by_command && name.substr(0, kCommandMax) != e.command ? called : name;
+}
+
 std::string_view guess_native(const NameEvidence& e) {
   const std::string_view name = base_name(e.executable);
   if (one_of(name, {"sh", "bash", "dash", "zsh", "ash", "busybox", "perl", "lua", "luajit", "deno",
@@ -326,7 +337,7 @@ std::string_view guess_native(const NameEvidence& e) {
       return script_name(e.arguments[at], e.working_directory);
     }
   }
-  return name;
+  return linked_name(e, name);
 }
 
 }  // namespace

@@ -29,6 +29,17 @@ TEST(ServiceName, Native) {
   EXPECT_EQ(guess("/bin/sh", {"sh", "-c", "exec something secret"}), "sh");
   EXPECT_EQ(guess("/usr/bin/perl", {"perl", "-w", "proxy.pl"}), "proxy");
   EXPECT_EQ(guess("/usr/local/bin/bun", {"bun", "run", "src/api.ts"}), "api");
+  const auto linked = [](std::string_view command, std::vector<std::string> arguments) {
+    return guess_service_name({.executable = "/usr/bin/redis-check-rdb",
+                               .command = command,
+                               .arguments = arguments,
+                               .working_directory = {}},
+                              {});
+  };
+  EXPECT_EQ(linked("redis-server", {"/usr/bin/redis-server 127.0.0.1:6379"}), "redis-server");
+  EXPECT_EQ(linked("a-name-of-twent", {"./a-name-of-twenty-one"}), "a-name-of-twenty-one");
+  EXPECT_EQ(linked("redis-check-rdb", {"redis-check-rdb", "dump"}), "redis-check-rdb");
+  EXPECT_EQ(linked("main", {"/usr/bin/redis-server"}), "redis-check-rdb");  // it calls itself so
   EXPECT_EQ(guess_service_name({}, {}), "unknown_service");
 }
 
