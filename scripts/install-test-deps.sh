@@ -37,7 +37,7 @@ fi
 
 build=$(dirname "$0")/../tests/programs/build.sh
 for program in grpc/cpp grpc/python sql/go; do
-  "$build" "$program" > /dev/null
+  PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
 done
 
 if [ "${1:-}" = --all ]; then

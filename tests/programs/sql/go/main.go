@@ -160,7 +160,7 @@ func (c cache) quick(ctx context.Context, id string) error {
 func (c cache) transaction(ctx context.Context, id string, _ int) error {
 	_, err := c.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.Set(ctx, "t_"+id, "secret", 0)
-		pipe.Get(ctx, "u_"+id)
+		pipe.Set(ctx, "u_"+id, "secret", 0)
 		return nil
 	})
 	return err
