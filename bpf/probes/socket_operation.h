@@ -355,9 +355,8 @@ static __always_inline __u8 context__on_go_client_send(struct zs_connection* con
 
 /*
  * An event loop has read an answer: how well is it known for which request it goes on? Not better
- * than when that call was sent, or what follows a guess would be taken for proven. Nor can it be
- * told whose answer it is where several callers' are awaited; clients of these protocols never
- * wait for one before they send the next, but of Redis and Memcached many do.
+ * than when that call was sent, or a guess would become a proof. Nor can it be told whose answer it
+ * is where those of several callers are awaited, as clients of Redis and Memcached often do.
  */
 static __always_inline enum zs_evidence connection__answer_proves(
     const struct zs_connection* connection) {
