@@ -211,9 +211,11 @@ void Agent::apply(const discovery::Actions& actions) {
       const std::shared_ptr<const discovery::ProcessInfo> info =
           processes_->view()->snapshot()->find(action.pid);
       const bool node = info && info->runtime == discovery::Runtime::kNode;
-      status = capture_->select(action.pid, {.no_thread_context = action.is_go,
-                                             .callbacks = node || (info && is_nginx(*info)),
-                                             .libuv = node});
+      status = capture_->select(action.pid,
+                                {.no_thread_context = action.is_go,
+                                 .callbacks = node || (info && is_nginx(*info)),
+                                 .libuv = node,
+                                 .java = info && info->runtime == discovery::Runtime::kJava});
       if (status && action.is_go) {
         go_programs_->select(action.pid, info ? info->go_sdk : nullptr);
       }

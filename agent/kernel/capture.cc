@@ -437,8 +437,9 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
     // A tentative entry's connections, if any, stay in the ring that they have.
     value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
   }
-  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT |
-                                     ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_PROBED);
+  value.flags &=
+      ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_CALLBACKS |
+                          ZS_PROCESS_LIBUV | ZS_PROCESS_PROBED | ZS_PROCESS_JAVA);
   if (traits.no_thread_context) {
     value.flags |= ZS_PROCESS_NO_CONTEXT;
   }
@@ -447,6 +448,9 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
   }
   if (traits.libuv) {
     value.flags |= ZS_PROCESS_LIBUV;
+  }
+  if (traits.java) {
+    value.flags |= ZS_PROCESS_JAVA;
   }
   if (impl_->ticks_attached) {
     impl_->follow_turns(pid, value);

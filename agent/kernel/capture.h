@@ -63,6 +63,7 @@ struct ProcessTraits {
   // and libuv, but not loops that queue tasks (asyncio, tokio, Netty).
   bool callbacks = false;
   bool libuv = false;  // with callbacks: the loop is libuv's
+  bool java = false;
 };
 
 // A stretch of code in a process's memory.

@@ -140,7 +140,11 @@ void Correlator::start_server(const model::Connection& connection,
       }
     }
   }
-  ++open_by_pid_[connection.pid];
+  InProgress& in_progress = open_by_pid_[connection.pid];
+  ++last_number_;
+  if (++in_progress.count > 1) {
+    in_progress.together = last_number_;
+  }
   if (owns_id) {
     state.last_request_id = request_id;
     own->second = Request{.trace_id = identity.trace_id,
@@ -149,6 +153,7 @@ void Correlator::start_server(const model::Connection& connection,
                           .sampled = identity.sampled,
                           .overlapped = overlapped,
                           .pid = connection.pid,
+                          .number = last_number_,
                           .span_class = model::span_class(start.role, start.http, start.db),
                           .trace_state = identity.trace_state};
   }
@@ -157,7 +162,7 @@ void Correlator::start_server(const model::Connection& connection,
 
 bool Correlator::alone(const Request& request) const {
   const auto count = open_by_pid_.find(request.pid);
-  return request.open && count != open_by_pid_.end() && count->second == 1;
+  return request.open && count != open_by_pid_.end() && count->second.together < request.number;
 }
 
 Correlator::Request* Correlator::find_parent(const model::Connection& connection,
@@ -364,8 +369,9 @@ std::optional<Identity> Correlator::on_exchange(const model::Connection& connect
 
 void Correlator::end_request(const model::Connection& connection, const model::Exchange& exchange,
                              uint64_t request_id) {
-  if (const auto count = open_by_pid_.find(connection.pid);
-      count != open_by_pid_.end() && --count->second == 0 && open_by_pid_.size() > kIdleProcesses) {
+  if (const auto count = open_by_pid_.find(connection.pid); count != open_by_pid_.end() &&
+                                                            --count->second.count == 0 &&
+                                                            open_by_pid_.size() > kIdleProcesses) {
     open_by_pid_.erase(count);
   }
   const auto request = requests_.find(request_id);

@@ -117,6 +117,7 @@ class Correlator {
     bool overlapped = false;
     uint64_t end_ns = 0;
     uint32_t pid = 0;
+    uint64_t number = 0;
     SpanClasses span_class = 0;
     // Of the caller's trace, a span has been seen that the program itself has made for this
     // request.
@@ -145,6 +146,7 @@ class Correlator {
   [[nodiscard]] Request* find_parent(const model::Connection& connection,
                                      const protocols::RequestStart& start,
                                      const std::optional<model::RemoteContext>& sent);
+  // No other request of its process was in progress since it began.
   [[nodiscard]] bool alone(const Request& request) const;
   [[nodiscard]] ServedParent served_parent(Request& request,
                                            const std::optional<model::RemoteContext>& sent) const;
@@ -168,7 +170,13 @@ class Correlator {
   std::vector<Connections::node_type> spare_;  // of connections that have none any more
   std::pmr::unordered_map<StreamKey, model::StreamOrigin, StreamKeyHash> origins_{&nodes_};
   std::deque<StreamKey> told_;  // keys of origins_, and of some that are gone, the oldest first
-  std::pmr::unordered_map<uint32_t, uint32_t> open_by_pid_{&nodes_};  // server requests in progress
+  // A process's server requests in progress, and the number of the last one that was not the only.
+  struct InProgress {
+    uint32_t count = 0;
+    uint64_t together = 0;
+  };
+  std::pmr::unordered_map<uint32_t, InProgress> open_by_pid_{&nodes_};
+  uint64_t last_number_ = 0;  // of server requests
   CorrelatorCounters counters_;
 };
 

@@ -201,12 +201,19 @@ TEST(Correlator, RequestsOfOtherProcessesDoNotMakeARequestLessAlone) {
   script.end(other);
 }
 
-TEST(Correlator, ARequestIsAloneAgainWhenTheOthersEnded) {
+TEST(Correlator, ARequestThatWasNotTheOnlyOneIsNotAloneWhenTheOthersEnded) {
   Script script;
-  const Call server = script.serve(42);
-  script.end(script.serve(43));
-  const Identity client = script.kept(script.call(42, Evidence::kTickSameConnection));
-  EXPECT_TRUE(is_child(client, script.kept(server)));
+  const Call first = script.serve(42);
+  const Call second = script.serve(43);
+  script.end(script.serve(44));
+  // What the process began for the one that is over may still go on.
+  EXPECT_TRUE(is_root(script.kept(script.call(42, Evidence::kTickSameConnection))));
+  script.end(first);
+  EXPECT_TRUE(is_root(script.kept(script.call(43, Evidence::kTickSameConnection))));
+  script.end(second);
+  const Call third = script.serve(45);
+  const Identity client = script.kept(script.call(45, Evidence::kTickSameConnection));
+  EXPECT_TRUE(is_child(client, script.kept(third)));
 }
 
 TEST(Correlator, OnlyACreatedThreadsCallMayCrossProcesses) {

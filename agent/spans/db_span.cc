@@ -134,7 +134,14 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
     if (!db.error_code.empty()) {
       add_text(span, "db.response.status_code", db.error_code);
     }
-    error = db.skipped ? "pipeline_aborted" : db.error_code.empty() ? "_OTHER" : db.error_code;
+    if (db.skipped) {
+      error = "pipeline_aborted";
+    } else {
+      error = db.error_code;
+      if (error.empty()) {
+        error = "_OTHER";
+      }
+    }
   }
   if (!error.empty()) {
     add_text(span, "error.type", error);

@@ -73,6 +73,22 @@ model::Span build_server(std::string target, const Headers& headers) {
   return build(make_exchange(Role::kServer, "GET", std::move(target), 200, headers));
 }
 
+TEST(SpanBuilder, ErrorsOfStatements) {
+  const auto error = [](bool failed, bool skipped, std::string_view code) {
+    model::Exchange exchange = make_exchange(Role::kClient, "", "", 0);
+    auto& db = exchange.payload.emplace<model::DbExchange>();
+    db.failed = failed;
+    db.skipped = skipped;
+    db.error_code = code;
+    const model::Span span = build(exchange);
+    return attribute(span, "error.type") + " " + attribute(span, "db.response.status_code");
+  };
+  EXPECT_EQ(error(false, false, ""), "(none) (none)");
+  EXPECT_EQ(error(true, false, ""), "_OTHER (none)");
+  EXPECT_EQ(error(true, false, "42P01"), "42P01 42P01");
+  EXPECT_EQ(error(true, true, ""), "pipeline_aborted (none)");
+}
+
 model::Span build_client(std::string target, const Headers& headers) {
   return build(make_exchange(Role::kClient, "GET", std::move(target), 200, headers));
 }

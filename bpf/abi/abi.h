@@ -179,6 +179,7 @@ enum zs_process_flags {
   ZS_PROCESS_LIBUV = 32,  /* with ZS_PROCESS_CALLBACKS: the loop is libuv's */
   ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
   ZS_PROCESS_GO = 128,    /* its goroutines can be told: it is in the map of Go processes */
+  ZS_PROCESS_JAVA = 256,
 };
 
 struct zs_process {

@@ -41,9 +41,11 @@ struct zs_connection {
   __u8 origin_evidence; /* enum zs_evidence at connect() */
   __u8 connect_seen;
   __u8 receive_closed;
-  __u16 family;  /* AF_INET, AF_INET6 or AF_UNIX */
-  __u8 protocol; /* enum zs_protocol, once it is known */
-  __u8 reserved[7];
+  __u16 family;          /* AF_INET, AF_INET6 or AF_UNIX */
+  __u8 protocol;         /* enum zs_protocol, once it is known */
+  __u8 request_evidence; /* client: enum zs_evidence of request_id */
+  __u8 shared; /* client: a request was sent while that of another caller was unanswered */
+  __u8 reserved[5];
   __u64 goroutine;         /* Go, server: the one that serves this connection, */
   __u64 goroutine_at;      /* and where its g was when it last read from it */
   __u64 caller_request_id; /* Go, client: whom the client's next request is for, */

@@ -34,7 +34,8 @@ int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* chil
   if (thread && thread->request_id) {
     struct zs_thread inherited = {};
     inherited.request_id = thread->request_id;
-    inherited.evidence = ZS_EVIDENCE_CREATING_THREAD;
+    inherited.evidence = thread->evidence == ZS_EVIDENCE_AMBIGUOUS ? ZS_EVIDENCE_AMBIGUOUS
+                                                                   : ZS_EVIDENCE_CREATING_THREAD;
     if (bpf_map_update_elem(&threads, &child_tid, &inherited, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_THREADS_FULL);
     }
@@ -48,8 +49,8 @@ int BPF_PROG(process__exec, struct task_struct* task) {
   struct zs_process* process = bpf_map_lookup_elem(&processes, &tgid);
   if (process) {
     /* What was known of the program before says nothing about this one. */
-    process->flags &=
-        ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_GO);
+    process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV |
+                               ZS_PROCESS_GO | ZS_PROCESS_JAVA);
     bpf_map_delete_elem(&go_processes, &tgid);
   } else if (zs_tentative) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};

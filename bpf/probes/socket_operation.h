@@ -55,11 +55,13 @@ static __always_inline __u64 socket__inode(const struct sock* sk) {
 
 /*
  * How the program waits for this socket: a descriptor in an epoll set belongs to an event loop; a
- * non-blocking one that is in none may belong to a loop over poll or select.
+ * non-blocking one that is in none may belong to a loop over poll or select. Java does not let a
+ * channel be in a set and block: one that does is about to be taken out.
  */
-static __always_inline enum zs_loop socket__loop(const struct sock* sk) {
+static __always_inline enum zs_loop socket__loop(const struct sock* sk,
+                                                 const struct zs_process* process) {
   const struct file* file = socket__file(sk);
-  if (!file) {
+  if (!file || ((process->flags & ZS_PROCESS_JAVA) && !(zs_read(file, f_flags) & ZS_O_NONBLOCK))) {
     return ZS_LOOP_NONE;
   }
   if (bpf_core_field_exists(file->f_ep) && zs_read(file, f_ep)) {
@@ -339,6 +341,29 @@ static __always_inline __u8 context__on_go_client_send(struct zs_connection* con
   return context__go_origin(ZS_SEND, false);
 }
 
+/*
+ * An event loop has read an answer: how well is it known for which request it goes on? Not better
+ * than when that call was sent, or a guess would become a proof. Nor can it be told whose answer it
+ * is where those of several callers are awaited, as clients of Redis and Memcached often do.
+ */
+static __always_inline enum zs_evidence connection__answer_proves(
+    const struct zs_connection* connection) {
+  if (!connection->request_id) {
+    return ZS_EVIDENCE_NONE;
+  }
+  if (connection->shared || connection->request_evidence == ZS_EVIDENCE_AMBIGUOUS) {
+    return ZS_EVIDENCE_AMBIGUOUS;
+  }
+  if (connection->request_evidence == ZS_EVIDENCE_TICK_SAME_CONNECTION ||
+      connection->request_evidence == ZS_EVIDENCE_CREATING_THREAD ||
+      (connection->protocol != ZS_PROTOCOL_HTTP1 &&
+       connection->protocol != ZS_PROTOCOL_POSTGRESQL &&
+       connection->protocol != ZS_PROTOCOL_MYSQL)) {
+    return ZS_EVIDENCE_TICK_SAME_CONNECTION;
+  }
+  return ZS_EVIDENCE_TICK_RESPONSE;
+}
+
 /* A read of a connection: it decides what the reading thread serves. */
 static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
                                                 struct zs_connection* connection, __u32 tid,
@@ -359,7 +384,7 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
   enum zs_loop loop = connection->loop;
   if (loop != ZS_LOOP_EPOLL) {
-    loop = socket__loop(sk);
+    loop = socket__loop(sk, process);
     connection->loop = loop;
   }
   if (connection->role == ZS_ROLE_SERVER) {
@@ -379,9 +404,8 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
       if (thread && thread->loop == ZS_LOOP_NONE && thread->evidence == ZS_EVIDENCE_THREAD) {
         return;
       }
-      thread__serve(tid, connection->request_id, connection,
-                    connection->request_id ? ZS_EVIDENCE_TICK_RESPONSE : ZS_EVIDENCE_NONE, loop,
-                    process);
+      thread__serve(tid, connection->request_id, connection, connection__answer_proves(connection),
+                    loop, process);
     }
   }
 }
@@ -655,7 +679,11 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       const bool request_start = gate == ZS_GATE_REQUEST || connection->last_direction != ZS_SEND;
       if (request_start) {
         context__on_client_send(process, connection, tid, record->offset == 0, record);
+        if (connection->last_direction == ZS_SEND && connection->request_id != record->request_id) {
+          connection->shared = 1;
+        }
         connection->request_id = record->request_id;
+        connection->request_evidence = record->evidence;
       } else {
         context__on_other_send(process, connection, tid);
       }

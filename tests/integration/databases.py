@@ -175,7 +175,8 @@ class Mariadb:
         shutil.chown(self.folder / "errors", "mysql", "mysql")
 
     def logged(self):
-        """What was run since mark(), without what this class itself does, and the error numbers."""
+        """What was run since mark(), without what this class itself does; what could not even be prepared, which is not
+        in the general log; and the error numbers."""
         self.client("SET GLOBAL general_log = 0")
         rows = self.client("SELECT thread_id, command_type, HEX(argument) FROM mysql.general_log "
                            "ORDER BY event_time").stdout
@@ -185,8 +186,11 @@ class Mariadb:
             text = bytes.fromhex(argument).decode()
             if kind in ("Query", "Execute") and "general_log" not in text:
                 found.append(Logged(int(thread), text))
-        errors = re.findall(r"\] @ .*? ERROR (\d+):| ERROR (\d+):", (self.folder / "errors").read_text())
-        return found, collections.Counter(a or b for a, b in errors)
+        errors = re.findall(r" @ \S+ \[.*?\] ERROR (\d+): .* : (.*)", (self.folder / "errors").read_text())
+        # What runs a statement that could not be prepared, by the number -1.
+        errors = [(number, text) for number, text in errors if (number, text) != ("1243", "4294967295")]
+        refused = collections.Counter(text for _, text in errors) - collections.Counter(line.text for line in found)
+        return found, [Logged(0, text) for text in refused.elements()], collections.Counter(number for number, _ in errors)
 
 
 class Redis:

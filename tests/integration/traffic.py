@@ -197,17 +197,20 @@ def run_mixed(server, requests):
 
 
 def concurrent_gets(port, targets, workers):
-    """Every target once, `workers` at a time, each worker on one kept connection."""
+    """Every target once, `workers` at a time, each worker on one connection, kept while the server keeps it."""
     targets = list(targets)
     failed = []
 
     def run(mine):
-        with Connection(port) as connection:
-            for target in mine:
-                request = Request("GET", target)
-                connection.send(request)
-                if request.status != 200:
-                    failed.append((target, request.status))
+        waiting = list(mine)
+        while waiting:
+            with Connection(port) as connection:
+                request = Request("GET", "")
+                while waiting and not request.closed:
+                    request = Request("GET", waiting.pop(0))
+                    connection.send(request)
+                    if request.status != 200:
+                        failed.append((request.target, request.status))
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(run, targets[i::workers]) for i in range(workers)]:

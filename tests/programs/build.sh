@@ -2,10 +2,10 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python,
-# go_grpc, web, etcd, redis, kube-apiserver, otel_go, otel_python), once per version of its sources, into
-# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line. Several callers at once wait
-# for the first.
+# Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, kube-apiserver, otel_go, otel_python), once per version of its
+# sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line. Several callers
+# at once wait for the first.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,17 +32,17 @@ build() {
       CGO_ENABLED=0 go build -o program .
       rm -rf bin calls
       mv program calls ;;
-    grpc/java)
-      mv grpc/java/* .
+    grpc/java | sql/java)
+      mv "$name"/* .
       mvn --batch-mode --quiet package
-      mv target/calls-1.jar target/dependency/ ;;
-    grpc/node)
-      mv grpc/node/* .
+      mv target/*-1.jar target/dependency/ ;;
+    grpc/node | sql/node)
+      mv "$name"/* .
       npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
     grpc/python)
       mv grpc/python/* .
       protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
-    go_grpc | web | etcd | redis)
+    sql/go | go_grpc | web | etcd | redis)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
     kube-apiserver)
@@ -55,8 +55,8 @@ build() {
       CGO_ENABLED=0 go build -tags server,client,batch,propagator -o both .
       CGO_ENABLED=0 go build -tags client,batch -o client .
       CGO_ENABLED=0 go build -tags server,simple,propagator -o simple . ;;
-    otel_python)
-      mv otel_python/* .
+    otel_python | sql/python)
+      mv "$name"/* .
       /usr/bin/python3 -m venv tool
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool ;;
@@ -69,7 +69,7 @@ flock 9
 if [ ! -d "$target" ]; then
   work=$(mktemp -d "$cache/program-build.XXXXXX")
   trap 'rm -rf "$work"' EXIT
-  mkdir "$work/grpc"
+  mkdir -p "$work/grpc" "$work/$(dirname "$name")"
   cp "$here/grpc/calls.proto" "$work"
   cp -r "$here/$name" "$work/$(dirname "$name")"
   (cd "$work" && build) >&2
@@ -81,6 +81,8 @@ case $name in
   grpc/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Calls ;;
   grpc/node) printf '%s\n' node "$target/calls.js" ;;
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
-  go_grpc | web | etcd | redis | kube-apiserver) echo "$target/program" ;;
-  otel_go | otel_python) echo "$target" ;;
+  sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
+  sql/node) printf '%s\n' node "$target/sql.js" ;;
+  sql/go | go_grpc | web | etcd | redis | kube-apiserver) echo "$target/program" ;;
+  otel_go | otel_python | sql/python) echo "$target" ;;
 esac

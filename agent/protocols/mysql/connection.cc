@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kTailBytes = 512;
 // Of an answer's packets only their beginnings say something, but for errors.
 constexpr size_t kReplyBytes = 512;
+constexpr size_t kDoubtfulAnswers = 16;
 
 }  // namespace
 
@@ -166,7 +167,7 @@ void Connection::take(const model::Chunk& chunk, ExchangeSink& sink) {
   }
 }
 
-void Connection::lose(Side& s, bool request, bool lost) {
+void Connection::lose(Side& s, bool request, bool lost, ExchangeSink& sink) {
   if (s.lost && !lost) {
     return;
   }
@@ -176,6 +177,8 @@ void Connection::lose(Side& s, bool request, bool lost) {
   s.tail.clear();
   if (request) {
     doubt_next_ = true;
+    last_prepared_ = nullptr;
+    last_prepare_failed_ = false;
     // An identifier may be another statement's now.
     for (auto& [id, statement] : statements_) {
       auto doubtful = std::make_shared<Statement>(*statement);
@@ -191,6 +194,13 @@ void Connection::lose(Side& s, bool request, bool lost) {
     pending.lost = pending.lost || lost;
     if (lost && pending.exchange) {
       pending.exchange->incomplete |= model::kGap;
+    }
+  }
+  // How many answers there were is not known. Most likely all, as of a client that waits for each.
+  if (pending_.size() > 1) {
+    doubtful_answers_ = kDoubtfulAnswers;
+    while (pending_.size() > 1) {
+      give_up(model::kBodyEndUnknown, sink);
     }
   }
 }
@@ -209,7 +219,7 @@ void Connection::skip(Side& s, bool request, uint64_t count, bool lost, Exchange
     }
   }
   if (count != 0) {
-    lose(s, request, lost);
+    lose(s, request, lost, sink);
   }
 }
 

@@ -98,8 +98,9 @@ class Connection final : public ConnectionParser {
     bool rows_exact = true;
     bool lost = false;  // a record that may be of its answer
     bool has_rows = false;
-    std::string use;                            // the database that it makes the current one
-    StatementPtr statement;                     // Prepare
+    std::string use;         // the database that it makes the current one
+    StatementPtr statement;  // Prepare
+    bool of_last = false;    // Execute of what was prepared last, sent before that was answered
     std::unique_ptr<model::Exchange> exchange;  // Query, Execute; Prepare once it fails
     Operation begin;
   };
@@ -117,7 +118,7 @@ class Connection final : public ConnectionParser {
   void release_early(uint64_t before_ns, ExchangeSink& sink);
   void feed(Side& side, bool request, std::string_view bytes, ExchangeSink& sink);
   void skip(Side& side, bool request, uint64_t count, bool lost, ExchangeSink& sink);
-  void lose(Side& side, bool request, bool lost);
+  void lose(Side& side, bool request, bool lost, ExchangeSink& sink);
   void end_packet(Side& side, bool request, std::string_view body, ExchangeSink& sink);
 
   void on_login(std::string_view body);
@@ -150,10 +151,13 @@ class Connection final : public ConnectionParser {
   uint32_t capabilities_ = 0;
   std::optional<bool> deprecate_eof_;  // unknown until told, or seen
   bool backslash_escapes_ = true;
-  bool doubt_next_ = false;  // a command may have been missed
+  bool doubt_next_ = false;      // a command may have been missed
+  size_t doubtful_answers_ = 0;  // of so many commands: those of earlier ones may still come
 
   std::map<uint32_t, StatementPtr> statements_;
   size_t statement_bytes_ = 0;
+  StatementPtr last_prepared_;
+  bool last_prepare_failed_ = false;
   std::deque<Pending> pending_;
   uint64_t next_sequence_ = 0;
   uint64_t last_request_id_ = 0;

@@ -99,6 +99,57 @@ TEST(Connection, JoinedInTheMiddle) {
   EXPECT_THAT(runner.told, ElementsAre("SELECT 1 |  |  | 2 | "));
 }
 
+std::string prepared(uint32_t id) {
+  return packet(1, "\0"s + little(id, 4) + little(0, 2) + little(0, 2) + "\0\0\0"s);
+}
+
+// MariaDB's connectors run what they prepare without waiting, and batches.
+TEST(Connection, WhatWasPreparedLast) {
+  for (const model::Role role : {model::Role::kServer, model::Role::kClient}) {
+    Runner runner(role);
+    greet(runner, kDeprecateEof);
+    runner.step({true, command(kPrepare, "SELECT 1") + execute(UINT32_MAX)});
+    runner.step({false, prepared(1) + result(1, true)});
+    // The server may have answered before it reads on.
+    runner.step({true, command(kPrepare, "SELECT 2")});
+    runner.step({false, prepared(2)});
+    runner.step({true, execute(UINT32_MAX)});
+    runner.step({false, result(2, true)});
+    EXPECT_THAT(runner.told, ElementsAre("SELECT 1 |  |  | 1 | shop", "SELECT 2 |  |  | 2 | shop"));
+    runner.told.clear();
+    for (int i = 0; i < 3; ++i) {
+      runner.step({true, execute(1)});
+      runner.step({true, execute(2)});
+    }
+    runner.step({false, result(1, true) + result(2, true) + error(1, 1062)});
+    runner.step({false, result(4, true) + result(5, true) + ok(1)});
+    EXPECT_THAT(runner.told,
+                ElementsAre("SELECT 1 |  |  | 1 | shop", "SELECT 2 |  |  | 2 | shop",
+                            "SELECT 1 |  | 1062 | - | shop", "SELECT 2 |  |  | 4 | shop",
+                            "SELECT 1 |  |  | 5 | shop", "SELECT 2 |  |  | - | shop"));
+    runner.finish();
+    EXPECT_FALSE(runner.broken);
+    EXPECT_TRUE(runner.flagged.empty());
+  }
+}
+
+TEST(Connection, WhatWasPreparedLastInVain) {
+  Runner runner;
+  greet(runner, 0);
+  runner.step({true, command(kPrepare, "SELEKT") + execute(UINT32_MAX)});
+  runner.step({false, error(1, 1064)});
+  runner.step({false, error(1, 1243)});
+  runner.step({true, command(kPrepare, "SELECT nothing")});
+  runner.step({false, error(1, 1054)});
+  runner.step({true, execute(UINT32_MAX)});
+  runner.step({false, error(1, 1243)});
+  EXPECT_THAT(runner.told,
+              ElementsAre("SELEKT |  | 1064 | - | shop", "SELECT nothing |  | 1054 | - | shop"));
+  runner.finish();
+  EXPECT_FALSE(runner.broken);
+  EXPECT_TRUE(runner.flagged.empty());
+}
+
 std::vector<Step> random_session(std::mt19937_64& random, bool deprecate) {
   std::vector<Step> steps = {{false, greeting()},
                              {true, login(deprecate ? uint32_t{kDeprecateEof} : 0U, "shop")},
@@ -106,7 +157,18 @@ std::vector<Step> random_session(std::mt19937_64& random, bool deprecate) {
   uint32_t prepared = 0;
   for (int i = 0; i < 20; ++i) {
     const std::string text = "SELECT " + std::to_string(i);
-    switch (random() % 5) {
+    switch (random() % 6) {
+      case 5: {
+        std::string answers;
+        for (uint64_t left = random() % 6; left != 0 && prepared != 0; --left) {
+          steps.push_back({true, execute(1 + static_cast<uint32_t>(random() % prepared))});
+          answers += random() % 3 == 0 ? error(1, 1062) : result(random() % 4, deprecate);
+        }
+        if (!answers.empty()) {
+          steps.push_back({false, answers});
+        }
+        break;
+      }
       case 0:
         steps.push_back({true, command(kQuery, text)});
         steps.push_back({false, result(random() % 2 == 0 ? 200 : 3, deprecate)});

@@ -93,6 +93,10 @@ void Connection::announce(model::Exchange& exchange, ExchangeSink& sink) {
     exchange.incomplete |= model::kGap;
     doubt_next_ = false;
   }
+  if (doubtful_answers_ != 0) {
+    --doubtful_answers_;
+    exchange.incomplete |= model::kGap;
+  }
   RequestStart start;
   start.sequence = exchange.sequence;
   start.role = exchange.role;
@@ -138,8 +142,9 @@ void Connection::on_command(const Side& s, std::string_view body, ExchangeSink& 
     default:
       break;
   }
-  // A client waits for an answer before its next command; MariaDB's may prepare and run at once.
-  while (!pending_.empty() && (pending_.front().begun || pending_.front().command != kPrepare ||
+  // Most clients wait for an answer before their next command, so this one ends an answer that has
+  // begun. MariaDB's do not always: they prepare and run at once, and run in batches.
+  while (!pending_.empty() && ((pending_.size() == 1 && pending_.front().begun) ||
                                pending_.size() >= options_.max_pending)) {
     give_up(model::kBodyEndUnknown, sink);
   }
@@ -170,6 +175,8 @@ void Connection::on_command(const Side& s, std::string_view body, ExchangeSink& 
         db.traceparent = context.traceparent;
         db.tracestate = context.tracestate;
       } else {
+        last_prepared_ = statement;
+        last_prepare_failed_ = false;
         pending.statement = std::move(statement);
       }
       break;
@@ -179,8 +186,12 @@ void Connection::on_command(const Side& s, std::string_view body, ExchangeSink& 
       const auto id = static_cast<uint32_t>(read_int(body, 4));
       const auto known = statements_.find(id);
       StatementPtr statement = known == statements_.end() ? nullptr : known->second;
-      if (id == UINT32_MAX && !pending_.empty() && pending_.back().command == kPrepare) {
-        statement = pending_.back().statement;  // the one that was prepared last
+      if (id == UINT32_MAX) {  // MariaDB: the one that was prepared last
+        if (last_prepare_failed_) {
+          break;  // refused as well, but the client is told what was wrong before
+        }
+        statement = last_prepared_;
+        pending.of_last = !pending_.empty() && pending_.back().command == kPrepare;
       }
       pending.exchange = make_exchange(statement, s.begin);
       if (!statement) {
@@ -200,10 +211,14 @@ void Connection::on_command(const Side& s, std::string_view body, ExchangeSink& 
       database_.clear();
       statements_.clear();
       statement_bytes_ = 0;
+      last_prepared_ = nullptr;
+      last_prepare_failed_ = false;
       return;
     case kResetConnection:
       statements_.clear();
       statement_bytes_ = 0;
+      last_prepared_ = nullptr;
+      last_prepare_failed_ = false;
       break;
     case kFetch:
       pending.reply = Reply::kRows;
@@ -245,8 +260,17 @@ void Connection::give_up(uint32_t incomplete, ExchangeSink& sink) {
 }
 
 void Connection::on_error(Pending& pending, std::string_view body, ExchangeSink& sink) {
+  if (pending.command == kPrepare && pending_.size() > 1 && pending_[1].of_last) {
+    // It was run at once, in vain: one statement, with the error that the client is told.
+    model::DbExchange& db = db_of(*pending_[1].exchange);
+    db.failed = true;
+    db.error_code = std::to_string(error_number(body));
+    done(sink);
+    return;
+  }
   if (!pending.exchange && pending.command == kPrepare) {
     // It will not be run, but the client was told so.
+    last_prepare_failed_ = pending.statement == last_prepared_;
     pending.exchange = make_exchange(pending.statement, pending.begin);
     pending.exchange->incomplete |= pending.lost ? model::kGap : model::kIncompleteNone;
     announce(*pending.exchange, sink);
@@ -255,7 +279,8 @@ void Connection::on_error(Pending& pending, std::string_view body, ExchangeSink&
   if (pending.exchange) {
     model::DbExchange& db = db_of(*pending.exchange);
     db.failed = true;
-    if (const uint16_t number = error_number(body); number != 0) {
+    const uint16_t number = error_number(body);
+    if (number != 0 && db.error_code.empty()) {
       db.error_code = std::to_string(number);
     }
   }

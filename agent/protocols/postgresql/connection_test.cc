@@ -96,6 +96,23 @@ TEST(Connection, AStatementThatCannotBePreparedIsTold) {
   EXPECT_EQ(brief(runner.told[0]), "SELEKT |  | 42601 | -1 | 0 | shop");
 }
 
+// The server may answer before it has read the rest of what was sent.
+TEST(Connection, AStatementThatFailsBeforeItsExecuteIsSeen) {
+  Runner runner;
+  greet(runner);
+  runner.step({true, parse("", "SELEKT")});
+  runner.step({false, error("42601")});
+  runner.step({true, bind("", "") + execute("") + parse("", "SELECT 2") + bind("", "") +
+                         execute("") + sync()});
+  runner.step({false, ready()});
+  ASSERT_EQ(runner.told.size(), 2U);
+  EXPECT_EQ(brief(runner.told[0]), "SELEKT |  | 42601 | -1 | 0 | shop");
+  EXPECT_EQ(brief(runner.told[1]), "SELECT 2 |  |  skipped | -1 | 0 | shop");
+  runner.step({true, query("SELECT 3")});
+  runner.step({false, done("SELECT 1") + ready()});
+  ASSERT_EQ(runner.told.size(), 3U);
+}
+
 TEST(Connection, TheCommitBelongsToTheLastStatement) {
   Runner runner;
   greet(runner);

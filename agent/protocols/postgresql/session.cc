@@ -178,6 +178,7 @@ void Session::on_request(char type, std::string_view body, bool cut, const Origi
     }
     case 'P': {
       pending.kind = Kind::kParse;
+      told_ahead_ = false;
       auto statement = std::make_shared<Statement>();
       statement->name = take_string(body, names_cut);
       const bool name_cut = names_cut;
@@ -195,6 +196,9 @@ void Session::on_request(char type, std::string_view body, bool cut, const Origi
       std::string portal(take_string(body, names_cut));
       const std::string_view name = take_string(body, names_cut);
       StatementPtr statement = names_cut ? nullptr : find_statement(name);
+      if (skipping_ && passed_over_ && !names_cut && passed_over_->name == name) {
+        statement = passed_over_;
+      }
       if (!statement && !names_cut && !name.empty()) {
         // Known by its name only.
         auto unknown = std::make_shared<Statement>();
@@ -224,6 +228,11 @@ void Session::on_request(char type, std::string_view body, bool cut, const Origi
       }
       break;
     case 'E': {
+      if (std::exchange(told_ahead_, false)) {
+        ++counters_->messages;
+        extended_begun_ = false;
+        return;
+      }
       pending.kind = Kind::kExecute;
       const std::string_view portal = take_string(body, names_cut);
       if (const auto found = portals_.find(portal); found != portals_.end() && !names_cut) {
@@ -523,6 +532,7 @@ void Session::skip_failed(uint64_t time_ns, ExchangeSink& sink) {
   while (!pending_.empty() && pending_.front().kind != Kind::kSync) {
     Pending& pending = pending_.front();
     if (pending.kind == Kind::kParse) {
+      passed_over_ = pending.statement;
       // What had the name still has it.
       if (find_statement(pending.statement->name) == pending.statement) {
         undefine(pending.statement->name);
@@ -609,6 +619,7 @@ void Session::on_error(std::string_view fields, uint64_t time_ns, ExchangeSink& 
     }
     announce(*failed.exchange, sink);
     emit(failed, sink);
+    told_ahead_ = at == pending_.size();  // without a Sync its Execute may still come
   }
   skipping_ = true;
   extended_begun_ = false;
@@ -617,6 +628,8 @@ void Session::on_error(std::string_view fields, uint64_t time_ns, ExchangeSink& 
 
 void Session::on_ready(char status, uint64_t time_ns, ExchangeSink& sink) {
   skipping_ = false;
+  told_ahead_ = false;
+  passed_over_ = nullptr;
   if (turns_unclear_) {
     emit_held(time_ns, sink);
     for (Pending& pending : pending_) {

@@ -140,6 +140,8 @@ class Session {
   bool extended_begun_ = false;    // since the last Execute or Sync
   Origin extended_begin_;          // of the first Parse, Bind or Describe since then
   bool skipping_ = false;          // the server passes over all until Sync
+  bool told_ahead_ = false;        // skipping: what its next Execute would run has its exchange
+  StatementPtr passed_over_;       // skipping: the last one that is not prepared
   bool responses_missed_ = false;  // in the turn that is being answered
   bool responses_lost_ = false;    // the same, with their record
   bool turns_unclear_ = false;     // nobody knows how many turns ended in what was missed
