@@ -49,13 +49,10 @@ struct zs_connection {
   __u8 caller_evidence;    /* enum zs_evidence; */
   __u8 caller_told;        /* such a probe has seen this connection */
   __u8 reserved2[2];
-  __u32 told_stream;    /* Go, client: the last stream that was told, */
-  __u32 untold_stream;  /* and one whose telling did not fit into the ring; */
-  __u32 handled_stream; /* server: the last stream whose handler was begun */
-  /* Go, server, HTTP/1: where in the program's memory its router writes the route of the request
-   * with this id; 1: there was more than one. */
-  __u64 route;
-  __u64 route_request_id;
+  __u32 told_stream;      /* Go, client: the last stream that was told, */
+  __u32 untold_stream;    /* and one whose telling did not fit into the ring; */
+  __u32 handled_stream;   /* server: the last stream whose handler was begun */
+  __u64 route_request_id; /* Go, server, HTTP/1: the request whose route its goroutine knows */
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };
 

@@ -15,6 +15,20 @@ struct zs_goroutine_key {
 #define ZS_GO_PROCESSORS_MAX 32
 
 /*
+ * Where in a program's memory the route is that its router has found for a request, or where the
+ * router will write it.
+ */
+struct zs_route_note {
+  __u64 request_id; /* of the request that it is for */
+  __u64 url;        /* of the http.Request that the router was given; 0: it has none */
+  __u64 address;    /* of the template's bytes if they have a length, else of its string */
+  __u16 length;
+  __u8 router;    /* enum zs_router */
+  __u8 ambiguous; /* there was another router, with another path; or it is too long */
+  __u8 reserved[4];
+};
+
+/*
  * A goroutine that serves requests of a connection, one after the other; or one that does not, and
  * so was started for one request at most.
  */
@@ -36,6 +50,7 @@ struct zs_goroutine {
   __u8 mixed;    /* it has begun a request while another was open: an event loop's */
   __u8 processors;
   __u8 reserved[3];
+  struct zs_route_note route;
 };
 
 /*
