@@ -227,7 +227,7 @@ void add_http(std::vector<Option>& table) {
                                 "that has such a router; false places none.",
                         .flag = "--no-go-routes",
                         .flag_sets = "false",
-                        .commands = kOnSelecting},
+                        .commands = kOnSelecting | kOnCheck},
                        ZEROSPAN_FIELD(http.go_routes), boolean()));
   table.push_back(
       with({.key = "http.route_heuristic",

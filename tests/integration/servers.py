@@ -108,6 +108,10 @@ def web(case, mode, command=None):
     return _printing(case, [*(command or prepared("web")), mode, log], log)
 
 
+def web_bare(case, program, framework):
+    return _printing(case, [program, "bare", framework], case.directory / "none")
+
+
 def _printing(case, command, log, seconds=30, **how):
     program = case.start(command)
     port = int(program.wait_line(program.lines, r"^listening (\d+)", seconds).group(1))

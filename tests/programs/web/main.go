@@ -6,6 +6,7 @@
 //
 //	web servemux|chi|gin|mux|echo|fiber|h2c ACCESS_LOG
 //	web ginbelow ACCESS_LOG            gin below a ServeMux, which cuts a part off some paths
+//	web bare servemux|gin              one route, and no log: for load
 //	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
 //	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
 //
@@ -263,6 +264,18 @@ func serveFiber(listener net.Listener) error {
 	return app.Listener(listener)
 }
 
+func bare(framework string) http.Handler {
+	if framework == "gin" {
+		gin.SetMode(gin.ReleaseMode)
+		router := gin.New()
+		router.GET("/items/:item", func(c *gin.Context) { c.String(200, "hello\n") })
+		return router
+	}
+	router := http.NewServeMux()
+	router.HandleFunc("GET /items/{item}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
+	return router
+}
+
 const (
 	unary  = "/zerospan.test.Calls/Unary"
 	stream = "/zerospan.test.Calls/ServerStream"
@@ -351,10 +364,13 @@ func main() {
 	if len(os.Args) != 3 {
 		check(errors.New("usage: web MODE ACCESS_LOG | web call URL COUNT"))
 	}
-	var err error
-	logFile, err = os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	if os.Args[1] == "bare" {
+		fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
+		check(http.Serve(listener, bare(os.Args[2])))
+	}
+	logFile, err = os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	check(err)
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	switch os.Args[1] {
