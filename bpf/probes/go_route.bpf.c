@@ -27,7 +27,9 @@ static __always_inline struct zs_route_note* go_route__note(const struct pt_regs
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
   struct zs_goroutine_now now;
-  if (!go || !goroutine__check(go, regs->r14, &now, false)) {
+  /* Once that was proven to work, a goroutine with an id that serves is enough: a read of three. */
+  if (!go || (go->state == ZS_GO_VERIFIED ? !go__read(&now.goid, regs->r14 + go->g_goid)
+                                          : !goroutine__check(go, regs->r14, &now, false))) {
     return NULL;
   }
   struct zs_goroutine* goroutine = goroutines__find(go, tgid, now.goid);
@@ -100,23 +102,18 @@ static __always_inline void go_route__told(const struct pt_regs* regs, __u64 str
  * registers as words of struct pt_regs and the enum zs_router, of 4 bits each; the places of the
  * request in the context, and of URL in the request.
  */
-static __always_inline bool go_route__register(__u64* value, const struct pt_regs* regs,
-                                               __u64 number) {
-  return bpf_probe_read_kernel(value, sizeof(*value),
-                               (const void*)((__u64)regs + (number & 15) * sizeof(*value))) == 0;
-}
-
 SEC("uprobe")
 int go_route__stored(struct pt_regs* regs) {
   const __u64 cookie = bpf_get_attach_cookie(regs);
-  struct zs_go_string text;
-  __u64 context = 0;
+  __u64 words[16];
   __u64 request = 0;
   __u64 url = 0;
-  if (go_route__register(&text.address, regs, cookie) &&
-      go_route__register(&text.length, regs, cookie >> 4) &&
-      go_route__register(&context, regs, cookie >> 8) &&
-      go__read(&request, context + go_route__offset(cookie, 1)) &&
+  if (bpf_probe_read_kernel(words, sizeof(words), regs)) {
+    return 0;
+  }
+  const struct zs_go_string text = {words[cookie & 15], words[cookie >> 4 & 15]};
+  const __u64 context = words[cookie >> 8 & 15];
+  if (go__read(&request, context + go_route__offset(cookie, 1)) &&
       go__read(&url, request + go_route__offset(cookie, 2))) {
     go_route__found(regs, &text, url, cookie >> 12 & 15);
   }
