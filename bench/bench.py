@@ -152,9 +152,46 @@ class PairUnderLoad:
             server.program.stop()
 
 
+class RoutePairUnderLoad(PairUnderLoad):
+    """The same of servers with a Go router. Uprobes are in a file, whoever runs it: each program has a file of its
+    own."""
+
+    def __init__(self, bench, framework):
+        self.original, self.framework = servers.prepared("web")[0], framework
+        super().__init__(bench, self.make, "/items/17")
+
+    def make(self, bench):
+        copy = bench.directory / f"web-{len(bench.programs)}"
+        shutil.copy(self.original, copy)
+        return servers.web_bare(bench, copy, self.framework)
+
+
+def cost_of_routes(bench, table, name, framework, rounds, seconds):
+    """As cost_per_call(), of a server with a router; with its routes, and without them."""
+    pair = RoutePairUnderLoad(bench, framework)
+    measured = {}
+    for i in range(2 * rounds):
+        options = ("--no-go-routes",) if i // 2 % 2 else ()
+        chosen = i % 2
+        agent = bench.agent("--pid", str(pair.servers[chosen].pid), *options)
+        pin(agent.pid, pair.load_core)
+        both = pair.micros(seconds)
+        agent.interrupt()
+        agent.output.unlink(missing_ok=True)
+        stats = agent.stats()
+        measured.setdefault(options, []).append(
+            (both[chosen] / both[1 - chosen], both[1 - chosen], both[chosen], stats["go_routes"] / stats["exchanges"]))
+    pair.stop()
+    for options, rows in measured.items():
+        ratio, without, with_it, hits = (statistics.median(column) for column in zip(*rows))
+        what = "without routes" if options else "with routes"
+        table.add(f"server CPU per request, {name}, {what}, selected against not selected",
+                  f"{ratio:.3f}x ({min(rows)[0]:.2f} to {max(rows)[0]:.2f}): {without:.1f} -> {with_it:.1f} us, "
+                  f"{hits:.2f} uprobe hits", "<= 1.15x", ratio, 1.15)
+
+
 class GrpcPairUnderLoad(PairUnderLoad):
-    """The same with a gRPC client, which calls both servers as fast as they answer. Uprobes are in a file, whoever
-    runs it: each program has a file of its own."""
+    """The same with a gRPC client, which calls both servers as fast as they answer; each has a file of its own, too."""
 
     def __init__(self, bench):
         self.original = servers.prepared("go_grpc")[0]
@@ -488,7 +525,11 @@ def main():
                                            ("nginx", servers.nginx, "/fast", 1.20)):
                 if options.server in name:
                     cost_per_request(bench, table, name, make, path, goal, options.rounds, options.seconds)
-            go_probes(bench, table)
+            if options.server in "Go proxy":
+                go_probes(bench, table)
+            for name, framework in (("Go ServeMux", "servemux"), ("Go gin", "gin")):
+                if options.server in name:
+                    cost_of_routes(bench, table, name, framework, options.rounds, options.seconds)
             if options.server in "grpc-go unary echo":
                 cost_per_call(bench, table, options.rounds, options.seconds)
         if options.only in ("", "database"):

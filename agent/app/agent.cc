@@ -37,7 +37,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   }
   agent->capture_ = std::move(*capture);
 
-  agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_);
+  agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
   discovery::ProcFs procfs("/proc");
   const discovery::Host host = discovery::read_host("/", procfs);
   agent->processes_ = std::make_unique<discovery::ProcessTable>(

@@ -13,6 +13,7 @@
 
 #include "agent/app/agent.h"
 #include "agent/app/commands.h"
+#include "agent/app/go_routes.h"
 #include "agent/app/settings.h"
 #include "agent/discovery/resource.h"
 #include "agent/selfobs/logging.h"
@@ -275,6 +276,13 @@ int check_executable(const std::string& path) {
     return failed(binary.error());
   }
   std::fputs(symbols::go::describe(*binary).c_str(), stdout);
+  const std::vector<GoRouter> routers = go_routers(*binary);
+  std::printf("routers       %zu\n", routers.size());
+  for (const GoRouter& router : routers) {
+    std::printf("  %s: %s\n", viewer::escape(router.function, false).c_str(),
+                router.site ? "its routes are read"
+                            : viewer::escape("no routes. " + router.why_not, false).c_str());
+  }
   return 0;
 }
 

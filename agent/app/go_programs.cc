@@ -14,6 +14,7 @@
 #include <span>
 #include <utility>
 
+#include "agent/app/go_routes.h"
 #include "agent/selfobs/logging.h"
 
 namespace zerospan::app {
@@ -237,7 +238,8 @@ void shift(kernel::CodeRange& range, uint64_t bias) {
 
 }  // namespace
 
-GoPrograms::GoPrograms(kernel::Capture& capture) : capture_(capture), thread_([this] { run(); }) {}
+GoPrograms::GoPrograms(kernel::Capture& capture, bool routes)
+    : capture_(capture), routes_(routes), thread_([this] { run(); }) {}
 
 GoPrograms::~GoPrograms() {
   {
@@ -373,16 +375,15 @@ GoPrograms::Known GoPrograms::read(uint32_t pid) {
   return known;
 }
 
-// Routers that write the pattern which they matched into the request, from Go 1.23 on.
-void GoPrograms::add_routers(const GoBinary& binary, Known& known) {
-  constexpr auto kRouters = std::to_array<std::string_view>(
-      {"net/http.(*ServeMux).ServeHTTP", "github.com/go-chi/chi/v5.(*Mux).routeHTTP"});
-  const auto pattern = binary.offsets.get(Field::kRequestPattern);
-  for (const symbols::go::ProbeSite& site : binary.probes) {
-    if (pattern && site.site.kind == symbols::probe::Kind::kEmulated &&
-        std::find(kRouters.begin(), kRouters.end(), site.function) != kRouters.end()) {
-      known.sites.push_back({kernel::GoProbe::kRoute, site.file_offset, *pattern});
-      known.summary.routers.push_back(site.function);
+void GoPrograms::add_routers(const GoBinary& binary, Known& known) const {
+  for (const GoRouter& router : go_routers(binary)) {
+    if (!routes_) {
+      known.summary.routers.push_back(router.function + ": not asked, http.go_routes is false");
+    } else if (router.site) {
+      known.sites.push_back(*router.site);
+      known.summary.routers.push_back(router.function);
+    } else {
+      known.summary.routers.push_back(router.function + ": " + router.why_not);
     }
   }
 }

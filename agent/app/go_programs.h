@@ -38,7 +38,7 @@ class GoPrograms {
     symbols::go::OffsetSource offsets = symbols::go::OffsetSource::kNone;
     bool goroutines = false;           // they can be told
     std::vector<std::string> probes;   // functions
-    std::vector<std::string> routers;  // functions with a probe for routes
+    std::vector<std::string> routers;  // functions with a probe for routes, or why there is none
     std::string failure;               // why not, or not all; empty if nothing failed
     std::vector<std::string> otel;     // modules of OpenTelemetry's, with their versions
   };
@@ -49,8 +49,8 @@ class GoPrograms {
     uint64_t failures = 0;
   };
 
-  // `capture` must outlive this.
-  explicit GoPrograms(kernel::Capture& capture);
+  // `capture` must outlive this. `routes`: routers get probes.
+  GoPrograms(kernel::Capture& capture, bool routes);
   ~GoPrograms();
   GoPrograms(const GoPrograms&) = delete;
   GoPrograms& operator=(const GoPrograms&) = delete;
@@ -102,10 +102,11 @@ class GoPrograms {
   void tell(uint32_t pid, Known& known, Process process);
   void look_again();
   void detach(uint32_t pid);
-  static void add_routers(const symbols::go::GoBinary& binary, Known& known);
+  void add_routers(const symbols::go::GoBinary& binary, Known& known) const;
   [[nodiscard]] Known read(uint32_t pid);
 
   kernel::Capture& capture_;
+  const bool routes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;                          // under the mutex

@@ -81,9 +81,10 @@ void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
   routes_.erase(connection_id);
 }
 
-void Pipeline::on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) {
+void Pipeline::on_route(uint64_t connection_id, const model::ToldRoute& route) {
   if (routes_.size() < options_.table.max_connections || routes_.contains(connection_id)) {
-    routes_.insert_or_assign(connection_id, std::pair(request_id, std::string(route)));
+    routes_.insert_or_assign(connection_id,
+                             Route{route.request_id, route.router, std::string(route.text)});
   }
 }
 
@@ -96,11 +97,15 @@ void Pipeline::take_route(const model::Connection& connection, model::Exchange& 
   }
   http->route.clear();  // parsers use their exchanges again
   const auto told = routes_.empty() ? routes_.end() : routes_.find(connection.id);
-  if (told == routes_.end() || told->second.first != exchange.request_id) {
+  if (told == routes_.end() || told->second.request_id != exchange.request_id) {
     return;
   }
-  http->route = spans::route_of_pattern(told->second.second, http->target);
-  counters_.routes_refused += http->route.empty() ? 1 : 0;
+  const Route& route = told->second;
+  // Echo names the path's route also where it has none for the method.
+  if (route.router != model::Router::kEcho || http->status != 405) {
+    http->route = spans::route_of_pattern(route.router, route.text, http->target);
+    counters_.routes_refused += http->route.empty() ? 1 : 0;
+  }
   routes_.erase(told);
 }
 

@@ -105,7 +105,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk) override;
   void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) override;
   void on_close(uint64_t connection_id, const model::Closed& closed) override;
-  void on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) override;
+  void on_route(uint64_t connection_id, const model::ToldRoute& route) override;
   void on_request(const model::Connection& connection,
                   const protocols::RequestStart& start) override;
   void on_exchange(const model::Connection& connection, model::Exchange&& exchange) override;
@@ -144,7 +144,12 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   uint64_t last_record_ns_ = 0;
   std::vector<model::Span> spans_;
   // Told for a request that is being answered, by connection.
-  std::unordered_map<uint64_t, std::pair<uint64_t, std::string>> routes_;
+  struct Route {
+    uint64_t request_id = 0;
+    model::Router router = model::Router::kPattern;
+    std::string text;
+  };
+  std::unordered_map<uint64_t, Route> routes_;
   std::deque<Waiting> waiting_;
   std::deque<Remark> remarks_;
   PipelineCounters counters_;

@@ -356,12 +356,13 @@ TEST_F(PipelineTest, ARouteIsBelievedIfItFits) {
   know(kProxy);
   make();
   uint64_t connection = kServerConnection;
+  constexpr auto kPattern = model::Router::kPattern;
   for (const bool fits : {true, false}) {
     connection += 10;
     open(connection, ZS_ROLE_SERVER);
     record(stream(connection).receive(kRequest, {1'000'000, 7, connection}));
-    pipeline_->on_route(connection, connection + 1, "/");  // of another request
-    pipeline_->on_route(connection, connection, fits ? "GET example.com/" : "/nowhere");
+    pipeline_->on_route(connection, {connection + 1, kPattern, "/"});  // of another request
+    pipeline_->on_route(connection, {connection, kPattern, fits ? "GET example.com/" : "/nowhere"});
     record(stream(connection).send(kAnswer, {4'000'000, 7, connection, ZS_EVIDENCE_THREAD}));
     const std::vector<model::Span> spans = pipeline_->take_spans(0);
     ASSERT_EQ(spans.size(), 1U);

@@ -72,6 +72,7 @@ enum class RouteHeuristic : uint8_t { kOff, kAttribute, kName };
 
 struct Http {
   std::vector<std::string> routes;
+  bool go_routes = true;
   RouteHeuristic route_heuristic = RouteHeuristic::kOff;
   uint32_t route_max_cardinality = 100;
   std::vector<std::string> request_headers;   // lower case

@@ -221,6 +221,14 @@ void add_http(std::vector<Option>& table) {
                         .flag_argument = "TEMPLATE",
                         .commands = kOnSpanMaking},
                        ZEROSPAN_FIELD(http.routes), list_of(route_template())));
+  table.push_back(with({.key = "http.go_routes",
+                        .help = "Ask the routers of Go programs for the routes that are not "
+                                "configured. That is one uprobe hit for each request of a program "
+                                "that has such a router; false places none.",
+                        .flag = "--no-go-routes",
+                        .flag_sets = "false",
+                        .commands = kOnSelecting | kOnCheck},
+                       ZEROSPAN_FIELD(http.go_routes), boolean()));
   table.push_back(
       with({.key = "http.route_heuristic",
             .help = "Guess the routes that are not configured, by replacing what looks like an id. "

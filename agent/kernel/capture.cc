@@ -552,8 +552,14 @@ namespace {
 // `routes` is null where the kernel cannot load it.
 bpf_program* go_program(const go_bpf& go, const go_route_bpf* routes, GoProbe probe) {
   switch (probe) {
-    case GoProbe::kRoute:
+    case GoProbe::kRouteServe:
       return routes == nullptr ? nullptr : routes->progs.go_route__serve;
+    case GoProbe::kRouteStored:
+      return routes == nullptr ? nullptr : routes->progs.go_route__stored;
+    case GoProbe::kRouteMux:
+      return routes == nullptr ? nullptr : routes->progs.go_route__mux;
+    case GoProbe::kRouteFiber:
+      return routes == nullptr ? nullptr : routes->progs.go_route__fiber;
     case GoProbe::kRoundTrip:
       return go.progs.go__round_trip;
     case GoProbe::kGrpcNewStream:

@@ -120,21 +120,24 @@ struct GoState {
   uint32_t checks_failed = 0;
 };
 
-// The programs of bpf/probes/go.bpf.c, and of go_route.bpf.c (kRoute), which needs kernel 5.15 and
-// is left out without it.
+// The programs of bpf/probes/go.bpf.c, and of go_route.bpf.c (kRoute...), which need kernel 5.15
+// and are left out without it.
 enum class GoProbe : uint8_t {
   kRoundTrip,
   kGrpcNewStream,
   kGrpcHandleStream,
   kHttp2RunHandler,
   kXHttp2RunHandler,
-  kRoute,
+  kRouteServe,
+  kRouteStored,
+  kRouteMux,
+  kRouteFiber,
 };
 
 struct GoProbeSite {
   GoProbe probe = GoProbe::kRoundTrip;
   uint64_t file_offset = 0;
-  uint64_t cookie = 0;  // kRoute: where in an http.Request the route is
+  uint64_t cookie = 0;  // kRoute...: what bpf/probes/go_route.bpf.c says of it
 };
 
 // Uprobes in one file. They are gone when this is destroyed.

@@ -126,11 +126,14 @@ DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& ev
 
 DecodeStatus decode_route(std::span<const std::byte> bytes, ConnectionEvents& events) {
   const auto record = read_as<zs_route_record>(bytes);
-  if (!record || bytes.size() != sizeof(*record) || record->route_bytes > ZS_ROUTE_BYTES_MAX) {
+  if (!record || bytes.size() != sizeof(*record) || record->route_bytes > ZS_ROUTE_BYTES_MAX ||
+      record->router >= ZS_ROUTER_COUNT) {
     return DecodeStatus::kMalformed;
   }
-  events.on_route(record->connection_id, record->request_id,
-                  {reinterpret_cast<const char*>(record->route), record->route_bytes});
+  events.on_route(record->connection_id,
+                  {record->request_id,
+                   static_cast<model::Router>(record->router),
+                   {reinterpret_cast<const char*>(record->route), record->route_bytes}});
   return DecodeStatus::kOk;
 }
 

@@ -23,7 +23,7 @@ class ConnectionEvents {
   virtual void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) = 0;
   virtual void on_close(uint64_t connection_id, const model::Closed& closed) = 0;
   // What the program's router has found for a request that it answers; not verified.
-  virtual void on_route(uint64_t connection_id, uint64_t request_id, std::string_view route) = 0;
+  virtual void on_route(uint64_t connection_id, const model::ToldRoute& route) = 0;
 };
 
 enum class DecodeStatus : uint8_t {

@@ -48,9 +48,9 @@ struct Checker : kernel::ConnectionEvents {
     ++events;
     require(closed.kind <= model::CloseKind::kReset, "a known kind of close");
   }
-  void on_route(uint64_t, uint64_t, std::string_view route) override {
+  void on_route(uint64_t, const model::ToldRoute& route) override {
     ++events;
-    require_inside(route);
+    require_inside(route.text);
   }
   void require_inside(std::string_view view) const {
     const std::less_equal<const char*> not_after;

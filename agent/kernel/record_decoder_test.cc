@@ -40,15 +40,17 @@ struct Heard : ConnectionEvents {
     closed = closed_how;
   }
 
-  void on_route(uint64_t connection_id, uint64_t request_id, std::string_view text) override {
+  void on_route(uint64_t connection_id, const model::ToldRoute& told) override {
     ++count;
     id = connection_id;
-    routed = request_id;
-    route = text;
+    routed = told.request_id;
+    router = told.router;
+    route = told.text;
   }
 
   int count = 0;
   uint64_t routed = 0;
+  model::Router router = model::Router::kPattern;
   std::string route;
   uint64_t id = 0;
   uint64_t socket = 0;
@@ -370,16 +372,21 @@ TEST(DecodeRecord, ARoute) {
   record.time_ns = 17;
   record.request_id = 99;
   record.route_bytes = 6;
+  record.router = ZS_ROUTER_FIBER;
   std::memcpy(record.route, "GET /adrift", 11);
   Heard events;
   EXPECT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kOk);
   EXPECT_EQ(events.id, 5U);
   EXPECT_EQ(events.routed, 99U);
+  EXPECT_EQ(events.router, model::Router::kFiber);
   EXPECT_EQ(events.route, "GET /a");
   EXPECT_EQ(record_time_ns(testing::to_bytes(record)), 17U);
   record.route_bytes = ZS_ROUTE_BYTES_MAX + 1;
   EXPECT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kMalformed);
   record.route_bytes = 0;
+  record.router = ZS_ROUTER_COUNT;
+  EXPECT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kMalformed);
+  record.router = ZS_ROUTER_PATTERN;
   record.header.length -= 1;
   auto bytes = testing::to_bytes(record);
   bytes.pop_back();

@@ -103,4 +103,14 @@ struct Closed {
   uint64_t send_offset = 0;
 };
 
+// Of a Go program: whose template a route is, which says how it is written.
+enum class Router : uint8_t { kPattern, kGin, kEcho, kMux, kFiber };
+
+// What a program's own router has found for a request; not verified.
+struct ToldRoute {
+  uint64_t request_id = 0;
+  Router router = Router::kPattern;
+  std::string_view text;
+};
+
 }  // namespace zerospan::model

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define ZS_ABI_VERSION 3
+#define ZS_ABI_VERSION 4
 
 /* Bounds that size buffers at build time; the settings below stay within them. */
 #define ZS_HEAD_BYTES_MAX 8192
@@ -141,6 +141,16 @@ struct zs_stream_record {
 
 #define ZS_ROUTE_BYTES_MAX 128
 
+/* Whose template a route is: they differ in how it is written, and in what it fits. */
+enum zs_router {
+  ZS_ROUTER_PATTERN = 0, /* net/http's ServeMux, and chi */
+  ZS_ROUTER_GIN = 1,
+  ZS_ROUTER_ECHO = 2,
+  ZS_ROUTER_MUX = 3, /* gorilla's */
+  ZS_ROUTER_FIBER = 4,
+  ZS_ROUTER_COUNT = 5,
+};
+
 /* Which route a program's own router has found for a request. */
 struct zs_route_record {
   struct zs_record_header header;
@@ -148,7 +158,8 @@ struct zs_route_record {
   __u64 time_ns;
   __u64 request_id;
   __u32 route_bytes; /* used of the following */
-  __u32 reserved;
+  __u8 router;       /* enum zs_router */
+  __u8 reserved[3];
   __u8 route[ZS_ROUTE_BYTES_MAX];
 };
 

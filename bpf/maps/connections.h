@@ -19,6 +19,20 @@ enum zs_protocol {
 #undef ZS_PROTOCOL
 };
 
+/*
+ * Where in a program's memory the route is that its router has found for a request, or where the
+ * router will write it.
+ */
+struct zs_route_note {
+  __u64 request_id; /* of the request that it is for; 0: none */
+  __u64 url;        /* of the http.Request that the router was given; 0: it has none */
+  __u64 address;    /* of the template's bytes if they have a length, else of its string */
+  __u16 length;
+  __u8 router;    /* enum zs_router */
+  __u8 ambiguous; /* there was another router, with another path; or it is too long */
+  __u8 reserved[4];
+};
+
 struct zs_connection {
   __u64 id;
   __u64 key;   /* its own in this map */
@@ -52,13 +66,10 @@ struct zs_connection {
   __u8 caller_evidence;    /* enum zs_evidence; */
   __u8 caller_told;        /* such a probe has seen this connection */
   __u8 reserved2[2];
-  __u32 told_stream;    /* Go, client: the last stream that was told, */
-  __u32 untold_stream;  /* and one whose telling did not fit into the ring; */
-  __u32 handled_stream; /* server: the last stream whose handler was begun */
-  /* Go, server, HTTP/1: where in the program's memory its router writes the route of the request
-   * with this id; 1: there was more than one. */
-  __u64 route;
-  __u64 route_request_id;
+  __u32 told_stream;            /* Go, client: the last stream that was told, */
+  __u32 untold_stream;          /* and one whose telling did not fit into the ring; */
+  __u32 handled_stream;         /* server: the last stream whose handler was begun */
+  struct zs_route_note route;   /* Go, server, HTTP/1 */
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };
 

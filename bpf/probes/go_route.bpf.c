@@ -3,41 +3,166 @@
 
 /*
  * One uprobe in a Go program's router, hit once for each request that the router takes. Placed
- * where the registers still have the arguments (symbols/probe) of a ServeHTTP method: receiver,
- * both words of the http.ResponseWriter, and the *http.Request. The router has not decided yet;
- * it writes the route into that request. Its offset in there is the probe's cookie (kernel 5.15).
+ * where the registers still have the arguments (symbols/probe). It notes where the route is; who
+ * begins the answer reads it from there (route.h). The fields' places are the probe's cookie
+ * (kernel 5.15), of 16 bits each, the first one lowest.
  */
 #define ZS_SOCKET_BY_ADDRESS
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-SEC("uprobe")
-int go_route__serve(struct pt_regs* regs) {
+static __always_inline __u64 go_route__offset(__u64 cookie, __u32 which) {
+  return cookie >> (16 * which) & 0xffff;
+}
+
+/*
+ * The note of the request that the running goroutine serves, for the router to fill; NULL if there
+ * is none to fill. Of routers below one another the last one holds if they were given the same URL,
+ * also in copies of the request; a router below one that has taken a part of the path away only
+ * knows the rest.
+ */
+static __always_inline struct zs_route_note* go_route__note(const struct pt_regs* regs, __u64 url,
+                                                            __u8 router) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_go_process* go = go_processes__find(tgid);
   struct zs_goroutine_now now;
   if (!go || !goroutine__check_running(go, regs->r14, &now)) {
-    return 0;
+    return NULL;
   }
   const struct zs_goroutine* goroutine = goroutines__find(go, tgid, now.goid);
   if (!goroutine || !goroutine->serves) {
-    return 0;
+    return NULL;
   }
   const __u64 key = goroutine->connection;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   if (!connection || connection->id != goroutine->connection_id ||
       connection->request_id != goroutine->request_id) {
+    return NULL;
+  }
+  struct zs_route_note* note = &connection->route;
+  if (note->request_id != connection->request_id) {
+    counters__add(ZS_COUNTER_GO_ROUTES);
+    note->request_id = connection->request_id;
+    note->ambiguous = 0;
+  } else if (note->url != url) {
+    note->ambiguous = 1;
+  }
+  note->url = url;
+  note->router = router;
+  note->length = 0;
+  return note;
+}
+
+/*
+ * A ServeHTTP method (receiver, both words of the http.ResponseWriter, the *http.Request) that will
+ * write the route into the request. Cookie: of Pattern and URL.
+ */
+SEC("uprobe")
+int go_route__serve(struct pt_regs* regs) {
+  const __u64 cookie = bpf_get_attach_cookie(regs);
+  __u64 url = 0;
+  struct zs_route_note* note = go__read(&url, regs->di + go_route__offset(cookie, 1))
+                                   ? go_route__note(regs, url, ZS_ROUTER_PATTERN)
+                                   : NULL;
+  if (note) {
+    note->address = regs->di + go_route__offset(cookie, 0);
+  }
+  return 0;
+}
+
+/* The route is known already, and stays where it is as long as the router. */
+static __always_inline void go_route__found(const struct pt_regs* regs,
+                                            const struct zs_go_string* text, __u64 url,
+                                            __u8 router) {
+  const __u64 length = text->length;
+  struct zs_route_note* note = go_route__note(regs, url, router);
+  if (note) {
+    note->address = text->address;
+    note->length = length;
+    note->ambiguous |= !length || length > ZS_ROUTE_BYTES_MAX;
+  }
+}
+
+static __always_inline void go_route__told(const struct pt_regs* regs, __u64 string, __u64 url,
+                                           __u8 router) {
+  struct zs_go_string text;
+  if (bpf_probe_read_user(&text, sizeof(text), (const void*)string) == 0) {
+    go_route__found(regs, &text, url, router);
+  }
+}
+
+/*
+ * A router that is just storing the route into a context of its own: the registers have both words
+ * of the string, and the context, which has the request already. Cookie: the numbers of these three
+ * registers as words of struct pt_regs and the enum zs_router, of 4 bits each; the places of the
+ * request in the context, and of URL in the request.
+ */
+SEC("uprobe")
+int go_route__stored(struct pt_regs* regs) {
+  const __u64 cookie = bpf_get_attach_cookie(regs);
+  __u64 words[16];
+  __u64 request = 0;
+  __u64 url = 0;
+  if (bpf_probe_read_kernel(words, sizeof(words), regs)) {
     return 0;
   }
-  const __u64 route = regs->di + bpf_get_attach_cookie(regs);
-  if (connection->route_request_id != connection->request_id || !connection->route) {
-    connection->route_request_id = connection->request_id;
-    connection->route = route;
-    counters__add(ZS_COUNTER_GO_ROUTES);
-  } else if (connection->route != route) {
-    /* A router below another one that was given a copy of the request, with another path. */
-    connection->route = ZS_ROUTE_AMBIGUOUS;
+  const struct zs_go_string text = {words[cookie & 15], words[cookie >> 4 & 15]};
+  const __u64 context = words[cookie >> 8 & 15];
+  if (go__read(&request, context + go_route__offset(cookie, 1)) &&
+      go__read(&url, request + go_route__offset(cookie, 2))) {
+    go_route__found(regs, &text, url, cookie >> 12 & 15);
+  }
+  return 0;
+}
+
+/*
+ * gorilla/mux's requestWithRoute(*http.Request, *Route), once a route was found. Cookie: of the
+ * pointer to the path's regular expression in the route, of the template in there, of URL.
+ */
+SEC("uprobe")
+int go_route__mux(struct pt_regs* regs) {
+  const __u64 cookie = bpf_get_attach_cookie(regs);
+  __u64 path = 0;
+  __u64 url = 0;
+  if (regs->bx && go__read(&path, regs->bx + go_route__offset(cookie, 0)) && path &&
+      go__read(&url, regs->ax + go_route__offset(cookie, 2))) {
+    go_route__told(regs, path + go_route__offset(cookie, 1), url, ZS_ROUTER_MUX);
+  }
+  return 0;
+}
+
+/*
+ * fiber's (*App).handler, where all handlers are done and it gives its *Ctx back to the pool; the
+ * answer is sent after that. It is a deferred call, which the compiler has made a function of: what
+ * it was given lies behind the function's address in dx, the *App and the *Ctx in either order. The
+ * context's first field tells which is which. Cookie: of the route and whether one matched in the
+ * context, of whether it is middleware, and of its path in the route.
+ */
+SEC("uprobe")
+int go_route__fiber(struct pt_regs* regs) {
+  const __u64 cookie = bpf_get_attach_cookie(regs);
+  __u64 given[2];
+  __u64 app = 0;
+  __u64 route = 0;
+  __u8 matched = 0;
+  __u8 use = 1;
+  if (bpf_probe_read_user(given, sizeof(given), (const void*)(regs->dx + sizeof(route)))) {
+    return 0;
+  }
+  __u64 context = given[1];
+  if (!go__read(&app, context) || app != given[0]) {
+    context = given[0];
+    if (!go__read(&app, context) || app != given[1]) {
+      return 0;
+    }
+  }
+  if (go__read(&route, context + go_route__offset(cookie, 0)) && route &&
+      !bpf_probe_read_user(&matched, sizeof(matched),
+                           (const void*)(context + go_route__offset(cookie, 1))) &&
+      !bpf_probe_read_user(&use, sizeof(use), (const void*)(route + go_route__offset(cookie, 2))) &&
+      matched == 1 && use == 0) {
+    go_route__told(regs, route + go_route__offset(cookie, 3), 0, ZS_ROUTER_FIBER);
   }
   return 0;
 }

@@ -80,6 +80,9 @@ std::string describe(const GoBinary& binary) {
                    to_string(probe.site.kind), probe.site.may_repeat ? ", may repeat" : "",
                    probe.site.instruction, probe.function);
   }
+  for (const auto& [function, why] : binary.unplaced) {
+    fmt::format_to(out, "no probe      {}: {}\n", function, why);
+  }
   for (const std::string& notice : binary.notices) {
     fmt::format_to(out, "notice        {}\n", notice);
   }

@@ -39,7 +39,8 @@ Result<ProbeSite> place_probe(const elf::File& file, const std::string& name,
                    .function_size = function.size,
                    .address = function.address + site->offset,
                    .file_offset = *offset + site->offset,
-                   .site = std::move(*site)};
+                   .site = std::move(*site),
+                   .store = std::nullopt};
 }
 
 // What the code of a function of the runtime says.
@@ -92,6 +93,37 @@ void find_functions(const elf::File& file, const FunctionTable& table,
   }
 }
 
+// Routers that keep the route which they have found in a context of their own: in which field.
+std::optional<Field> stored_route(std::string_view function) {
+  if (function == kGinRouter) {
+    return Field::kGinContextFullPath;
+  }
+  return function == kEchoRouter ? std::optional(Field::kEchoContextPath) : std::nullopt;
+}
+
+void place_at_store(const elf::File& file, const std::string& name, const Function& function,
+                    Field field, GoBinary& binary) {
+  ProbeSite site;
+  site.function = name;
+  site.function_address = function.address;
+  site.function_size = function.size;
+  site.site.kind = probe::Kind::kEmulated;
+  const std::optional<uint32_t> offset = binary.offsets.get(field);
+  site.store = read_code(file, function, [&](std::span<const std::byte> code, uint64_t) {
+    return offset ? probe::find_string_store(code, *offset) : std::nullopt;
+  });
+  if (!site.store) {
+    binary.unplaced.emplace_back(name, offset ? "It is not seen where it stores the route."
+                                              : "The layout of its context is not known.");
+    return;
+  }
+  site.site.offset = site.store->offset;
+  site.site.instruction = site.store->instruction;
+  site.address = function.address + site.store->offset;
+  site.file_offset = *file.file_offset(function.address) + site.store->offset;
+  binary.probes.push_back(std::move(site));
+}
+
 void place_probes(const elf::File& file, const InspectOptions& options, GoBinary& binary) {
   const auto table = FunctionTable::open(file);
   if (!table) {
@@ -132,14 +164,18 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
             return next_id ? probe::find_captured(code, *next_id) : std::nullopt;
           });
       if (!binary.grpc_new_stream_client) {
-        binary.notices.push_back(name + ": It does not give streams their numbers.");
+        binary.unplaced.emplace_back(name, "It does not give streams their numbers.");
         continue;
       }
+    }
+    if (const auto field = stored_route(name)) {
+      place_at_store(file, name, *(*functions)[i], *field, binary);
+      continue;
     }
     if (auto site = place_probe(file, name, *(*functions)[i])) {
       binary.probes.push_back(std::move(*site));
     } else {
-      binary.notices.push_back(name + ": " + site.error().message);
+      binary.unplaced.emplace_back(name, site.error().message);
     }
   }
 }
@@ -152,6 +188,10 @@ std::vector<std::string> InspectOptions::default_functions() {
       "net/http.serverHandler.ServeHTTP",
       "net/http.(*ServeMux).ServeHTTP",
       "github.com/go-chi/chi/v5.(*Mux).routeHTTP",
+      std::string(kGinRouter),
+      std::string(kEchoRouter),
+      "github.com/gorilla/mux.requestWithRoute",
+      "github.com/gofiber/fiber/v2.(*App).handler.deferwrap1",
       "net/http.(*http2ClientConn).RoundTrip",
       "net/http.(*http2clientStream).writeRequest",
       "net/http.(*http2serverConn).runHandler",

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/core/result.h"
@@ -19,6 +20,7 @@
 #include "symbols/go/otel.h"
 #include "symbols/go/runtime_data.h"
 #include "symbols/go/version.h"
+#include "symbols/probe/go_variables.h"
 #include "symbols/probe/placement.h"
 
 namespace zerospan::symbols::go {
@@ -30,6 +32,7 @@ struct ProbeSite {
   uint64_t address = 0;      // of the probe
   uint64_t file_offset = 0;  // of the probe: what perf_event_open and uprobe_multi take
   probe::Site site;
+  std::optional<probe::StringStore> store;  // it is there, and not where the function begins
 };
 
 // A function of the program that is only to be known by its place.
@@ -43,6 +46,11 @@ struct CodeRange {
 // third that the source has there (1.45 to 1.85), and is taken only if its code does that.
 inline constexpr std::string_view kGrpcNewStream =
     "google.golang.org/grpc/internal/transport.(*http2Client).NewStream.func3";
+
+// These store the route which they have found, and their probe is there.
+inline constexpr std::string_view kGinRouter =
+    "github.com/gin-gonic/gin.(*Engine).handleHTTPRequest";
+inline constexpr std::string_view kEchoRouter = "github.com/labstack/echo/v4.(*Router).Find";
 
 // Immutable; any thread.
 struct GoBinary {
@@ -59,8 +67,10 @@ struct GoBinary {
   RuntimeData runtime;
   // Where the closure of kGrpcNewStream has its client, in bytes; none if there is no such probe.
   std::optional<uint32_t> grpc_new_stream_client;
-  std::vector<CodeRange> ranges;     // of the functions that were asked for
-  std::vector<ProbeSite> probes;     // in the order of the functions that were asked for
+  std::vector<CodeRange> ranges;  // of the functions that were asked for
+  std::vector<ProbeSite> probes;  // in the order of the functions that were asked for
+  // Functions that the program has, but that get no probe, with a sentence that says why.
+  std::vector<std::pair<std::string, std::string>> unplaced;
   std::vector<std::string> notices;  // what could not be known, and why: whole sentences
 };
 

@@ -21,6 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (probe::find_slices(code, 0x401000).size() > 16) {
     std::abort();
   }
+  const auto store = probe::find_string_store(code, 0x70);
+  if (store && (store->offset >= code.size() || store->base > 14 || store->address > 14 ||
+                store->length > 14)) {
+    std::abort();
+  }
   const auto abi = (data[0] & 1U) != 0 ? probe::Abi::kGoInternal : probe::Abi::kSystemV;
   const auto site = probe::place(code, 0x401000, abi);
   if (!site) {

@@ -186,4 +186,121 @@ std::optional<uint32_t> find_captured(std::span<const std::byte> code, uint32_t 
   return found.size() == 1 ? std::optional(*found.begin()) : std::nullopt;
 }
 
+namespace {
+
+// Go's code has the instructions of one assignment close together.
+constexpr size_t kMaxBetween = 16;
+
+std::optional<uint8_t> word_in_pt_regs(ZydisRegister reg) {
+  constexpr auto kWords = std::to_array<ZydisRegister>(
+      {ZYDIS_REGISTER_R15, ZYDIS_REGISTER_R14, ZYDIS_REGISTER_R13, ZYDIS_REGISTER_R12,
+       ZYDIS_REGISTER_RBP, ZYDIS_REGISTER_RBX, ZYDIS_REGISTER_R11, ZYDIS_REGISTER_R10,
+       ZYDIS_REGISTER_R9, ZYDIS_REGISTER_R8, ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_RCX,
+       ZYDIS_REGISTER_RDX, ZYDIS_REGISTER_RSI, ZYDIS_REGISTER_RDI});
+  const auto* const found = std::find(kWords.begin(), kWords.end(), reg);
+  return found == kWords.end() ? std::nullopt
+                               : std::optional(static_cast<uint8_t>(found - kWords.begin()));
+}
+
+bool writes(const Instruction& at, ZydisRegister reg) {
+  return std::any_of(at.operands.begin(), at.operands.begin() + at.decoded.operand_count,
+                     [&](const ZydisDecodedOperand& operand) {
+                       return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                              (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 &&
+                              whole(operand.reg.value) == reg;
+                     });
+}
+
+// mov %value, field(%base), of 64 bits.
+bool stores(const Instruction& at, uint32_t field) {
+  const ZydisDecodedOperand& to = at.operands[0];
+  return at.decoded.mnemonic == ZYDIS_MNEMONIC_MOV && to.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+         to.size == 64 && to.mem.index == ZYDIS_REGISTER_NONE && to.mem.disp.value == field &&
+         word_in_pt_regs(to.mem.base) && at.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+         word_in_pt_regs(at.operands[1].reg.value);
+}
+
+// cmpl $0, runtime.writeBarrier(%rip)
+bool asks_for_barrier(const Instruction& at) {
+  return at.decoded.mnemonic == ZYDIS_MNEMONIC_CMP &&
+         at.operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY && at.operands[0].size == 32 &&
+         at.operands[0].mem.base == ZYDIS_REGISTER_RIP &&
+         at.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && at.operands[1].imm.value.s == 0;
+}
+
+bool branches_on_equal(const Instruction& at) {
+  return (at.decoded.mnemonic == ZYDIS_MNEMONIC_JZ || at.decoded.mnemonic == ZYDIS_MNEMONIC_JNZ) &&
+         at.decoded.raw.prefix_count == 0;
+}
+
+bool goes_elsewhere(const Instruction& at) {
+  return at.decoded.meta.category == ZYDIS_CATEGORY_COND_BR ||
+         at.decoded.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
+         at.decoded.meta.category == ZYDIS_CATEGORY_RET;
+}
+
+// The store of the length is at `code[0]`.
+std::optional<StringStore> string_store_at(std::span<const Instruction> code, uint32_t field) {
+  const ZydisRegister base = code[0].operands[0].mem.base;
+  const ZydisRegister length = code[0].operands[1].reg.value;
+  size_t branch = 0;
+  bool asks = false;
+  std::set<ZydisRegister> changed;
+  for (size_t i = 1; i < std::min(code.size(), kMaxBetween); ++i) {
+    const Instruction& at = code[i];
+    if (branch == 0) {
+      const bool asked = asks;  // and nothing but padding was in between
+      asks = asks_for_barrier(at) || (asks && at.decoded.mnemonic == ZYDIS_MNEMONIC_NOP);
+      if (branches_on_equal(at) && asked) {
+        branch = i;
+      } else if (goes_elsewhere(at) || at.decoded.meta.category == ZYDIS_CATEGORY_CALL ||
+                 writes(at, base) || writes(at, length)) {
+        return std::nullopt;
+      }
+      continue;
+    }
+    if (stores(at, field) && at.operands[0].mem.base == base) {
+      const ZydisRegister address = at.operands[1].reg.value;
+      if (changed.contains(address)) {
+        return std::nullopt;
+      }
+      return StringStore{.offset = code[branch].address,
+                         .instruction = ZydisMnemonicGetString(code[branch].decoded.mnemonic),
+                         .base = *word_in_pt_regs(base),
+                         .address = *word_in_pt_regs(address),
+                         .length = *word_in_pt_regs(length)};
+    }
+    // The call between is of the garbage collector's, which changes no register but its result.
+    if (goes_elsewhere(at) || writes(at, base)) {
+      return std::nullopt;
+    }
+    for (const ZydisDecodedOperand& operand : at.operands) {
+      if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+          (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) {
+        changed.insert(whole(operand.reg.value));
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<StringStore> find_string_store(std::span<const std::byte> code, uint32_t field) {
+  std::vector<Instruction> instructions;
+  for_each(code, 0, [&](const Instruction& at) { instructions.push_back(at); });
+  std::optional<StringStore> found;
+  for (size_t i = 0; i < instructions.size(); ++i) {
+    if (!stores(instructions[i], field + sizeof(uint64_t))) {
+      continue;
+    }
+    auto store = string_store_at(std::span(instructions).subspan(i), field);
+    if (store && found) {
+      return std::nullopt;
+    }
+    found = store ? std::move(store) : std::move(found);
+  }
+  return found;
+}
+
 }  // namespace zerospan::symbols::probe

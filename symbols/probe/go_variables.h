@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace zerospan::symbols::probe {
@@ -29,5 +30,21 @@ namespace zerospan::symbols::probe {
 // grpc-go's client gives its streams their numbers in such a one.
 [[nodiscard]] std::optional<uint32_t> find_captured(std::span<const std::byte> code,
                                                     uint32_t field);
+
+// Where a function stores a string into a struct, and the registers that have all of it there, as
+// numbers of the words in x86-64's struct pt_regs (r15 is 0, rdi is 14).
+struct StringStore {
+  uint64_t offset = 0;  // in bytes from the function's entry; the kernel emulates what is there
+  std::string instruction;
+  uint8_t base = 0;  // of the struct
+  uint8_t address = 0;
+  uint8_t length = 0;
+};
+
+// x86-64 code of a function that stores into the string at `field` of a struct. Go stores the
+// length, asks whether the garbage collector wants to know of the address, branches on that, and
+// stores the address: the branch is the place. None if there is no such place, or more than one.
+[[nodiscard]] std::optional<StringStore> find_string_store(std::span<const std::byte> code,
+                                                           uint32_t field);
 
 }  // namespace zerospan::symbols::probe

@@ -110,5 +110,59 @@ TEST(GoVariables, AClosureThatOnlyLooksLikeItHasNone) {
                              kField));
 }
 
+TEST(GoVariables, WhereAStringIsStored) {
+  constexpr uint32_t kField = 0x70;
+  // mov %rcx,0x78(%rax); cmpl $0,(%rip); je +16; mov 0x70(%rax),%rcx; call +0; mov %rdx,(%r11);
+  // mov %rcx,0x8(%r11); mov %rdx,0x70(%rax)
+  const std::vector<std::byte> good =
+      code({0x48, 0x89, 0x48, 0x78, 0x83, 0x3d, 0,    0,    0,    0,    0,
+            0x74, 0x10, 0x48, 0x8b, 0x48, 0x70, 0xe8, 0,    0,    0,    0,
+            0x49, 0x89, 0x13, 0x49, 0x89, 0x4b, 0x08, 0x48, 0x89, 0x50, 0x70});
+  const auto store = find_string_store(good, kField);
+  ASSERT_TRUE(store);
+  EXPECT_EQ(store->offset, 11U);
+  EXPECT_EQ(store->instruction, "jz");
+  EXPECT_EQ(store->base, 10);  // rax, as linux/ptrace.h counts them
+  EXPECT_EQ(store->length, 11);
+  EXPECT_EQ(store->address, 12);
+  EXPECT_FALSE(find_string_store(good, kField + 8));
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(find_string_store(std::span(good).first(size), kField)) << size;
+  }
+  // The compiler aligns branches: data16 nop in front.
+  std::vector<std::byte> padded = good;
+  const std::vector<std::byte> nop = code({0x66, 0x90});
+  padded.insert(padded.begin() + 11, nop.begin(), nop.end());
+  ASSERT_TRUE(find_string_store(padded, kField));
+  EXPECT_EQ(find_string_store(padded, kField)->offset, 13U);
+  // Two such places.
+  std::vector<std::byte> twice = good;
+  twice.insert(twice.end(), good.begin(), good.end());
+  EXPECT_FALSE(find_string_store(twice, kField));
+}
+
+TEST(GoVariables, WhatOnlyLooksLikeAStoredString) {
+  constexpr uint32_t kField = 0x70;
+  // Another struct's address: mov %rdx,0x70(%rbx).
+  EXPECT_FALSE(find_string_store(
+      code({0x48, 0x89, 0x48, 0x78, 0x83, 0x3d, 0, 0, 0, 0, 0, 0x74, 0, 0x48, 0x89, 0x53, 0x70}),
+      kField));
+  // Another address than at the branch: mov %rcx,%rdx in between.
+  EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x48, 0x78, 0x83, 0x3d, 0,    0,    0,    0,
+                                       0,    0x74, 0,    0x48, 0x89, 0xca, 0x48, 0x89, 0x50, 0x70}),
+                                 kField));
+  // Another length than was stored: mov %rdx,%rcx before the branch.
+  EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x48, 0x78, 0x48, 0x89, 0xd1, 0x83, 0x3d, 0,
+                                       0,    0,    0,    0,    0x74, 0,    0x48, 0x89, 0x50, 0x70}),
+                                 kField));
+  // A branch on something else: test %rdx,%rdx.
+  EXPECT_FALSE(find_string_store(
+      code({0x48, 0x89, 0x48, 0x78, 0x48, 0x85, 0xd2, 0x74, 0, 0x48, 0x89, 0x50, 0x70}), kField));
+  // On the stack: mov %rcx,0x78(%rsp).
+  EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x4c, 0x24, 0x78, 0x83, 0x3d, 0, 0, 0, 0, 0,
+                                       0x74, 0, 0x48, 0x89, 0x54, 0x24, 0x70}),
+                                 kField));
+}
+
 }  // namespace
 }  // namespace zerospan::symbols::probe

@@ -101,11 +101,15 @@ def prepared(name):
     return done.stdout.splitlines()
 
 
-def web(case, mode):
-    """A server made with one of Go's web frameworks, or with Connect."""
+def web(case, mode, command=None):
+    """A server made with one of Go's web frameworks, or with Connect. `command`: another build of it."""
     case.need("go")
     log = _log(case, "web")
-    return _printing(case, [*prepared("web"), mode, log], log)
+    return _printing(case, [*(command or prepared("web")), mode, log], log)
+
+
+def web_bare(case, program, framework):
+    return _printing(case, [program, "bare", framework], case.directory / "none")
 
 
 def _printing(case, command, log, seconds=30, **how):

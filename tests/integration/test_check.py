@@ -46,9 +46,9 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 
 class Check(harness.Case):
-    def look(self, server, traffic_meanwhile):
+    def look(self, server, traffic_meanwhile, *options):
         """Runs the check, makes the traffic once it looks; returns its rows, title and verdict."""
-        check = self.start([harness.BINARY, "check", "--pid", str(server.pid), "--duration=2"])
+        check = self.start([harness.BINARY, "check", "--pid", str(server.pid), "--duration=2", *options])
         check.wait_line(check.lines, r"^Looking at its sockets")
         traffic_meanwhile()
         self.assertEqual(0, check.wait_exit())
@@ -114,6 +114,15 @@ class Check(harness.Case):
         self.assertEqual("net/http.(*http2serverConn).runHandler", rows["probe"])  # the last one
         self.expect_counts(rows, parents_by_goroutine=15, go_calls=15, go_calls_unreadable=0, go_streams=0,
                            go_streams_unreadable=0, go_uncertain=0)
+
+    def test_go_router(self):
+        server = servers.web(self, "servemux")
+        function = "net/http.(*ServeMux).ServeHTTP"
+        for options, told, rest in (((), 5, ""), (("--no-go-routes",), 0, ": not asked, http.go_routes is false")):
+            with self.subTest(options):
+                rows, _, _ = self.look(server, lambda: self.ask(server, 5), *options)
+                self.assertRegex(self.output, rf"(?m)^  router +{re.escape(function + rest)}$")
+                self.expect_counts(rows, go_routes=told, go_routes_unknown=told, routes_refused=0)  # /c has none
 
     def test_python(self):
         self.runtime(servers.python(self), "Python")

@@ -7,6 +7,7 @@ what the calling program got."""
 import collections
 import concurrent.futures
 import json
+import subprocess
 import unittest
 
 import harness
@@ -84,38 +85,54 @@ class Routes(harness.Case):
     """What the program's own router says, in its log and in the spans."""
     CONNECTIONS, EACH = 8, 60
 
-    def check(self, mode, paths):
-        """`paths`: the requests' paths, and whether the route can be known."""
-        server = servers.web(self, mode)
+    def check(self, mode, paths, unless=(), connections=CONNECTIONS, each=EACH, command=None):
+        """`paths`: the requests' paths, and whether the route that is logged can be known, or another one that is.
+        It cannot for the methods and paths of `unless`."""
+        server = servers.web(self, mode, command)
         agent = self.agent("--pid", str(server.pid))
 
         def send(number):
             with traffic.Connection(server.port) as client:
-                for i in range(self.EACH):
+                for i in range(each):
                     path = list(paths)[(number + i) % len(paths)]
                     client.send(traffic.Request("POST" if i % 5 == 0 else "GET",
                                                 traffic.with_id(f"{path}?size={i * 400}"),
                                                 body=b"b" * (i * 3000) if i % 5 == 0 else b""))
 
-        with concurrent.futures.ThreadPoolExecutor(self.CONNECTIONS) as pool:
-            list(pool.map(send, range(self.CONNECTIONS)))
-        server.wait_logged(self.CONNECTIONS * self.EACH)
+        with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+            list(pool.map(send, range(connections)))
+        server.wait_logged(connections * each)
         spans = {span.id: span for span in agent.interrupt()}
         self.assertEqual({}, agent.lost())
-        seen = collections.Counter()
+        seen, wrong = collections.Counter(), []
         for raw in map(json.loads, server.log.read_text().splitlines()):
             span = spans.pop(raw["id"])
-            known = paths[raw["target"].partition("?")[0]]
-            route = raw["route"][raw["route"].find("/"):] if known and raw["route"] else None
-            self.assertEqual(route, span.attributes.get("http.route"), span)
+            path = raw["target"].partition("?")[0]
+            known = (raw["method"], path) not in unless and paths[path]
+            if isinstance(known, str):
+                route = known
+            else:
+                self.assertEqual(known, bool(known and raw["route"]), raw)
+                route = raw["route"][raw["route"].find("/"):] if known else None
+            if route != span.attributes.get("http.route"):
+                wrong.append((route, span.attributes.get("http.route"), span.id, span.start))
+                continue
             self.assertEqual(f"{span.method} {route}" if route else span.method, span.name)
             seen[route] += 1
         self.assertEqual({}, spans)
         stats = agent.stats()
-        print(f"\n  {dict(seen)}; told {stats['go_routes']}, unknown {stats['go_routes_unknown']}, "
+        print(f"\n  {mode}: {dict(seen)}; told {stats['go_routes']}, unknown {stats['go_routes_unknown']}, "
               f"refused {stats['routes_refused']}")
+        self.assertEqual([], wrong[:5], len(wrong))
         self.assertGreater(len(seen), 1)
+        self.assertEqual(0, stats["routes_refused"])
         return stats
+
+    # What all of the frameworks below are asked for: routes that overlap, one in a group of a group, one that takes
+    # what is left, none, and a method that a route does not have.
+    PATHS = {"/items/17": True, "/items/special": True, "/items/18/parts/4": True, "/files/a/b%20c": True,
+             "/api/v1/users/7": True, "/only-get": True, "/none": False}
+    UNLESS = {("POST", "/only-get")}
 
     def test_servemux(self):
         self.check("servemux", {"/items/17": True, "/files/a/b": True, "/below/x": True, "/none": False,
@@ -125,13 +142,56 @@ class Routes(harness.Case):
     def test_chi(self):
         self.check("chi", {"/items/17": True, "/none": False})
 
-    def test_gin_has_none(self):
+    def test_gin(self):
+        self.check("gin", self.PATHS, self.UNLESS)
+
+    def test_echo(self):
+        self.check("echo", self.PATHS, self.UNLESS)
+
+    def test_gorilla_mux(self):
+        self.check("mux", self.PATHS, self.UNLESS)
+
+    def test_fiber(self):
+        self.check("fiber", {**self.PATHS, "/nested/deep/x": True, "/api/v1/users": True}, self.UNLESS)
+
+    def test_gin_below_a_servemux(self):
+        # The one below has the last word if it finds a route, but not of a part of a path.
+        self.check("ginbelow", {"/items/17": True, "/items/special": True, "/nested/items/17": False, "/none": "/"})
+
+    def test_200_at_once(self):
+        """Contexts go from one request to the next all the time."""
+        for mode in ("gin", "echo", "mux", "fiber"):
+            with self.subTest(mode):
+                self.check(mode, {"/items/17": True, "/items/special": True, "/items/19": True, "/none": False},
+                           connections=200, each=30)
+
+    def test_without_dwarf(self):
+        """The layouts are the table's, and the code says the same."""
+        self.need("strip")
+        (program,) = servers.prepared("web")
+        stripped = self.directory / "web"
+        subprocess.run(["strip", "-o", stripped, program], check=True)
+        said = {}
+        for path in (program, stripped):
+            done = subprocess.run([harness.BINARY, "check", "--exe", path], capture_output=True, text=True)
+            self.assertEqual((0, ""), (done.returncode, done.stderr))
+            said[path] = done.stdout.partition("\nrouters ")[2].splitlines()[1:]
+            self.assertEqual(6, len(said[path]), done.stdout)
+        self.assertEqual(said[program], said[stripped])
+        self.assertEqual([], [line for line in said[stripped] if not line.endswith(": its routes are read")])
+        self.assertIn("\noffsets       table\n", done.stdout)
+        for mode in ("gin", "echo", "mux", "fiber"):
+            with self.subTest(mode):
+                self.check(mode, self.PATHS, self.UNLESS, command=[stripped])
+
+    def test_none_are_asked(self):
         server = servers.web(self, "gin")
-        agent = self.agent("--pid", str(server.pid))
+        agent = self.agent("--pid", str(server.pid), "--no-go-routes")
         with traffic.Connection(server.port) as client:
             client.send(traffic.Request("GET", traffic.with_id("/items/17?size=5")))
         (span,) = agent.interrupt()
         self.assertNotIn("http.route", span.attributes)
+        self.assertEqual(0, agent.stats()["go_routes"])
 
 
 class Connect(harness.Case):

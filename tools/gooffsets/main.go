@@ -50,7 +50,31 @@ var libraries = []struct {
 }{
 	{"golang.org/x/net", minorVersions("v0.%d.0", 1, 62), xNetProgram},
 	{"google.golang.org/grpc", withPatches(minorVersions("v1.%d.0", 45, 85), grpcPatches), grpcProgram},
+	{"github.com/gin-gonic/gin", ginVersions, ginProgram},
+	{"github.com/labstack/echo/v4", echoVersions, echoProgram},
+	{"github.com/gorilla/mux", muxVersions, muxProgram},
+	{"github.com/gofiber/fiber/v2", fiberVersions, fiberProgram},
 }
+
+// Of the routers, their releases of the last years.
+var (
+	ginVersions = []string{
+		"v1.6.0", "v1.6.3", "v1.7.0", "v1.7.7", "v1.8.0", "v1.8.2", "v1.9.0", "v1.9.1", "v1.10.0", "v1.10.1",
+		"v1.11.0", "v1.12.0",
+	}
+	echoVersions = []string{
+		"v4.1.16", "v4.1.17", "v4.2.0", "v4.2.1", "v4.2.2", "v4.3.0", "v4.4.0", "v4.5.0", "v4.6.0", "v4.6.3",
+		"v4.7.0", "v4.7.2", "v4.8.0", "v4.9.0", "v4.9.1", "v4.10.0", "v4.10.2", "v4.11.0", "v4.11.1", "v4.11.3",
+		"v4.11.4", "v4.12.0", "v4.13.0", "v4.13.2", "v4.13.4", "v4.14.0", "v4.15.0", "v4.15.1", "v4.15.4",
+		"v4.16.0",
+	}
+	muxVersions   = []string{"v1.8.0", "v1.8.1"}
+	fiberVersions = []string{
+		"v2.45.0", "v2.46.0", "v2.47.0", "v2.48.0", "v2.49.2", "v2.50.0", "v2.51.0", "v2.52.0", "v2.52.1", "v2.52.2",
+		"v2.52.3", "v2.52.4", "v2.52.5", "v2.52.6", "v2.52.7", "v2.52.8", "v2.52.9", "v2.52.10", "v2.52.11", "v2.52.12",
+		"v2.52.13", "v2.52.14", "v2.52.15",
+	}
+)
 
 // The last patch releases, where there are any. A patch release can change a layout: 1.83 did.
 var grpcPatches = []string{
@@ -105,6 +129,54 @@ func main() {
 	_ = connection.Invoke(context.Background(), "/a.b/c", nil, nil)
 	listener, _ := net.Listen("tcp", "")
 	_ = grpc.NewServer().Serve(listener)
+}
+`
+
+const ginProgram = `package main
+
+import "github.com/gin-gonic/gin"
+
+func main() {
+	router := gin.New()
+	router.GET("/", func(c *gin.Context) { c.String(200, c.FullPath()) })
+	_ = router.Run()
+}
+`
+
+const echoProgram = `package main
+
+import "github.com/labstack/echo/v4"
+
+func main() {
+	router := echo.New()
+	router.GET("/", func(c echo.Context) error { return c.String(200, c.Path()) })
+	_ = router.Start("")
+}
+`
+
+const muxProgram = `package main
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+)
+
+func main() {
+	router := mux.NewRouter()
+	router.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { mux.CurrentRoute(r) })
+	_ = http.ListenAndServe("", router)
+}
+`
+
+const fiberProgram = `package main
+
+import "github.com/gofiber/fiber/v2"
+
+func main() {
+	app := fiber.New()
+	app.Get("/", func(c *fiber.Ctx) error { return c.SendString(c.Route().Path) })
+	_ = app.Listen("")
 }
 `
 
@@ -171,6 +243,9 @@ func run(path string, only []string, out io.Writer) error {
 		return nil
 	}
 	for _, library := range libraries {
+		if !hasFields(fields, library.module) {
+			continue
+		}
 		releases = nil
 		for _, version := range library.versions {
 			offsets, err := ask(folder, "", library.module, version, library.program, fields)
@@ -218,6 +293,15 @@ func readFields(path string) ([]field, error) {
 		return nil, fmt.Errorf("%s names no field", path)
 	}
 	return fields, nil
+}
+
+func hasFields(fields []field, module string) bool {
+	for _, wanted := range fields {
+		if wanted.module == module {
+			return true
+		}
+	}
+	return false
 }
 
 var errNotServed = errors.New("no such release")

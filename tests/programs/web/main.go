@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Servers made with Go's web frameworks, one a mode. All answer the paths of routes below, obey the query as
-// tests/programs/go does (status=, size=, delay=), and log each request:
+// tests/programs/go does (status=, size=, delay=), and log each request, with the route that the framework names:
 //
 //	web servemux|chi|gin|mux|echo|fiber|h2c ACCESS_LOG
+//	web ginbelow ACCESS_LOG            gin below a ServeMux, which cuts a part off some paths
+//	web bare servemux|gin              one route, and no log: for load
 //	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
 //	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
 //
@@ -110,10 +112,12 @@ func (w *counted) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
 // Unwrap lets http.ResponseController find what the server's own writer can do.
 func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+type countedKey struct{}
+
 func logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, count := time.Now(), &counted{ResponseWriter: w}
-		next.ServeHTTP(count, r)
+		next.ServeHTTP(count, r.WithContext(context.WithValue(r.Context(), countedKey{}, count)))
 		if count.status == 0 {
 			count.status = 200
 		}
@@ -121,9 +125,16 @@ func logged(next http.Handler) http.Handler {
 	})
 }
 
+// note sets the route that is logged for a request.
+func note(r *http.Request, route string) {
+	if count, ok := r.Context().Value(countedKey{}).(*counted); ok {
+		count.route = route
+	}
+}
+
 func plain(w http.ResponseWriter, r *http.Request) {
-	if w, ok := w.(*counted); ok {
-		w.route = r.Pattern
+	if r.Pattern != "" {
+		note(r, r.Pattern)
 	}
 	status, body := answer(r.URL.Query().Get)
 	w.WriteHeader(status)
@@ -152,29 +163,70 @@ func chiRouter() http.Handler {
 func ginRouter() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
+	router.HandleMethodNotAllowed = true
+	router.Use(func(c *gin.Context) {
+		note(c.Request, c.FullPath())
+		c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), gin.ContextKey, nil))
+	})
 	handler := func(c *gin.Context) {
 		status, body := answer(c.Query)
 		c.Data(status, "text/plain", body)
 	}
-	router.GET("/items/:item", handler)
-	router.POST("/items/:item", handler)
+	for _, path := range []string{"/items/:item", "/items/special", "/items/:item/parts/:part", "/files/*path"} {
+		router.GET(path, handler)
+		router.POST(path, handler)
+	}
+	router.GET("/only-get", handler)
+	users := router.Group("/api").Group("/v1")
+	users.GET("/users/:id", handler)
+	users.POST("/users/:id", handler)
+	return router
+}
+
+func ginBelow() http.Handler {
+	router, below := http.NewServeMux(), ginRouter()
+	router.Handle("/", below)
+	router.Handle("/nested/", http.StripPrefix("/nested", below))
 	return router
 }
 
 func muxRouter() http.Handler {
 	router := mux.NewRouter()
-	router.HandleFunc("/items/{item}", plain).Methods("GET", "POST")
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		template, err := mux.CurrentRoute(r).GetPathTemplate()
+		check(err)
+		note(r, template)
+		plain(w, r)
+	}
+	router.HandleFunc("/items/special", handler)
+	router.HandleFunc("/items/{item}", handler).Methods("GET", "POST")
+	router.HandleFunc("/items/{item:[0-9]{2}}/parts/{part}", handler)
+	router.PathPrefix("/files/").HandlerFunc(handler)
+	router.HandleFunc("/only-get", handler).Methods("GET")
+	router.PathPrefix("/api").Subrouter().PathPrefix("/v1").Subrouter().HandleFunc("/users/{id}", handler)
 	return router
 }
 
 func echoRouter() http.Handler {
 	router := echo.New()
+	router.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			note(c.Request(), c.Path())
+			return next(c)
+		}
+	})
 	handler := func(c echo.Context) error {
 		status, body := answer(c.QueryParam)
 		return c.Blob(status, "text/plain", body)
 	}
-	router.GET("/items/:item", handler)
-	router.POST("/items/:item", handler)
+	for _, path := range []string{"/items/:item", "/items/special", "/items/:item/parts/:part", "/files/*"} {
+		router.GET(path, handler)
+		router.POST(path, handler)
+	}
+	router.GET("/only-get", handler)
+	users := router.Group("/api").Group("/v1")
+	users.GET("/users/:id", handler)
+	users.POST("/users/:id", handler)
 	return router
 }
 
@@ -188,16 +240,40 @@ func serveFiber(listener net.Listener) error {
 			check(c.App().ErrorHandler(c, err))
 		}
 		l.Status, l.Bytes = c.Response().StatusCode(), len(c.Response().Body())
+		l.Route, _ = c.Locals("route").(string)
 		l.write(start)
 		return nil
 	})
 	handler := func(c *fiber.Ctx) error {
+		c.Locals("route", c.Route().Path)
 		status, body := answer(func(key string) string { return c.Query(key) })
 		return c.Status(status).Send(body)
 	}
-	app.Get("/items/:item", handler)
-	app.Post("/items/:item", handler)
+	app.Use("/items", func(c *fiber.Ctx) error { return c.Next() })
+	for _, path := range []string{"/items/special", "/items/:item", "/items/:item<int>/parts/:part", "/files/*"} {
+		app.Get(path, handler)
+		app.Post(path, handler)
+	}
+	app.Get("/only-get", handler)
+	users := app.Group("/api").Group("/v1")
+	users.Get("/users/:id?", handler)
+	users.Post("/users/:id?", handler)
+	below := fiber.New()
+	below.All("/deep/:name", handler)
+	app.Mount("/nested", below)
 	return app.Listener(listener)
+}
+
+func bare(framework string) http.Handler {
+	if framework == "gin" {
+		gin.SetMode(gin.ReleaseMode)
+		router := gin.New()
+		router.GET("/items/:item", func(c *gin.Context) { c.String(200, "hello\n") })
+		return router
+	}
+	router := http.NewServeMux()
+	router.HandleFunc("GET /items/{item}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") })
+	return router
 }
 
 const (
@@ -288,10 +364,13 @@ func main() {
 	if len(os.Args) != 3 {
 		check(errors.New("usage: web MODE ACCESS_LOG | web call URL COUNT"))
 	}
-	var err error
-	logFile, err = os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	check(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	if os.Args[1] == "bare" {
+		fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
+		check(http.Serve(listener, bare(os.Args[2])))
+	}
+	logFile, err = os.OpenFile(os.Args[2], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	check(err)
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	switch os.Args[1] {
@@ -301,6 +380,8 @@ func main() {
 		err = http.Serve(listener, logged(chiRouter()))
 	case "gin":
 		err = http.Serve(listener, logged(ginRouter()))
+	case "ginbelow":
+		err = http.Serve(listener, logged(ginBelow()))
 	case "mux":
 		err = http.Serve(listener, logged(muxRouter()))
 	case "echo":
