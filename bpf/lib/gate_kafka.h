@@ -28,17 +28,12 @@ static inline __attribute__((always_inline)) int zs_kafka_printable(__u8 byte) {
   return byte >= ' ' && byte < 0x7f;
 }
 
-/* A correlation id under 2^24 is what no frame of HTTP/2 has there: streams of clients are odd. */
+/* As a request begins; values of messages could be taken for less. */
 static inline __attribute__((always_inline)) int zs_kafka_front(const __u8* bytes) {
   return bytes[0] == 0 && bytes[1] < ZS_KAFKA_KEYS_END && bytes[2] == 0 &&
-         bytes[3] < ZS_KAFKA_VERSIONS_END && bytes[4] == 0 && bytes[8] == 0 &&
-         bytes[9] >= ZS_KAFKA_NAME_LEAST && bytes[9] <= ZS_KAFKA_NAME_MOST &&
-         zs_kafka_printable(bytes[10]) && zs_kafka_printable(bytes[11]) &&
-         zs_kafka_printable(bytes[12]);
-}
-
-static inline __attribute__((always_inline)) int zs_kafka_password(const __u8* bytes) {
-  return bytes[0] == 0 && bytes[1] == ZS_KAFKA_SASL_AUTHENTICATE && bytes[2] == 0 && bytes[3] < 8;
+         bytes[3] < ZS_KAFKA_VERSIONS_END && bytes[8] == 0 && bytes[9] >= ZS_KAFKA_NAME_LEAST &&
+         bytes[9] <= ZS_KAFKA_NAME_MOST && zs_kafka_printable(bytes[10]) &&
+         zs_kafka_printable(bytes[11]) && zs_kafka_printable(bytes[12]);
 }
 
 /*
@@ -61,17 +56,21 @@ static inline __attribute__((always_inline)) enum zs_gate zs_gate_kafka(const __
                  ? ZS_GATE_REQUEST
                  : ZS_GATE_NO;
     }
-    if (count >= ZS_KAFKA_LENGTH_BYTES + ZS_KAFKA_FRONT_BYTES &&
+    /* A correlation id under 2^24 is what no frame of HTTP/2 has there: streams of clients are odd.
+     */
+    if (count >= ZS_KAFKA_LENGTH_BYTES + ZS_KAFKA_FRONT_BYTES && bytes[8] == 0 &&
         zs_kafka_front(bytes + ZS_KAFKA_LENGTH_BYTES)) {
       return bytes[5] == ZS_KAFKA_SASL_AUTHENTICATE ? ZS_GATE_SECRET : ZS_GATE_REQUEST;
     }
-    if (count >= ZS_KAFKA_FRONT_BYTES && zs_kafka_front(bytes)) {
+    if (count >= ZS_KAFKA_FRONT_BYTES && bytes[4] == 0 && zs_kafka_front(bytes)) {
       return bytes[1] == ZS_KAFKA_SASL_AUTHENTICATE ? ZS_GATE_SECRET : ZS_GATE_REQUEST;
     }
     return ZS_GATE_NO;
   }
-  if (count >= ZS_KAFKA_FRONT_BYTES &&
-      (zs_kafka_password(bytes) || zs_kafka_password(bytes + ZS_KAFKA_LENGTH_BYTES))) {
+  if ((count >= ZS_KAFKA_FRONT_BYTES && bytes[1] == ZS_KAFKA_SASL_AUTHENTICATE &&
+       zs_kafka_front(bytes)) ||
+      (count >= ZS_KAFKA_LENGTH_BYTES + ZS_KAFKA_FRONT_BYTES &&
+       bytes[5] == ZS_KAFKA_SASL_AUTHENTICATE && zs_kafka_front(bytes + ZS_KAFKA_LENGTH_BYTES))) {
     return ZS_GATE_SECRET;
   }
   return byte_count == ZS_KAFKA_LENGTH_BYTES ||

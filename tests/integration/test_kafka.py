@@ -173,5 +173,33 @@ class Clients(harness.Case):
         self.drive(command, env)
 
 
+    def test_load(self):
+        self.topics()
+        command, env = self.broker.client("load")
+        client = self.start(command, stdin=subprocess.PIPE, env=env)
+        client.wait_line(client.lines, "^ready", 60)
+        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}")
+        client.process.stdin.write("\n")
+        client.process.stdin.flush()
+        self.assertEqual(0, client.wait_exit(120), client)
+        spans = [span for span in agent.interrupt(60) if span.name == "Produce bulk"]
+        batches = self.broker.batches("bulk")
+        self.assertEqual(200_000, sum(batches.values()))
+        self.assertGreater(len(batches), 1000)
+        incomplete = sum("zerospan.incomplete" in span.attributes for span in spans)
+        print(f"\nlibrdkafka, full speed: {len(batches)} batches, {len(spans)} spans, {incomplete} incomplete, "
+              f"lost {agent.lost() or 0}", flush=True)
+        self.assertEqual({}, agent.lost())
+        # A message in more buffers than are followed may not have its count.
+        unknown = agent.stats().get("capture_lost_too_many_buffers", 0)
+        for kind in (CLIENT, SERVER):
+            counts = collections.Counter(span.attributes.get("messaging.batch.message_count") for span in spans
+                                         if span.kind == kind)
+            self.assertEqual(len(batches), counts.total())
+            self.assertLessEqual(counts.pop(None, 0), unknown)
+            self.assertLessEqual((collections.Counter(batches.values()) - counts).total(), unknown)
+        self.assertEqual(0, incomplete)
+
+
 if __name__ == "__main__":
     unittest.main()

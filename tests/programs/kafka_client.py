@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""kafka_client.py kafka-python|confluent-kafka BROKER: after a line on standard input it sends messages and reads them, and
-prints what became of each, as kafka/src/main/java/Messages.java does. The topics are there already."""
+"""kafka_client.py kafka-python|confluent-kafka|load BROKER: after a line on standard input it sends messages and reads them, and
+prints what became of each, as kafka/src/main/java/Messages.java does. The topics are there already. load: 200,000
+messages as fast as librdkafka can, and nothing is read."""
 
 import sys
 
@@ -75,5 +76,23 @@ def confluent_kafka():
         consumer.close()
 
 
-{"kafka-python": kafka_python, "confluent-kafka": confluent_kafka}[library]()
+def load():
+    import confluent_kafka as kafka
+    print("ready", flush=True)
+    sys.stdin.readline()
+    producer = kafka.Producer({"bootstrap.servers": broker, "client.id": "loader", "linger.ms": 1, "batch.num.messages": 100})
+    delivered = []
+    for i in range(200_000):
+        while True:
+            try:
+                producer.produce("bulk", b"secret %d" % i, on_delivery=lambda error, _: delivered.append(error))
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    assert delivered.count(None) == 200_000, len(delivered)
+
+
+{"load": load, "kafka-python": kafka_python, "confluent-kafka": confluent_kafka}[library]()
 print("done", flush=True)

@@ -454,6 +454,8 @@ TEST(GateKafka, KindsOfMessages) {
   EXPECT_EQ(gate_kafka(request.substr(0, 4), true), ZS_GATE_REQUEST);
   EXPECT_EQ(gate_kafka("\0\0\0\x06\0\0\0\1\0\0"s, true), ZS_GATE_REQUEST);
   EXPECT_EQ(gate_kafka("more of a message"s, true), ZS_GATE_PARTIAL);
+  // Messages of a batch, the first with a length that is SaslAuthenticate's number.
+  EXPECT_NE(gate_kafka("\0\x24\0\2\x10\1\x18secret 10000\0\x24\0\2"s, true), ZS_GATE_SECRET);
   for (const std::string& other : {"\0\0\0\x08\x04\xd2\x16\x2f"s, "GET / HTTP/1.1\r\n"s,
                                    "*1\r\n$4\r\nPING\r\n"s, ""s, "\x16\x03\x01\x02\0\x01"s,
                                    "\x4a\0\0\0\x0a"

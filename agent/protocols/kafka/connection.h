@@ -28,7 +28,7 @@
 namespace zerospan::protocols::kafka {
 
 struct Options {
-  size_t max_pending = 1024;           // requests that wait for their response
+  size_t max_pending = 4096;           // requests that wait for their response
   size_t max_early_bytes = 16 * 1024;  // of responses that were recorded before their request
 };
 

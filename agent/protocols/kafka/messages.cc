@@ -134,6 +134,7 @@ void read_produce(Reader& reader, int16_t version, bool flexible, uint32_t pid,
   request.answered = !reader.ok() || acks != 0;
   reader.skip(4);  // timeout
   Records records;
+  bool complete = false;  // what follows the last records does not matter
   Destination destination(pid, shared);
   const uint32_t all_topics = reader.read_array(flexible);
   for (uint32_t topics = all_topics; topics != 0 && reader.ok(); --topics) {
@@ -144,13 +145,15 @@ void read_produce(Reader& reader, int16_t version, bool flexible, uint32_t pid,
         destination.add(topic.name, topic.id, partition);
       }
       read_records(reader, reader.read_length(flexible), records);
+      complete = reader.ok() && topics == 1 && count == 1;
       reader.skip_tags(flexible);
     }
     reader.skip_tags(flexible);
   }
-  records.count_known = records.count_known && reader.ok();
+  complete = complete || reader.ok();
+  records.count_known = records.count_known && complete;
   model::MessagingExchange& messaging = request.messaging;
-  destination.fill(reader.ok(), all_topics, messaging);
+  destination.fill(complete, all_topics, messaging);
   take_records(std::move(records), destination.partitions(), messaging);
 }
 
@@ -232,6 +235,7 @@ void read_fetch_response(Reader& reader, int16_t version, bool flexible, uint32_
     reader.skip(4);  // session
   }
   Records records;
+  bool complete = false;  // what follows the last records does not matter
   Destination destination(pid, shared);
   const uint32_t all_topics = reader.read_array(flexible);
   for (uint32_t topics = all_topics; topics != 0 && reader.ok(); --topics) {
@@ -263,14 +267,16 @@ void read_fetch_response(Reader& reader, int16_t version, bool flexible, uint32_
         destination.add(topic.name, topic.id, partition);
       }
       read_records(reader, length, records);
+      complete = reader.ok() && topics == 1 && count == 1;
       reader.skip_tags(flexible);
     }
     reader.skip_tags(flexible);
   }
   reader.skip_tags(flexible);
-  records.count_known = records.count_known && reader.ok();
+  complete = complete || reader.ok();
+  records.count_known = records.count_known && complete;
   idle = reader.at_end() && records.bytes == 0 && messaging.error_code.empty();
-  destination.fill(reader.ok(), all_topics, messaging);
+  destination.fill(complete, all_topics, messaging);
   take_records(std::move(records), destination.partitions(), messaging);
 }
 
