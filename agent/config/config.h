@@ -64,7 +64,7 @@ struct Capture {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   EventLoopTicks event_loop_ticks = EventLoopTicks::kAuto;
-  std::vector<std::string> protocols = {"http1", "http2",      "memcached",
+  std::vector<std::string> protocols = {"http1", "http2",      "kafka", "memcached",
                                         "mysql", "postgresql", "redis"};
 };
 

@@ -89,7 +89,7 @@ void ConnectionTable::feed(Entry& entry, const model::Chunk& chunk) {
     for (size_t i = 0; i < options_.protocols.size() && !entry.parser; ++i) {
       const protocols::Protocol& protocol = options_.protocols[i];
       if ((options_.enabled >> i & 1U) != 0 && protocol.detect(chunk.direction, chunk.head)) {
-        entry.parser = protocol.make(entry.connection, &parser_counters_[i]);
+        entry.parser = protocol.make(entry.connection, &parser_counters_[i], &shared_);
         entry.protocol = protocol.name;
       }
     }

@@ -82,6 +82,7 @@ class ConnectionTable {
 
   TableOptions options_;
   TrafficSink& sink_;
+  protocols::Shared shared_;  // outlives the parsers in entries_
   std::unordered_map<uint64_t, std::unique_ptr<Entry>> entries_;
   std::vector<Mute> mutes_;
   TableCounters counters_;

@@ -84,7 +84,8 @@ class LetterParser final : public protocols::ConnectionParser {
 };
 
 std::unique_ptr<protocols::ConnectionParser> make_letters(const model::Connection&,
-                                                          protocols::ParserCounters* counters) {
+                                                          protocols::ParserCounters* counters,
+                                                          protocols::Shared* /*shared*/) {
   return std::make_unique<LetterParser>(counters);
 }
 bool starts_with_hi(model::Direction, std::string_view bytes) {

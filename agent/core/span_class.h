@@ -21,11 +21,13 @@ enum SpanClass : SpanClasses {
   kMysql = 1U << 5U,
   kRedis = 1U << 6U,
   kMemcached = 1U << 7U,
+  kKafka = 1U << 8U,  // calls to a message broker
 };
 inline constexpr SpanClasses kHttpSpans = kHttpServer | kHttpClient;
 inline constexpr SpanClasses kRpcSpans = kRpcServer | kRpcClient;
 inline constexpr SpanClasses kSqlSpans = kPostgresql | kMysql;
 inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached;
+inline constexpr SpanClasses kMessagingSpans = kKafka;
 
 // For the operator: "HTTP server, PostgreSQL"; "none".
 [[nodiscard]] std::string to_text(SpanClasses classes);

@@ -14,7 +14,7 @@
 namespace zerospan::discovery {
 namespace {
 
-constexpr SpanClasses kAllSpans = kHttpSpans | kRpcSpans | kDatabaseSpans;
+constexpr SpanClasses kAllSpans = kHttpSpans | kRpcSpans | kDatabaseSpans | kMessagingSpans;
 
 // A library's instrumentation, by the name that its language's settings know it by.
 struct Library {
@@ -25,14 +25,17 @@ struct Library {
 constexpr auto kPythonLibraries = std::to_array<Library>({
     {"aiohttp_client", kHttpClient},
     {"aiohttp_server", kHttpServer},
+    {"aiokafka", kKafka},
     {"aiopg", kPostgresql},
     {"asyncpg", kPostgresql},
+    {"confluent_kafka", kKafka},
     {"django", kHttpServer},
     {"falcon", kHttpServer},
     {"fastapi", kHttpServer},
     {"flask", kHttpServer},
     {"grpc", kRpcSpans},
     {"httpx", kHttpClient},
+    {"kafka", kKafka},
     {"mysql", kMysql},
     {"mysqlclient", kMysql},
     {"psycopg", kPostgresql},
@@ -54,6 +57,7 @@ constexpr auto kNodeLibraries = std::to_array<Library>({
     {"grpc", kRpcSpans},
     {"http", kHttpSpans},
     {"ioredis", kRedis},
+    {"kafkajs", kKafka},
     {"memcached", kMemcached},
     {"mysql", kMysql},
     {"mysql2", kMysql},
@@ -67,11 +71,13 @@ constexpr auto kNodeLibraries = std::to_array<Library>({
 constexpr auto kJavaLibraries = std::to_array<Library>({
     {"GRPC", kRpcSpans},
     {"JDBC", kSqlSpans},
+    {"KAFKA", kKafka},
 });
 constexpr auto kDotnetLibraries = std::to_array<Library>({
     {"ASPNETCORE", kHttpServer | kRpcServer},
     {"GRPCNETCLIENT", kRpcClient},
     {"HTTPCLIENT", kHttpClient},
+    {"KAFKA", kKafka},
     {"MYSQLCONNECTOR", kMysql},
     {"MYSQLDATA", kMysql},
     {"NPGSQL", kPostgresql},

@@ -54,7 +54,8 @@ TEST(OwnSdk, PythonByTheFolderOnItsPath) {
 TEST(OwnSdk, WhatSwitchesItOff) {
   const std::string on =
       "NODE_OPTIONS=--require=@opentelemetry/auto-instrumentations-node/register";
-  EXPECT_EQ(find(Runtime::kNode, on).spans.makes, kHttpSpans | kRpcSpans | kDatabaseSpans);
+  EXPECT_EQ(find(Runtime::kNode, on).spans.makes,
+            kHttpSpans | kRpcSpans | kDatabaseSpans | kMessagingSpans);
   for (const std::string off : {"OTEL_SDK_DISABLED=True", "OTEL_TRACES_EXPORTER=none"}) {
     const FoundSdk found = find(Runtime::kNode, on + " " + off);
     EXPECT_FALSE(found.name.empty());
@@ -77,13 +78,13 @@ TEST(OwnSdk, NodeByItsOptionsOrItsCommandLine) {
   EXPECT_EQ(
       find(Runtime::kNode, "OTEL_NODE_DISABLED_INSTRUMENTATIONS=http,grpc,mysql,mysql2", arguments)
           .spans.makes,
-      kHttpClient | kPostgresql | kRedis | kMemcached);
+      kHttpClient | kPostgresql | kRedis | kMemcached | kKafka);
 }
 
 TEST(OwnSdk, JavaByItsAgent) {
   const std::string agent = "-javaagent:/opt/opentelemetry-javaagent.jar";
   const FoundSdk found = find(Runtime::kJava, "", {"java", agent, "-jar", "a.jar"});
-  EXPECT_EQ(found.spans.makes, kHttpSpans | kRpcSpans | kDatabaseSpans);
+  EXPECT_EQ(found.spans.makes, kHttpSpans | kRpcSpans | kDatabaseSpans | kMessagingSpans);
   EXPECT_EQ(find(Runtime::kJava, "JAVA_TOOL_OPTIONS=" + agent).spans, found.spans);
   EXPECT_EQ(find(Runtime::kJava, "JAVA_TOOL_OPTIONS=" + agent + " OTEL_JAVAAGENT_ENABLED=false")
                 .switched_by,
@@ -92,7 +93,7 @@ TEST(OwnSdk, JavaByItsAgent) {
             "-Dotel.sdk.disabled=true");
   EXPECT_EQ(
       find(Runtime::kJava, "OTEL_INSTRUMENTATION_JDBC_ENABLED=false", {"java", agent}).spans.makes,
-      kHttpSpans | kRpcSpans | kRedis | kMemcached);
+      kHttpSpans | kRpcSpans | kRedis | kMemcached | kKafka);
   EXPECT_TRUE(find(Runtime::kJava, "", {"java", "-javaagent:/opt/other.jar"}).name.empty());
 }
 
@@ -100,11 +101,11 @@ TEST(OwnSdk, DotnetByItsProfilerOrItsHook) {
   const std::string profiler =
       "CORECLR_ENABLE_PROFILING=1 CORECLR_PROFILER={918728DD-259F-4A6A-AC2B-B85E1B658318}";
   EXPECT_EQ(find(Runtime::kDotnet, profiler).spans.makes,
-            kHttpSpans | kRpcSpans | kSqlSpans | kRedis);
+            kHttpSpans | kRpcSpans | kSqlSpans | kRedis | kMessagingSpans);
   EXPECT_EQ(find(Runtime::kDotnet,
                  profiler + " OTEL_DOTNET_AUTO_TRACES_NPGSQL_INSTRUMENTATION_ENABLED=false")
                 .spans.makes,
-            kHttpSpans | kRpcSpans | kMysql | kRedis);
+            kHttpSpans | kRpcSpans | kMysql | kRedis | kKafka);
   EXPECT_NE(find(Runtime::kDotnet,
                  "DOTNET_STARTUP_HOOKS=/o/OpenTelemetry.AutoInstrumentation.StartupHook.dll")
                 .spans.makes,

@@ -218,6 +218,28 @@ struct DbExchange {
   uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };
 
+enum class MessagingSystem : uint8_t { kKafka };
+
+// What is done with messages, as the conventions tell it apart.
+enum class MessagingOperation : uint8_t { kOther, kSend, kReceive, kSettle };
+
+// A call to a message broker.
+struct MessagingExchange {
+  MessagingSystem system = MessagingSystem::kKafka;
+  MessagingOperation type = MessagingOperation::kOther;
+  std::string operation;       // as the protocol names it; empty: not known
+  std::string destination;     // empty: none, several, or not known
+  std::string destination_id;  // Kafka: of a topic whose name is not known, its id
+  std::optional<int32_t> partition;
+  std::optional<int64_t> offset;  // of the only message
+  std::optional<uint64_t> message_count;
+  std::string consumer_group;
+  std::string client_id;
+  // The contexts (traceparent) that the messages carry, as far as they were captured; bounded.
+  std::vector<std::string> creation_contexts;
+  std::string error_code;  // empty: none
+};
+
 struct Exchange {
   uint64_t sequence =
       0;  // of this exchange on its connection, from 0; with Connection::id it names the exchange
@@ -234,7 +256,7 @@ struct Exchange {
   uint32_t thread_id = 0;  // the thread that handled the request's first byte
   Outcome outcome = Outcome::kComplete;
   uint32_t incomplete = kIncompleteNone;  // IncompleteReason bits
-  std::variant<HttpExchange, DbExchange> payload;
+  std::variant<HttpExchange, DbExchange, MessagingExchange> payload;
 };
 
 }  // namespace zerospan::model

@@ -5,7 +5,8 @@
 
 namespace zerospan::model {
 
-SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db) {
+SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db,
+                       const MessagingExchange* messaging) {
   const bool server = role == Role::kServer;
   if (http != nullptr) {
     if (http->grpc) {
@@ -26,12 +27,16 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
         return kMemcached;
     }
   }
+  if (messaging != nullptr && !server && messaging->type != MessagingOperation::kOther) {
+    return kKafka;
+  }
   return 0;
 }
 
 SpanClasses span_class(const Exchange& exchange) {
   return span_class(exchange.role, std::get_if<HttpExchange>(&exchange.payload),
-                    std::get_if<DbExchange>(&exchange.payload));
+                    std::get_if<DbExchange>(&exchange.payload),
+                    std::get_if<MessagingExchange>(&exchange.payload));
 }
 
 }  // namespace zerospan::model

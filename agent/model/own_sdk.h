@@ -19,7 +19,8 @@ struct OwnSdk {
 };
 
 // The class of an exchange's span; 0 for one that no SDK makes.
-[[nodiscard]] SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db);
+[[nodiscard]] SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db,
+                                     const MessagingExchange* messaging);
 [[nodiscard]] SpanClasses span_class(const Exchange& exchange);
 
 }  // namespace zerospan::model

@@ -147,15 +147,16 @@ void Correlator::start_server(const model::Connection& connection,
   }
   if (owns_id) {
     state.last_request_id = request_id;
-    own->second = Request{.trace_id = identity.trace_id,
-                          .span_id = identity.span_id,
-                          .caller_span_id = identity.parent_span_id,
-                          .sampled = identity.sampled,
-                          .overlapped = overlapped,
-                          .pid = connection.pid,
-                          .number = last_number_,
-                          .span_class = model::span_class(start.role, start.http, start.db),
-                          .trace_state = identity.trace_state};
+    own->second =
+        Request{.trace_id = identity.trace_id,
+                .span_id = identity.span_id,
+                .caller_span_id = identity.parent_span_id,
+                .sampled = identity.sampled,
+                .overlapped = overlapped,
+                .pid = connection.pid,
+                .number = last_number_,
+                .span_class = model::span_class(start.role, start.http, start.db, start.messaging),
+                .trace_state = identity.trace_state};
   }
   state.open.push_back({start.sequence, owns_id ? request_id : 0, std::move(identity)});
 }

@@ -6,6 +6,7 @@
 // departure tells the order. Owned by one connection's parser; bounded.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,11 @@ class EarlyAnswers {
     return true;
   }
   [[nodiscard]] bool empty() const { return kept_.empty(); }
+  // Up to where the answers' direction was worked on, if there are any: what a later record tells
+  // of it beyond that is not missing.
+  [[nodiscard]] uint64_t offset_or(uint64_t offset) const {
+    return kept_.empty() ? offset : std::min(offset, kept_.front().chunk.offset);
+  }
   [[nodiscard]] size_t memory_bytes() const { return bytes_ + kept_.capacity() * sizeof(Kept); }
 
   // Calls `take(chunk)` for those that were recorded before `time_ns`.

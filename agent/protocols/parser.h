@@ -27,6 +27,7 @@ struct RequestStart {
   uint64_t time_ns = 0;                       // Exchange::request_start_ns
   const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
   const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
+  const model::MessagingExchange* messaging = nullptr;  // of a message broker; the same
 };
 
 // The next stage. For one connection: on_request(s) comes before on_exchange(s), exactly once each,
@@ -50,6 +51,7 @@ struct ParserCounters {
   uint64_t heads_truncated = 0;
   uint64_t requests_without_response = 0;
   uint64_t responses_without_request = 0;
+  uint64_t idle_polls = 0;  // exchanges that brought nothing and are not given out
   uint64_t limits_hit = 0;  // a per-connection bound made the parser give something up
 };
 

@@ -9,6 +9,8 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
 #include "agent/protocols/http2/detect.h"
+#include "agent/protocols/kafka/connection.h"
+#include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/connection.h"
 #include "agent/protocols/memcached/detect.h"
 #include "agent/protocols/mysql/connection.h"
@@ -27,7 +29,7 @@ bool detect(model::Direction direction, std::string_view first_bytes) {
   return http1::detect(direction, first_bytes) != http1::Detection::kNo;
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   http1::Options options;
   options.make_h2c = [](UpgradedRequest&& request,
                         ParserCounters* of) -> std::unique_ptr<ConnectionParser> {
@@ -42,7 +44,7 @@ bool detect(model::Direction direction, std::string_view first_bytes) {
   return http2::detect(direction, first_bytes);
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   return std::make_unique<http2::Connection>(connection, http2::Options{}, counters);
 }
 }  // namespace http2_entry
@@ -52,7 +54,7 @@ bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
   return mysql::detect(first_bytes);
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   return std::make_unique<mysql::Connection>(connection, mysql::Options{}, counters);
 }
 }  // namespace mysql_entry
@@ -62,7 +64,7 @@ bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
   return postgresql::detect(first_bytes);
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   return std::make_unique<postgresql::Connection>(connection, postgresql::Options{}, counters);
 }
 }  // namespace postgresql_entry
@@ -72,17 +74,27 @@ bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
   return redis::detect(first_bytes);
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   return std::make_unique<redis::Connection>(connection, redis::Options{}, counters);
 }
 }  // namespace redis_entry
+
+namespace kafka_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return kafka::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* shared) {
+  return std::make_unique<kafka::Connection>(connection, kafka::Options{}, counters, shared);
+}
+}  // namespace kafka_entry
 
 namespace memcached_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
   return memcached::detect(first_bytes);
 }
 std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
-                                       ParserCounters* counters) {
+                                       ParserCounters* counters, Shared* /*shared*/) {
   return std::make_unique<memcached::Connection>(connection, memcached::Options{}, counters);
 }
 }  // namespace memcached_entry

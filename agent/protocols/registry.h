@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "agent/protocols/parser.h"
+#include "agent/protocols/shared.h"
 
 namespace zerospan::protocols {
 
@@ -19,9 +20,9 @@ struct Protocol {
   std::string_view name;
   // Could these first bytes of a direction be this protocol's? False is final.
   bool (*detect)(model::Direction direction, std::string_view first_bytes);
-  // `counters` outlives the parser and is written by the calling thread only.
+  // `counters` and `shared` outlive the parser and are used by the calling thread only.
   std::unique_ptr<ConnectionParser> (*make)(const model::Connection& connection,
-                                            ParserCounters* counters);
+                                            ParserCounters* counters, Shared* shared);
 };
 
 // In the order in which they are asked.

@@ -37,7 +37,7 @@ class Player {
     const auto all = all_protocols();
     const auto found = std::find_if(all.begin(), all.end(),
                                     [](const Protocol& one) { return one.name == "http1"; });
-    parser = found->make(connection, &counters);
+    parser = found->make(connection, &counters, &shared);
   }
 
   // `head` bytes captured, and the last `tail` ones.
@@ -78,6 +78,7 @@ class Player {
 
   uint64_t now = 0;
   ParserCounters counters;
+  Shared shared;
   http2::Recorder sink{counters};
   std::unique_ptr<ConnectionParser> parser;
 

@@ -93,22 +93,8 @@ void SpanBuilder::add_command(const model::DbExchange& db, model::Span& span) {
   }
 }
 
-void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExchange& db,
-                           const model::Connection& connection, model::Span& span) {
+void SpanBuilder::add_store_address(const model::Connection& connection, model::Span& span) const {
   const bool server = span.kind == model::SpanKind::kServer;
-  span.name = system_name(db.system);
-  add_text(span, "db.system.name", system_name(db.system));
-  if (!db.database.empty()) {
-    add_text(span, "db.namespace", db.database);
-  }
-  if (db.system == model::DbSystem::kRedis || db.system == model::DbSystem::kMemcached) {
-    add_command(db, span);
-  } else if (db.statement_known) {
-    add_statement(db, span);
-  } else if (!db.statement_id.empty()) {
-    add_text(span, "zerospan.db.statement.id", db.statement_id);
-  }
-
   const model::Endpoint& store = server ? connection.local : connection.peer;
   if (!store.address.empty()) {
     add_text(span, "server.address", store.address);
@@ -125,7 +111,24 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
   if (connection.transport == model::Transport::kUnix) {
     add_text(span, "network.transport", "unix");
   }
+}
 
+void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExchange& db,
+                           const model::Connection& connection, model::Span& span) {
+  span.name = system_name(db.system);
+  add_text(span, "db.system.name", system_name(db.system));
+  if (!db.database.empty()) {
+    add_text(span, "db.namespace", db.database);
+  }
+  if (db.system == model::DbSystem::kRedis || db.system == model::DbSystem::kMemcached) {
+    add_command(db, span);
+  } else if (db.statement_known) {
+    add_statement(db, span);
+  } else if (!db.statement_id.empty()) {
+    add_text(span, "zerospan.db.statement.id", db.statement_id);
+  }
+
+  add_store_address(connection, span);
   if (db.returned_rows) {
     add_int(span, "db.response.returned_rows", *db.returned_rows);
   }

@@ -188,6 +188,9 @@ void SpanBuilder::build(const model::Exchange& exchange, const model::Connection
 
   if (const auto* const db = std::get_if<model::DbExchange>(&exchange.payload)) {
     build_db(exchange, *db, connection, span);
+  } else if (const auto* const messaging =
+                 std::get_if<model::MessagingExchange>(&exchange.payload)) {
+    build_messaging(exchange, *messaging, connection, span);
   } else if (const auto& http = std::get<model::HttpExchange>(exchange.payload); http.grpc) {
     build_grpc(exchange, http, connection, span);
   } else {

@@ -107,6 +107,10 @@ class SpanBuilder {
                   const model::Connection& connection, model::Span& span);
   void build_db(const model::Exchange& exchange, const model::DbExchange& db,
                 const model::Connection& connection, model::Span& span);
+  void build_messaging(const model::Exchange& exchange, const model::MessagingExchange& messaging,
+                       const model::Connection& connection, model::Span& span) const;
+  // The broker's or data store's address, and the peer's.
+  void add_store_address(const model::Connection& connection, model::Span& span) const;
   void add_statement(const model::DbExchange& db, model::Span& span);
   void add_command(const model::DbExchange& db, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,

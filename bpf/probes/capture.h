@@ -8,6 +8,7 @@
  */
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
+#include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
@@ -114,6 +115,12 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
   }
   const __u32 seen = count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES;
   const bool any = protocol == ZS_PROTOCOL_UNKNOWN;
+  if (protocol == ZS_PROTOCOL_KAFKA || (any && protocol__is_on(ZS_PROTOCOL_KAFKA))) {
+    const enum zs_gate gate = zs_gate_kafka(out->bytes, seen, byte_count, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_KAFKA) {
+      return ZS_SEEN(ZS_PROTOCOL_KAFKA, gate);
+    }
+  }
   if (protocol == ZS_PROTOCOL_HTTP2 || (any && protocol__is_on(ZS_PROTOCOL_HTTP2))) {
     const enum zs_http2_gate gate = zs_gate_http2(out->bytes, seen);
     if (gate != ZS_GATE_HTTP2_NO || protocol == ZS_PROTOCOL_HTTP2) {

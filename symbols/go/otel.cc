@@ -42,6 +42,7 @@ constexpr auto kInstrumentation = std::to_array<Instrumentation>({
     {"gorm.io/plugin/opentelemetry", kSqlSpans},
     {"github.com/redis/go-redis/extra/redisotel", kRedis},
     {"github.com/go-redis/redis/extra/redisotel", kRedis},
+    {"github.com/twmb/franz-go/plugin/kotel", kKafka},
     {"github.com/exaring/otelpgx", kPostgresql},
     {"github.com/pgx-contrib/pgxotel", kPostgresql},
 });

@@ -135,6 +135,7 @@ class Span:
     trace_state: str
     attributes: dict
     resource: dict
+    links: list = dataclasses.field(default_factory=list)  # (trace id, span id)
 
     @property
     def method(self):
@@ -188,7 +189,8 @@ def parse_spans(text):
                         raw["traceId"], raw["spanId"], raw.get("parentSpanId", ""), raw["name"], raw["kind"],
                         int(raw["startTimeUnixNano"]) / 1e9, int(raw["endTimeUnixNano"]) / 1e9,
                         raw.get("status", {}).get("code", 0), raw.get("traceState", ""),
-                        _attributes(raw.get("attributes")), resource))
+                        _attributes(raw.get("attributes")), resource,
+                        [(link["traceId"], link["spanId"]) for link in raw.get("links", [])]))
     return spans
 
 

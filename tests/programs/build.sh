@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, kube-apiserver, otel_go, otel_python), once per version of its
-# sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line. Several callers
-# at once wait for the first.
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, kafka, kafka_go, kube-apiserver, otel_go, otel_python), once per
+# version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
+# Several callers at once wait for the first.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,9 +42,16 @@ build() {
     grpc/python)
       mv grpc/python/* .
       protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
-    sql/go | go_grpc | web | etcd | redis)
+    sql/go | go_grpc | web | etcd | redis | kafka_go)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    kafka)
+      mv kafka/* .
+      mvn --batch-mode --quiet package
+      mv target/messages-1.jar target/dependency/
+      /usr/bin/python3 -m venv tool
+      tool/bin/pip install --quiet --target packages --requirement requirements.txt
+      rm -rf tool ;;
     kube-apiserver)
       mv kube-apiserver/* .
       CGO_ENABLED=0 go build -trimpath -o program . ;;
@@ -83,6 +90,6 @@ case $name in
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
-  sql/go | go_grpc | web | etcd | redis | kube-apiserver) echo "$target/program" ;;
-  otel_go | otel_python | sql/python) echo "$target" ;;
+  sql/go | go_grpc | web | etcd | redis | kafka_go | kube-apiserver) echo "$target/program" ;;
+  kafka | otel_go | otel_python | sql/python) echo "$target" ;;
 esac

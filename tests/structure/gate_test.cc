@@ -16,10 +16,12 @@
 #include <vector>
 
 #include "agent/protocols/http1/detect.h"
+#include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
+#include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
@@ -406,6 +408,137 @@ TEST(GateMemcached, LetsThroughWhateverIsDetected) {
     }
   }
   EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+zs_gate gate_kafka(std::string_view bytes, bool known, char leftover = 'X', size_t copied = 33) {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min({bytes.size(), first.size(), copied});
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_kafka(first.data(), static_cast<__u32>(count), static_cast<__u32>(bytes.size()),
+                       known);
+}
+
+TEST(GateKafka, KindsOfMessages) {
+  using namespace std::string_literals;
+  const std::string request =
+      "\0\0\0\x12\0\x12\0\3\0\0\0\1\0\x06"
+      "client\0\0"s;
+  EXPECT_EQ(request.size(), 4U + 18U);
+  for (const bool known : {false, true}) {
+    EXPECT_EQ(gate_kafka(request, known), ZS_GATE_REQUEST);
+    // Length and message in two buffers.
+    EXPECT_EQ(gate_kafka(request, known, 'X', 4), ZS_GATE_REQUEST);
+    EXPECT_EQ(gate_kafka("\0\0\0\x20\0\x24\0\2\0\0\0\1\0\6"
+                         "client"s,
+                         known),
+              ZS_GATE_SECRET);
+    EXPECT_EQ(gate_kafka("\0\x24\0\2\0\0\0\1\0\6"
+                         "client\0\7secret"s,
+                         known),
+              ZS_GATE_SECRET);
+  }
+  EXPECT_EQ(gate_kafka(request.substr(4), false), ZS_GATE_REQUEST);
+  EXPECT_NE(gate_kafka(request.substr(4), true), ZS_GATE_NO);
+  EXPECT_EQ(gate_kafka(request.substr(0, 4), false), ZS_GATE_NO);
+  // Frames of HTTP/2: DATA with a message of gRPC's, HEADERS, SETTINGS, PING.
+  for (const std::string& frame :
+       {"\0\0\x0c\0\0\0\0\0\1\0\0\0\0\7{\"a\":1}"s, "\0\0\x20\1\4\0\0\0\3\x83\x86\x44\0\7abcdef"s,
+        "\0\0\x12\4\0\0\0\0\0\0\3\0\0\x40\0\0\4\0\0\x40\0"s,
+        "\0\0\x08\6\0\0\0\0\0\1\2\3\4\5\6\7\x08"s}) {
+    EXPECT_EQ(gate_kafka(frame, false), ZS_GATE_NO) << printable(frame);
+    EXPECT_FALSE(protocols::kafka::detect(frame)) << printable(frame);
+  }
+  EXPECT_EQ(gate_kafka(request.substr(0, 4), true), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_kafka("\0\0\0\x06\0\0\0\1\0\0"s, true), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_kafka("more of a message"s, true), ZS_GATE_PARTIAL);
+  // Messages of a batch, the first with a length that is SaslAuthenticate's number.
+  EXPECT_NE(gate_kafka("\0\x24\0\2\x10\1\x18secret 10000\0\x24\0\2"s, true), ZS_GATE_SECRET);
+  for (const std::string& other : {"\0\0\0\x08\x04\xd2\x16\x2f"s, "GET / HTTP/1.1\r\n"s,
+                                   "*1\r\n$4\r\nPING\r\n"s, ""s, "\x16\x03\x01\x02\0\x01"s,
+                                   "\x4a\0\0\0\x0a"
+                                   "11.4.2-MariaDB\0"s}) {
+    EXPECT_EQ(gate_kafka(other, false), ZS_GATE_NO) << printable(other);
+  }
+  // Nor is a secret told by what is copied of it.
+  const std::string secret =
+      "\0\x24\0\2\0\0\0\1\0\3"
+      "abc\0\7secret"s;
+  EXPECT_EQ(secret.substr(0, ZS_KAFKA_SECRET_BYTES).find("secret"), std::string::npos);
+}
+
+TEST(GateKafka, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261126);
+  std::vector<std::string> starts;
+  for (char key = 0; key < 88; ++key) {
+    const std::string message =
+        "\0"s + key + "\0"s + static_cast<char>(key % 20) + "\0\0\1\7\0\x0aproducer-1\0\1\2"s;
+    starts.push_back(message);
+    starts.push_back("\0\0\0"s + static_cast<char>(message.size()) + message);
+    starts.push_back("\0\x0f\x42\x40"s + message);
+  }
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % std::min<size_t>(bytes.size(), 24)] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::kafka::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_kafka(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+// It is asked before all others.
+TEST(GateKafka, TakesNoOtherProtocolsConnection) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261127);
+  const auto word = [&] {
+    std::string out;
+    for (size_t count = 1 + random() % 12; count > 0; --count) {
+      out.push_back(static_cast<char>('a' + random() % 26));
+    }
+    return out;
+  };
+  const auto sized = [](const std::string& type, const std::string& body, size_t own) {
+    const size_t length = body.size() + own;
+    return type + "\0\0"s + static_cast<char>(length >> 8U) + static_cast<char>(length) + body;
+  };
+  size_t detected = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const std::string value = word();
+    const std::string number(1, static_cast<char>(random()));
+    const std::string frame_length = "\0"s + number + static_cast<char>(random());
+    const std::string stream =
+        "\0\0"s + static_cast<char>(random() % 4) + static_cast<char>(random() | 1U);
+    const std::vector<std::string> starts = {
+        sized("", "\0\3\0\0user\0"s + value + "\0database\0" + word() + "\0\0"s, 4),
+        sized("Q", "SELECT '" + value + "'\0"s, 4),
+        sized("P", "\0SELECT $1\0\0\0"s, 4),
+        sized("B",
+              "\0\0\0\0\0\1\0\0\0"s + number + std::string(static_cast<uint8_t>(number[0]), 'v') +
+                  "\0\0"s,
+              4),
+        // Frames of HTTP/2: HEADERS, DATA with a message of gRPC's.
+        frame_length + "\1\4" + stream + "\x83\x86\x44" + value,
+        frame_length + "\0\0"s + stream + "\0\0\0\0"s + number + value,
+    };
+    for (const std::string& bytes : starts) {
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+      detected += protocols::postgresql::detect(bytes) ? 1 : 0;
+    }
+  }
+  EXPECT_GT(detected, 400'000U);  // or this proves little
 }
 
 }  // namespace

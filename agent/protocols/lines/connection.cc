@@ -109,7 +109,8 @@ void Connection::take(const model::Chunk& chunk) {
          chunk.request_id, chunk.thread_id, chunk.evidence};
   // First what is missing in the other direction: it was before this.
   if (Side& other = side(model::opposite(chunk.direction)); other.offset_known) {
-    note_gap(other, !request, chunk.opposite_offset);
+    note_gap(other, !request,
+             request ? early_.offset_or(chunk.opposite_offset) : chunk.opposite_offset);
   }
   note_gap(s, request, chunk.offset);
   s.next_offset = chunk.offset + chunk.length;

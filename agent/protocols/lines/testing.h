@@ -62,7 +62,8 @@ class Runner final : public ExchangeSink {
     chunk.length = static_cast<uint32_t>(bytes.size());
     chunk.head = bytes.substr(0, head);
     chunk.tail = bytes.substr(bytes.size() - std::min(bytes.size() - chunk.head.size(), tail));
-    chunk.time_ns = chunk.departed_ns = now_ns;
+    chunk.time_ns = now_ns;
+    chunk.departed_ns = now_ns - late_ns;
     chunk.request_id = now_ns;
     opaque = connection.on_chunk(chunk, *this) == Verdict::kOpaque;
     offsets_[receive ? 0 : 1] += bytes.size();
@@ -90,6 +91,7 @@ class Runner final : public ExchangeSink {
   std::vector<std::string> flagged;
   ParserCounters counters;
   uint64_t now_ns = 1'000'000;
+  uint64_t late_ns = 0;  // how long sends are recorded after they could have left
   bool opaque = false;
   bool broken = false;  // the sink's contract
 

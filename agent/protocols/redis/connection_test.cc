@@ -205,6 +205,18 @@ TEST(Connection, JoinedInTheMiddle) {
   EXPECT_THAT(runner.told, ElementsAre("GET a |  | "));
 }
 
+TEST(Connection, AnswersThatWereRecordedFirst) {
+  Runner runner(model::Role::kClient);
+  runner.ask(command({"GET", "a"}));
+  runner.answer("$-1\r\n");
+  runner.answer(bulk("1"));
+  runner.late_ns = 5000;
+  runner.ask(command({"GET", "b"}));
+  EXPECT_THAT(runner.told, ElementsAre("GET a |  | 0", "GET b |  | 0"));
+  EXPECT_THAT(runner.flagged, IsEmpty());
+  EXPECT_EQ(runner.counters.gaps, 0U);
+}
+
 TEST(Connection, CloseWithoutAnswer) {
   Runner runner;
   runner.ask(command({"BLPOP", "a", "0"}));

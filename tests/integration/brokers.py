@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Message brokers, with what they store as oracles."""
+
+import collections
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import harness
+import servers
+
+
+class Kafka:
+    """One broker of Kafka 3.9 that is its own controller (KRaft)."""
+
+    def __init__(self, case):
+        case.need("mvn", "java")
+        (program,) = servers.prepared("kafka")
+        self.program = pathlib.Path(program)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kafka-", dir=case.directory))
+        self.port = harness.free_port()
+        controller = harness.free_port()
+        settings = self.folder / "server.properties"
+        settings.write_text(f"""
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={self.folder}/data
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+        self.run("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", settings)
+        self.process = case.start([*self.java("256m"), "kafka.Kafka", settings])
+        harness.wait_for(lambda: harness.accepts(self.port), "Kafka to start", 60)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def java(self, memory="128m"):
+        # Its own log is on standard output; without a binding there is none.
+        return ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", f"-Xmx{memory}", "-cp",
+                f"{self.program}/target/dependency/*"]
+
+    def run(self, *command):
+        done = subprocess.run([*self.java(), *(str(part) for part in command)], capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise AssertionError(f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def batches(self, topic):
+        """The batches that the broker has stored, without control batches: {(partition, first offset): messages}."""
+        found = {}
+        logs = sorted((self.folder / "data").glob(f"{topic}-[0-9]*/*.log"))
+        for log in logs:
+            dumped = self.run("kafka.tools.DumpLogSegments", "--files", log)
+            partition = int(log.parent.name.rsplit("-", 1)[1])
+            for first, count, control in re.findall(
+                    r"^baseOffset: (\d+) .*? count: (\d+) .*? isControl: (\w+)", dumped, re.M):
+                if control == "false":
+                    found[partition, int(first)] = int(count)
+        return found
+
+    def client(self, library):
+        """The command of tests/programs/kafka_client.py, and its environment."""
+        return ([harness.PYTHON, harness.PROGRAMS / "kafka_client.py", library, self.address],
+                {"PYTHONPATH": str(self.program / "packages"), "PYTHONUNBUFFERED": "1"})
+
+
+def printed(lines):
+    """What the clients of Kafka print: {word: Counter of the rest}."""
+    told = collections.defaultdict(collections.Counter)
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        told[word][rest] += 1
+    return told
