@@ -7,6 +7,7 @@ The environment gives ZEROSPAN_BUILD (the build folder, else build/release). Not
 fixed time: every wait polls a condition, with a deadline that fails the test.
 """
 
+import atexit
 import collections
 import dataclasses
 import json
@@ -22,6 +23,7 @@ import threading
 import time
 import unittest
 import urllib.request
+import weakref
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
@@ -44,8 +46,15 @@ def wait_for(condition, what, seconds=20.0, interval=0.01):
         time.sleep(interval)
 
 
+def end_by_signal(number, frame):
+    raise KeyboardInterrupt
+
+
 class Program:
-    """A child in a process group of its own, with its output collected."""
+    """A child in a process group of its own, with its output collected. None outlives a test that is ended from
+    outside: ctest and timeout send SIGTERM."""
+
+    running = weakref.WeakSet()
 
     def __init__(self, command, env=None, cwd=None, stdin=None):
         self.command = [str(part) for part in command]
@@ -58,6 +67,7 @@ class Program:
                         ((self.process.stdout, self.lines), (self.process.stderr, self.errors))]
         for reader in self.readers:
             reader.start()
+        Program.running.add(self)
 
     def _collect(self, stream, lines):
         for line in stream:
@@ -120,6 +130,15 @@ class Program:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             pass
+
+
+@atexit.register
+def stop_all():
+    for program in list(Program.running):
+        program.stop()
+
+
+signal.signal(signal.SIGTERM, end_by_signal)
 
 
 @dataclasses.dataclass
