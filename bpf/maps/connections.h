@@ -65,7 +65,8 @@ struct zs_connection {
   __u64 caller_request_id; /* Go, client: whom the client's next request is for, */
   __u8 caller_evidence;    /* enum zs_evidence; */
   __u8 caller_told;        /* such a probe has seen this connection */
-  __u8 reserved2[2];
+  __u8 reserved2[6];
+  __u32 goroutine_slot;         /* Go, server: where the goroutine's entry was last */
   __u32 told_stream;            /* Go, client: the last stream that was told, */
   __u32 untold_stream;          /* and one whose telling did not fit into the ring; */
   __u32 handled_stream;         /* server: the last stream whose handler was begun */

@@ -9,7 +9,6 @@
  */
 #include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
-#include "bpf/maps/go_processes.h"
 #include "bpf/maps/goroutines.h"
 #include "bpf/maps/process_ring.h"
 
@@ -223,6 +222,19 @@ static __always_inline const struct zs_goroutine* goroutines__find(const struct 
   return slot < 0 ? NULL : goroutines__at(slot);
 }
 
+/* goroutines__claim() of a goroutine that has an entry, if that is in `slot`; else NULL. */
+static __always_inline struct zs_goroutine* goroutines__claim_at(__u32 slot,
+                                                                 const struct zs_go_process* go,
+                                                                 __u32 tgid, __u64 goid) {
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (!entry || !goroutine__is(entry, go, tgid, goid) ||
+      __sync_val_compare_and_swap(&entry->goid, goid, ZS_GO_CLAIMED) != goid) {
+    return NULL;
+  }
+  entry->used = bpf_jiffies64();
+  return entry;
+}
+
 /*
  * The goroutine's entry, or if it has none (`known` says which) an empty one, which another may
  * have had to give up. It is the caller's alone until goroutines__release(). NULL: another CPU was
@@ -297,12 +309,21 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
 
 /* From now on the connection's goroutine serves the request that was begun on it. */
 ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
-                              const struct zs_connection* connection) {
+                              struct zs_connection* connection) {
   const __u64 goid = connection->goroutine;
-  bool known = false;
-  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
+  bool known = true;
+  struct zs_goroutine* value = goroutines__claim_at(connection->goroutine_slot, go, tgid, goid);
   if (!value) {
-    return;
+    const int slot = goroutines__take(go, tgid, goid);
+    if (slot < 0) {
+      return;
+    }
+    known = slot & ZS_GO_SLOT_KNOWN;
+    connection->goroutine_slot = slot & ~ZS_GO_SLOT_KNOWN;
+    value = goroutines__at(connection->goroutine_slot);
+    if (!value) {
+      return;
+    }
   }
   if (value->serves) {
     value->fresh = 0;
@@ -457,8 +478,4 @@ static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tg
   *request_id = known->request_id;
   const __u8 evidence = known->evidence;
   return goroutine__is(known, go, tgid, now->goid) ? evidence : ZS_EVIDENCE_AMBIGUOUS;
-}
-
-static __always_inline struct zs_go_process* go_processes__find(__u32 tgid) {
-  return bpf_map_lookup_elem(&go_processes, &tgid);
 }
