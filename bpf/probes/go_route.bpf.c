@@ -46,6 +46,7 @@ static __always_inline struct zs_route_note* go_route__note(const struct pt_regs
     counters__add(ZS_COUNTER_GO_ROUTES);
     note->request_id = connection->request_id;
     note->ambiguous = 0;
+    connection->route_noted = 1;
   } else if (note->url != url) {
     note->ambiguous = 1;
   }

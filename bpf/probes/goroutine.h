@@ -206,12 +206,11 @@ __noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u6
     entry->request_id = 0;
     entry->connection_id = 0;
     entry->connection = 0;
-    entry->goidgen = 0;
     entry->serves = 0;
     entry->evidence = ZS_EVIDENCE_NONE;
     entry->fresh = 0;
     entry->mixed = 0;
-    entry->processors = 0;
+    entry->marked = 0;
   }
   return slot;
 }
@@ -270,10 +269,13 @@ static __always_inline void goroutine__doubt(const struct zs_go_process* go, __u
 static __always_inline void goroutine__mark(const struct zs_go_process* go,
                                             struct zs_goroutine* goroutine) {
   struct zs_code slice; /* address and length */
+  goroutine->marked = 0;
+  if (!go->descends || !go->goidgen || !go__read(&goroutine->goidgen, go->goidgen)) {
+    return;
+  }
   goroutine->processors = 0;
-  goroutine->goidgen = 0;
-  if (!go->descends || !go->goidgen || !go__read(&goroutine->goidgen, go->goidgen) || !go->allp ||
-      bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allp)) {
+  goroutine->marked = 1;
+  if (!go->allp || bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allp)) {
     return;
   }
   for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < slice.end; ++i) {
@@ -295,7 +297,10 @@ static __always_inline void goroutine__mark(const struct zs_go_process* go,
 /* Whether `goid`, started by this goroutine, was started for the request that it serves now. */
 static __always_inline bool goroutine__started_since(const struct zs_goroutine* goroutine,
                                                      __u64 goid) {
-  if (goroutine->fresh || (goroutine->goidgen && goid > goroutine->goidgen)) {
+  if (goroutine->fresh || !goroutine->marked) {
+    return goroutine->fresh;
+  }
+  if (goid > goroutine->goidgen) {
     return true;
   }
   for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < goroutine->processors; ++i) {
@@ -338,8 +343,10 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
     value->serves = 1;
   }
   value->request_id = connection->request_id;
-  value->connection_id = connection->id;
-  value->connection = connection->key;
+  if (value->connection_id != connection->id) {
+    value->connection_id = connection->id;
+    value->connection = connection->key;
+  }
   goroutine__mark(go, value);
   value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
   goroutines__release(value, goid);

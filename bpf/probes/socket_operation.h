@@ -689,7 +689,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       }
     } else {
       context__on_other_send(process, connection, tid);
-      if (zs_unlikely(connection->route.request_id)) {
+      if (zs_unlikely(connection->route_noted)) {
         route__tell(connection);
       }
     }
