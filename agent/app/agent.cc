@@ -238,6 +238,7 @@ void Agent::settle(uint32_t pid) {
 
 void Agent::run_watcher() {
   uint64_t lost_before = 0;
+  uint64_t over_limit_before = 0;
   while (true) {
     const bool stopping = !watching_;
     const Result<size_t> count = capture_->poll_processes(
@@ -278,6 +279,12 @@ void Agent::run_watcher() {
       lost_before = lost;
       log::warn("process events were lost ({} so far): reading /proc again", lost);
       apply(processes_->scan_running());
+    }
+    if (const uint64_t over = processes_->counters().over_limit; over != over_limit_before) {
+      over_limit_before = over;
+      static log::Limited limited;
+      limited.warn("{} selected processes are not traced: capture.max_processes allows no more",
+                   over);
     }
     if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
       log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);
