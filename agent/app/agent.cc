@@ -257,7 +257,7 @@ void Agent::run_watcher() {
               break;
             case kernel::ProcessEvent::Kind::kListen:
               apply(processes_->on_listen(event.pid, event.port));
-              go_programs_->look_at_sdk(event.pid);
+              go_programs_->on_listen(event.pid);
               settle(event.pid);
               break;
             case kernel::ProcessEvent::Kind::kGoRefused:
