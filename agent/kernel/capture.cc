@@ -49,11 +49,21 @@ int collect_libbpf_message(libbpf_print_level level, const char* format, va_list
   if (level == LIBBPF_DEBUG) {
     return 0;
   }
-  std::array<char, 512> line{};
-  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
-  if (libbpf_messages.size() < 4096) {
-    libbpf_messages += line.data();
+  va_list again;
+  va_copy(again, arguments);
+  const int length = std::vsnprintf(nullptr, 0, format, arguments);
+  if (length > 0 && libbpf_messages.size() < 4096) {
+    std::string text(static_cast<size_t>(length) + 1, '\0');
+    std::vsnprintf(text.data(), text.size(), format, again);
+    text.pop_back();
+    // The verifier's log: what it was about, and at its end why.
+    constexpr size_t kEnds = 400;
+    if (text.size() > 2 * kEnds) {
+      text.replace(kEnds, text.size() - 2 * kEnds, "\n[...]\n");
+    }
+    libbpf_messages += text;
   }
+  va_end(again);
   return length;
 }
 
@@ -69,7 +79,10 @@ std::string take_libbpf_messages() {
 Error bpf_error(int error_number, const std::string& what) {
   Error error = error_from_errno(error_number, what);
   const std::string messages = take_libbpf_messages();
-  if (error.code == ErrorCode::kPermission) {
+  if (messages.find("END PROG LOAD LOG") != std::string::npos) {
+    error.code = ErrorCode::kUnsupported;
+    error.message += "; this kernel's verifier refused it";
+  } else if (error.code == ErrorCode::kPermission) {
     error.message += "; run as root, or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
   }
   if (!messages.empty()) {
