@@ -20,6 +20,7 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/skeleton.h"
@@ -91,24 +92,28 @@ Error bpf_error(int error_number, const std::string& what) {
   return error;
 }
 
-// Maps by name that several objects use; the first object that has one creates it.
+// The maps by name, which all objects share. The first object makes them.
 class SharedMaps {
  public:
-  // Before load: the object takes over the maps that exist.
-  Status adopt(bpf_object* object) {
+  // Before load.
+  Status adopt(bpf_object* object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
-      const auto known = by_name_.find(bpf_map__name(map));
-      if (known != by_name_.end()) {
-        if (const int error = bpf_map__reuse_fd(map, known->second); error != 0) {
-          return tl::unexpected(
-              bpf_error(-error, std::string("sharing the BPF map ") + bpf_map__name(map)));
-        }
+      if (bpf_map__is_internal(map)) {
+        continue;
+      }
+      const std::string name = bpf_map__name(map);
+      const auto known = by_name_.find(name);
+      if (known == by_name_.end()) {
+        return fail(ErrorCode::kInternal, "the BPF map " + name + " is not in the first object");
+      }
+      if (const int error = bpf_map__reuse_fd(map, known->second); error != 0) {
+        return tl::unexpected(bpf_error(-error, "sharing the BPF map " + name));
       }
     }
     return {};
   }
-  // After load: its new maps are there for the next. The object must outlive this.
+  // The first object was loaded; it must outlive this.
   void offer(const bpf_object* object) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
@@ -117,6 +122,7 @@ class SharedMaps {
       }
     }
   }
+  [[nodiscard]] bool empty() const { return by_name_.empty(); }
   [[nodiscard]] int fd(const std::string& name) const {
     const auto found = by_name_.find(name);
     return found == by_name_.end() ? -1 : found->second;
@@ -273,7 +279,8 @@ struct Capture::Impl {
         static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
   }
 
-  // Opens, sizes, loads and attaches one object; the shared maps are made by the first.
+  // Opens, sizes, loads and attaches one object; the shared maps are made by the first. Several
+  // threads may do so once that is loaded.
   template <typename Skeleton>
   Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attach = true) {
     take_libbpf_messages();
@@ -297,13 +304,18 @@ struct Capture::Impl {
       skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;
     }
     size_maps(skeleton->obj);
-    if (Status adopted = maps.adopt(skeleton->obj); !adopted) {
-      return adopted;
+    const bool first = maps.empty();
+    if (!first) {
+      if (Status adopted = maps.adopt(skeleton->obj); !adopted) {
+        return adopted;
+      }
     }
     if (const int error = Skeleton::load(skeleton.get()); error != 0) {
       return tl::unexpected(bpf_error(-error, std::string("loading the BPF object ") + name));
     }
-    maps.offer(skeleton->obj);
+    if (first) {
+      maps.offer(skeleton->obj);
+    }
     if (attach) {
       if (const int error = Skeleton::attach(skeleton.get()); error != 0) {
         return tl::unexpected(bpf_error(-error, std::string("attaching the BPF object ") + name));
@@ -366,8 +378,7 @@ struct Capture::Impl {
   }
 
   Status start_capture() {
-    // The maps are made by the object that is loaded first; the socket hooks come last, when the
-    // rings are there.
+    // This one has all maps; the socket hooks come last, when the rings are there.
     if (Status status = start(states, "sock_state", false); !status) {
       return status;
     }
@@ -380,17 +391,21 @@ struct Capture::Impl {
     if (Status status = start(muter, "mute", false); !status) {
       return status;
     }
-    // Loaded now and attached when wanted: every call that an event loop makes before that has no
-    // certain parent.
-    if (options.event_loop_ticks) {
-      // Without it calls of event loops stay roots; attach_ticks_if_wanted() says so when it
-      // matters.
-      ticks_status = start(ticks, "tick", false);
-    }
-    // Without it calls of Go's net/http have no parents; probe_go() says so when it matters.
-    go_status = start(go, "go", false);
-    // Without it requests of Go programs have no routes.
-    go_route_status = start(go_route, "go_route", false);
+    // Most of the start is the verifier's, which works on each object alone: these beside the
+    // socket hooks.
+    const std::jthread beside([this] {
+      // Loaded now and attached when wanted: every call that an event loop makes before that has no
+      // certain parent.
+      if (options.event_loop_ticks) {
+        // Without it calls of event loops stay roots; attach_ticks_if_wanted() says so when it
+        // matters.
+        ticks_status = start(ticks, "tick", false);
+      }
+      // Without it calls of Go's net/http have no parents; probe_go() says so when it matters.
+      go_status = start(go, "go", false);
+      // Without it requests of Go programs have no routes.
+      go_route_status = start(go_route, "go_route", false);
+    });
     Status first = fail(ErrorCode::kUnsupported, "not tried");
     if (options.kind != CaptureKind::kSyscall) {
       first = start(length, "sock_length");
