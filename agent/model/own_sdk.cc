@@ -28,7 +28,7 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
     }
   }
   if (messaging != nullptr && !server && messaging->type != MessagingOperation::kOther) {
-    return kKafka;
+    return messaging->system == MessagingSystem::kKafka ? kKafka : kRabbitmq;
   }
   return 0;
 }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "agent/protocols/amqp/connection.h"
+#include "agent/protocols/amqp/detect.h"
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
@@ -88,6 +90,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<kafka::Connection>(connection, kafka::Options{}, counters, shared);
 }
 }  // namespace kafka_entry
+
+namespace amqp_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return amqp::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<amqp::Connection>(connection, amqp::Options{}, counters);
+}
+}  // namespace amqp_entry
 
 namespace memcached_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
