@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) __u32 zs_amqp_wanted(const struct z
 /* Takes the header's word for what its payload is. 0: it cannot be one. */
 static inline __attribute__((always_inline)) int zs_amqp_enter(struct zs_http2_walk* walk,
                                                                const __u8* header) {
-  const __u32 length = (__u32)header[3] << 24U | header[4] << 16U | header[5] << 8U | header[6];
+  const __u32 length = (header[3] & 0xffU) << 24U | header[4] << 16U | header[5] << 8U | header[6];
   const __u8 type = header[0];
   if (walk->followed == ZS_HTTP2_LOST && zs_amqp_begins_protocol(header)) {
     zs_http2_follow(walk, ZS_AMQP_PROTOCOL_BYTES - ZS_AMQP_HEADER_BYTES);

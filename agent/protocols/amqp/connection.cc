@@ -53,7 +53,10 @@ bool begins_frame(std::string_view bytes) {
 
 Connection::Connection(const model::Connection& connection, const Options& options,
                        ParserCounters* counters)
-    : options_(options), counters_(counters), kernel_role_(connection.role) {
+    : options_(options),
+      counters_(counters),
+      kernel_role_(connection.role),
+      seen_from_start_(connection.seen_from_start) {
   for (Side& s : sides_) {
     s.offset_known = connection.seen_from_start;
     s.lost = !connection.seen_from_start;
@@ -108,6 +111,8 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
          chunk.direction == model::Direction::kSend && chunk.departed_ns != 0 ? chunk.departed_ns
                                                                               : chunk.time_ns,
          chunk.request_id, chunk.thread_id, chunk.evidence};
+  ++operations_;
+  op_whole_ = middle == 0;
   // First what is missing in the other direction: it was before this.
   if (Side& other = side(model::opposite(chunk.direction)); other.offset_known) {
     note_gap(other, !client, chunk.opposite_offset);
@@ -196,6 +201,7 @@ void Connection::lose(Side& s, bool client) {
 }
 
 void Connection::feed(Side& s, bool client, std::string_view bytes) {
+  const size_t op_bytes = bytes.size();
   while (!bytes.empty()) {
     if (s.lost) {
       counters_->unparsed_bytes += bytes.size();
@@ -204,6 +210,7 @@ void Connection::feed(Side& s, bool client, std::string_view bytes) {
     if (!s.in_frame) {
       if (s.header.empty()) {
         s.begin = op_;
+        s.first = op_whole_ && bytes.size() == op_bytes;
       }
       const bool protocol = (s.header.empty() ? bytes.front() : s.header.front()) == 'A';
       const size_t wanted = protocol ? kProtocolBytes : kHeaderBytes;
@@ -255,6 +262,7 @@ void Connection::feed(Side& s, bool client, std::string_view bytes) {
     }
     bytes.remove_prefix(1);
     ++s.at;
+    op_ends_ = op_whole_ && bytes.empty();
     end_frame(s, client);
   }
 }
@@ -385,6 +393,7 @@ void Connection::on_client_method(Channel& c, Side& s, uint32_t method,
       Content& content = c.contents[1].emplace();
       content.method = method;
       content.begin = s.begin;
+      content.whole_at = s.first ? operations_ : 0;
       content.incomplete = s.gap ? model::kGap : model::kIncompleteNone;
       content.message.type = model::MessagingOperation::kSend;
       content.message.operation = "publish";
@@ -521,7 +530,7 @@ void Connection::on_call(Channel& c, const Side& s, uint32_t method, Call&& call
     message.type = model::MessagingOperation::kReceive;
   }
   Pending pending;
-  pending.exchange = make(s.begin, true, std::move(message));
+  pending.exchange = make(s.begin, true, std::move(message), s.first ? operations_ : 0);
   pending.exchange->incomplete |= s.gap   ? model::kGap
                                   : s.cut ? model::kHeadTruncated
                                           : model::kIncompleteNone;
@@ -600,6 +609,7 @@ void Connection::answer_call(Channel& c, Pending&& pending, Answer&& answer) {
   if (answer.method == kBasicGetOk) {
     std::string queue = std::move(messaging.destination);
     messaging = std::move(answer.message);
+    messaging.system = model::MessagingSystem::kRabbitmq;
     if (messaging.destination.empty()) {
       messaging.destination = std::move(queue);
     }
@@ -629,7 +639,7 @@ void Connection::end_publish(Channel& c, Content&& content) {
   Pending pending;
   pending.method = kBasicPublish;
   const uint32_t incomplete = content.incomplete;
-  pending.exchange = make(content.begin, true, std::move(content.message));
+  pending.exchange = make(content.begin, true, std::move(content.message), content.whole_at);
   model::Exchange& exchange = *pending.exchange;
   exchange.incomplete |= incomplete;
   exchange.response_end_ns = op_.time_ns;
@@ -780,7 +790,7 @@ void Connection::on_settle(Channel& c, const Side& s, uint32_t method, Reader& a
   }
   c.deliveries.erase(first, last);
   deliveries_ -= count;
-  auto exchange = make(s.begin, true, std::move(message));
+  auto exchange = make(s.begin, true, std::move(message), s.first ? operations_ : 0);
   exchange->incomplete |= s.gap ? model::kGap : model::kIncompleteNone;
   tell_now(std::move(exchange));
 }
@@ -845,7 +855,8 @@ void Connection::close_pending(Channel& c, model::Outcome outcome, uint32_t inco
 }
 
 std::unique_ptr<model::Exchange> Connection::make(const Origin& begin, bool client,
-                                                  model::MessagingExchange&& message) {
+                                                  model::MessagingExchange&& message,
+                                                  uint64_t whole_at) {
   auto exchange = std::make_unique<model::Exchange>();
   exchange->role = role_;
   exchange->request_start_ns = begin.departed_ns;
@@ -855,12 +866,16 @@ std::unique_ptr<model::Exchange> Connection::make(const Origin& begin, bool clie
   if (client) {
     exchange->request_id = begin.request_id;
     exchange->evidence = begin.evidence;
-    // Libraries for event loops write when the loop comes round, whoever it was that published; and
-    // some that share a connection among threads let one flush what another has written. Go's
-    // library holds a lock until all of a message is out.
-    const bool believed = begin.evidence == model::Evidence::kNone ||
-                          begin.evidence == model::Evidence::kGoroutine ||
-                          (begin.evidence == model::Evidence::kThread && !several_channels_);
+    // Libraries for event loops write when the loop comes round, whoever it was that published. Of
+    // those that share a connection among threads or goroutines, one may flush what another has
+    // written on another channel. Go's goroutine for heartbeats was started by whoever connected,
+    // and flushes what it finds too; but not without a heartbeat.
+    const bool alone = whole_at == operations_ && op_ends_;
+    const bool believed =
+        begin.evidence == model::Evidence::kNone ||
+        (!several_channels_ &&
+         ((begin.evidence == model::Evidence::kThread && (alone || seen_from_start_)) ||
+          (begin.evidence == model::Evidence::kGoroutine && alone)));
     exchange->evidence = believed ? begin.evidence : model::Evidence::kAmbiguous;
   }
   message.system = model::MessagingSystem::kRabbitmq;

@@ -71,6 +71,7 @@ class Connection final : public ConnectionParser {
     bool gap = false;     // some of it was lost
     bool cut = false;     // some of it is not in `payload`
     std::string payload;  // its beginning; not of bodies
+    bool first = false;   // its operation begins with it
     Origin begin;
   };
 
@@ -110,6 +111,8 @@ class Connection final : public ConnectionParser {
     uint64_t body_left = 0;
     uint32_t incomplete = 0;
     std::string error_code;  // of one that is returned
+    uint64_t whole_at =
+        0;  // the operation that begins with it; 0: none does, or it was not captured whole
     Origin begin;
     model::MessagingExchange message;
   };
@@ -178,7 +181,8 @@ class Connection final : public ConnectionParser {
   void close_pending(Channel& channel, model::Outcome outcome, uint32_t incomplete);
   void tell_server_close(std::string_view operation, std::string_view code, const Origin& begin);
   [[nodiscard]] std::unique_ptr<model::Exchange> make(const Origin& begin, bool client,
-                                                      model::MessagingExchange&& message);
+                                                      model::MessagingExchange&& message,
+                                                      uint64_t whole_at = 0);
   void push(std::deque<Pending>& queue, Pending&& pending);
   [[nodiscard]] Pending pop(std::deque<Pending>& queue, size_t index);
   void announce(Pending& pending);
@@ -191,9 +195,13 @@ class Connection final : public ConnectionParser {
   model::Role kernel_role_;
   model::Role role_ = model::Role::kUnknown;
   bool opaque_ = false;
+  bool seen_from_start_;
   bool several_channels_ = false;  // of the client's have methods
   uint16_t only_channel_ = 0;
   Origin op_;  // the operation that is being worked on
+  uint64_t operations_ = 0;
+  bool op_whole_ = false;  // it was captured whole,
+  bool op_ends_ = false;   // and ends with the frame that is being worked on
   std::array<Side, 2> sides_;
   std::map<uint16_t, Channel> channels_;
   size_t pending_ = 0;     // of all channels

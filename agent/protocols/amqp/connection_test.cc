@@ -10,7 +10,7 @@
 #include <random>
 
 #include "agent/protocols/amqp/detect.h"
-#include "agent/protocols/messaging_runner.h"
+#include "agent/protocols/amqp/testing.h"
 
 namespace zerospan::protocols::amqp {
 namespace {
@@ -18,94 +18,6 @@ namespace {
 using namespace std::string_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-constexpr const char* kContext = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
-const std::string kProtocol = "AMQP\0\0\x09\x01"s;
-
-Connection make_connection(const model::Connection& connection, ParserCounters* counters,
-                           Shared* /*shared*/) {
-  return {connection, Options{}, counters};
-}
-using Runner = MessagingRunner<make_connection>;
-
-std::string be(uint64_t value, unsigned bytes) {
-  std::string out;
-  for (unsigned i = bytes; i-- > 0;) {
-    out.push_back(static_cast<char>(value >> (8 * i)));
-  }
-  return out;
-}
-std::string text(const std::string& value) {
-  return be(value.size(), 1) + value;
-}
-std::string long_text(const std::string& value) {
-  return be(value.size(), 4) + value;
-}
-std::string frame(int type, int channel, const std::string& payload) {
-  return be(type, 1) + be(channel, 2) + be(payload.size(), 4) + payload + '\xce';
-}
-std::string method(int channel, int group, int number, const std::string& arguments = "") {
-  return frame(1, channel, be(group, 2) + be(number, 2) + arguments);
-}
-std::string content(int channel, const std::string& body, const std::string& context = "",
-                    size_t frame_bytes = 4096) {
-  std::string out;
-  if (context.empty()) {
-    out = frame(2, channel, be(60, 4 - 2) + be(0, 2) + be(body.size(), 8) + be(0, 2));
-  } else {
-    const std::string table =
-        text("nested") + "F" + long_text(text("traceparent") + "S" + long_text("not this one")) +
-        text("count") + "I" + be(7, 4) + text("traceparent") + "S" + long_text(context);
-    out = frame(2, channel,
-                be(60, 2) + be(0, 2) + be(body.size(), 8) + be(0xb000, 2) + text("text/plain") +
-                    long_text(table) + be(2, 1));
-  }
-  for (size_t at = 0; at < body.size(); at += frame_bytes) {
-    out += frame(3, channel, body.substr(at, frame_bytes));
-  }
-  return out;
-}
-std::string publish(int channel, const std::string& exchange, const std::string& key,
-                    const std::string& body, const std::string& context = "") {
-  return method(channel, 60, 40, be(0, 2) + text(exchange) + text(key) + be(0, 1)) +
-         content(channel, body, context);
-}
-std::string deliver(int channel, uint64_t tag, const std::string& exchange, const std::string& key,
-                    const std::string& body, const std::string& context = "") {
-  return method(channel, 60, 60, text("me") + be(tag, 8) + be(0, 1) + text(exchange) + text(key)) +
-         content(channel, body, context);
-}
-std::string confirm(int channel, uint64_t tag, bool multiple = false) {
-  return method(channel, 60, 80, be(tag, 8) + be(multiple ? 1 : 0, 1));
-}
-std::string nack(int channel, uint64_t tag, bool multiple = false) {
-  return method(channel, 60, 120, be(tag, 8) + be(multiple ? 1 : 0, 1));
-}
-std::string consume(int channel, const std::string& queue, bool without_ack = false) {
-  return method(channel, 60, 20,
-                be(0, 2) + text(queue) + text("me") + be(without_ack ? 2 : 0, 1) + be(0, 4));
-}
-std::string closed(int channel, int code) {
-  return method(channel, 20, 40, be(code, 2) + text("NO - never") + be(60, 2) + be(40, 2));
-}
-
-// Up to where methods and messages may come.
-void open(Runner& runner, int channel = 1) {
-  runner.ask(kProtocol);
-  runner.answer(method(0, 10, 10, std::string(300, 's')));
-  runner.ask(
-      method(0, 10, 11, be(0, 4) + text("PLAIN") + long_text("\0guest\0secret"s) + text("C")));
-  runner.answer(method(0, 10, 30, be(2047, 2) + be(131072, 4) + be(60, 2)));
-  runner.ask(method(0, 10, 31, be(2047, 2) + be(131072, 4) + be(60, 2)) +
-             method(0, 10, 40, text("/") + be(0, 2)));
-  runner.answer(method(0, 10, 41, be(0, 1)));
-  runner.ask(method(channel, 20, 10, be(0, 1)));
-  runner.answer(method(channel, 20, 11, be(0, 4)));
-}
-void select_confirms(Runner& runner, int channel = 1) {
-  runner.ask(method(channel, 85, 10, be(0, 1)));
-  runner.answer(method(channel, 85, 11));
-}
 
 TEST(Connection, PublishEndsWithTheWriteInBothRoles) {
   for (const model::Role role : {model::Role::kServer, model::Role::kClient}) {
@@ -222,7 +134,7 @@ TEST(Connection, PasswordsAreNotNeeded) {
   Runner runner(model::Role::kServer);
   runner.ask(kProtocol);
   const std::string start_ok =
-      method(0, 10, 11, be(0, 4) + text("PLAIN") + long_text("\0guest\0secret"s) + text("C"));
+      method(0, 10, 11, be(0, 4) + text("PLAIN") + long_text(kSecret) + text("C"));
   runner.step({true, start_ok}, 13);
   runner.ask(method(1, 20, 10, be(0, 1)) + publish(1, "", "q", "hello"));
   EXPECT_THAT(runner.told, ElementsAre("publish q b5"));
@@ -262,14 +174,32 @@ TEST(Connection, OneThreadMayFlushForAnother) {
   runner.evidence = model::Evidence::kThread;
   runner.ask(publish(1, "", "q", "x"));
   EXPECT_EQ(runner.evidence, model::Evidence::kAmbiguous);
-  for (const auto& [given, kept] :
-       {std::pair(model::Evidence::kGoroutine, model::Evidence::kGoroutine),
-        std::pair(model::Evidence::kTick, model::Evidence::kAmbiguous),
-        std::pair(model::Evidence::kNone, model::Evidence::kNone)}) {
+}
+
+TEST(Connection, WhoseGoroutineItIs) {
+  const std::string message = publish(1, "", "q", "x");
+  for (const auto& [given, bytes, kept] :
+       {std::tuple(model::Evidence::kGoroutine, message, model::Evidence::kGoroutine),
+        // A heartbeat's goroutine has flushed it; or it may have.
+        std::tuple(model::Evidence::kGoroutine, message + frame(8, 0, ""),
+                   model::Evidence::kAmbiguous),
+        std::tuple(model::Evidence::kGoroutine, frame(8, 0, "") + message,
+                   model::Evidence::kAmbiguous),
+        std::tuple(model::Evidence::kThread, message + frame(8, 0, ""), model::Evidence::kThread),
+        std::tuple(model::Evidence::kTick, message, model::Evidence::kAmbiguous),
+        std::tuple(model::Evidence::kNone, message, model::Evidence::kNone)}) {
+    Runner runner(model::Role::kClient);
+    open(runner);
     runner.evidence = given;
-    runner.ask(publish(1, "", "q", "x"));
+    runner.ask(bytes);
     EXPECT_EQ(runner.evidence, kept);
   }
+  Runner joined(model::Role::kClient, false);
+  joined.evidence = model::Evidence::kThread;
+  joined.ask(message);
+  EXPECT_EQ(joined.evidence, model::Evidence::kThread);
+  joined.ask(message + publish(1, "", "r", "x"));
+  EXPECT_EQ(joined.evidence, model::Evidence::kAmbiguous);
 }
 
 TEST(Connection, CloseWithoutAnswer) {
@@ -281,56 +211,6 @@ TEST(Connection, CloseWithoutAnswer) {
   runner.close();
   EXPECT_THAT(runner.flagged, ElementsAre("queue.purge q", "publish q b1"));
   EXPECT_EQ(runner.counters.requests_without_response, 2U);
-}
-
-// A session of several channels: what is told has names of its own.
-std::vector<Step> random_session(std::mt19937_64& random, size_t turns) {
-  const auto below = [&](uint64_t limit) { return random() % limit; };
-  std::vector<Step> steps;
-  steps.push_back({true, kProtocol});
-  std::map<int, uint64_t> published;
-  std::map<int, uint64_t> delivered;
-  for (int channel = 1; channel <= 3; ++channel) {
-    steps.push_back({true, method(channel, 20, 10, be(0, 1))});
-    steps.push_back({false, method(channel, 20, 11, be(0, 4))});
-    if (channel == 2) {
-      steps.push_back({true, method(channel, 85, 10, be(0, 1))});
-      steps.push_back({false, method(channel, 85, 11)});
-    }
-  }
-  int name = 0;
-  for (size_t turn = 0; turn < turns; ++turn) {
-    std::string client;
-    std::string server;
-    for (size_t count = 1 + below(4); count > 0; --count) {
-      const int channel = static_cast<int>(1 + below(3));
-      const std::string key = "k" + std::to_string(name++);
-      const std::string body(below(4) == 0 ? 1500 : below(30), 'x');
-      switch (below(4)) {
-        case 0:
-        case 1:
-          client += publish(channel, "e", key, body, below(2) == 0 ? kContext : "");
-          if (channel == 2) {
-            server += confirm(2, ++published[2]);
-          }
-          break;
-        case 2:
-          server += deliver(channel, ++delivered[channel], "e", key, body);
-          break;
-        default:
-          steps.push_back({true, method(channel, 50, 30, be(0, 2) + text(key) + be(0, 1))});
-          steps.push_back({false, method(channel, 50, 31, be(0, 4))});
-          break;
-      }
-    }
-    if (!client.empty()) {
-      steps.push_back({true, std::move(client)});
-    }
-    if (!server.empty()) {
-      steps.push_back({false, std::move(server)});
-    }
-  }
-  return steps;
 }
 
 TEST(Property, AnySplitGivesTheSame) {
