@@ -17,8 +17,8 @@
 #define ZS_AMQP_HEADER_BYTES 7   /* of a frame */
 #define ZS_AMQP_METHOD_BYTES 11  /* the same with a method's class and number */
 #define ZS_AMQP_CHANNELS_HIGH 8  /* the first byte of a channel's number: peers agree on 2047 */
-#define ZS_AMQP_SECRET_BYTES 13  /* channel 0, where passwords are: the method, and two bytes more \
-                                  */
+/* What is copied of a frame of channel 0, where passwords are: the method, and two bytes more. */
+#define ZS_AMQP_SECRET_BYTES 13
 
 enum zs_amqp_type {
   ZS_AMQP_METHOD = 1,
