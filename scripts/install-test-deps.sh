@@ -11,7 +11,7 @@ apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-r
   libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \
   python3-protobuf nghttp2-client curl wrk procps util-linux openssl \
   postgresql-15 python3-psycopg2 python3-psycopg mariadb-server python3-pymysql redis-server python3-redis \
-  memcached python3-pymemcache python3-pylibmc
+  memcached python3-pymemcache python3-pylibmc mosquitto mosquitto-clients python3-paho-mqtt
 apt_install_unless nginx nginx-light
 apt_install_unless nghttpx nghttp2-proxy
 apt_install_unless go golang-go

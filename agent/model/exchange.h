@@ -218,7 +218,7 @@ struct DbExchange {
   uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };
 
-enum class MessagingSystem : uint8_t { kKafka, kRabbitmq };
+enum class MessagingSystem : uint8_t { kKafka, kRabbitmq, kMqtt };
 
 // What is done with messages, as the conventions tell it apart.
 enum class MessagingOperation : uint8_t { kOther, kSend, kReceive, kSettle };

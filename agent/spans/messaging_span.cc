@@ -21,6 +21,8 @@ std::string_view system_name(model::MessagingSystem system) {
       return "kafka";
     case model::MessagingSystem::kRabbitmq:
       return "rabbitmq";
+    case model::MessagingSystem::kMqtt:
+      return "mqtt";
   }
   return "_OTHER";
 }

@@ -70,7 +70,7 @@ struct zs_connection {
   __u32 untold_stream;          /* and one whose telling did not fit into the ring; */
   __u32 handled_stream;         /* server: the last stream whose handler was begun */
   struct zs_route_note route;   /* Go, server, HTTP/1 */
-  struct zs_http2_walk walk[2]; /* HTTP/2 and AMQP, by enum zs_direction */
+  struct zs_http2_walk walk[2]; /* HTTP/2, AMQP, MQTT, by enum zs_direction */
 };
 
 /*

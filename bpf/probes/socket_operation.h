@@ -534,6 +534,10 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
+  if (connection->protocol == ZS_PROTOCOL_MQTT && connection->seen_from_start) {
+    zs_http2_follow(&connection->walk[ZS_SEND], 0);
+    zs_http2_follow(&connection->walk[ZS_RECEIVE], 0);
+  }
   /* Frames look the same in both directions of HTTP/2; the preface is a client's. */
   if (connection->role == ZS_ROLE_UNKNOWN &&
       seen != ZS_SEEN(ZS_PROTOCOL_HTTP2, ZS_GATE_HTTP2_FRAMES)) {
@@ -738,6 +742,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
         const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS   ? ZS_REDIS_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
                                                                        : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;

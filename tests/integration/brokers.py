@@ -136,6 +136,47 @@ default_pass = {self.PASSWORD}
         return found
 
 
+class Mosquitto:
+    """Mosquitto 2.0. The oracle is its log, which has each packet."""
+
+    PASSWORD = "secret-password"
+
+    def __init__(self, case):
+        case.need("mosquitto", "mosquitto_passwd")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="mosquitto-", dir=case.directory))
+        self.port = harness.free_port()
+        passwords = folder / "passwords"
+        subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, "tester", self.PASSWORD], check=True)
+        (folder / "acl").write_text("user tester\ntopic readwrite open/#\n")
+        settings = folder / "mosquitto.conf"
+        settings.write_text(f"""
+user root
+listener {self.port} 127.0.0.1
+allow_anonymous false
+password_file {passwords}
+acl_file {folder}/acl
+log_dest stderr
+log_type all
+max_queued_messages 0
+max_inflight_messages 0
+""")
+        self.process = case.start(["mosquitto", "-c", settings])
+        harness.wait_for(lambda: harness.accepts(self.port), "Mosquitto to start")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def publishes(self):
+        """{"publish" or "deliver": {"topic size": packets}}."""
+        found = {"publish": collections.Counter(), "deliver": collections.Counter()}
+        for way, topic, size in re.findall(
+                r"(Received|Sending|Denied) PUBLISH (?:from|to) \S+ \(.*?'(.*?)', \.\.\. \((\d+) bytes\)\)",
+                "\n".join(self.process.errors)):
+            found["deliver" if way == "Sending" else "publish"][f"{topic} {size}"] += 1
+        return found
+
+
 def printed(lines):
     """What the clients print: {word: Counter of the rest}."""
     told = collections.defaultdict(collections.Counter)

@@ -6,13 +6,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <array>
 #include <random>
 #include <string>
 
 #include "agent/protocols/amqp/testing.h"
 #include "bpf/lib/frame_amqp.h"
+#include "tests/structure/walker.h"
 
 namespace zerospan {
 namespace {
@@ -20,81 +19,19 @@ namespace {
 using protocols::Step;
 using protocols::amqp::Runner;
 
-// One connection's two directions, as the kernel follows them.
-struct Walker {
-  std::array<zs_http2_walk, 2> walks{};
-  std::string captured;
-
-  void start() {
-    zs_amqp_start(&walks[0], true);
-    zs_amqp_start(&walks[1], false);
-  }
-
-  // Gives the runner the stretches of an operation that are captured.
-  void step(Runner& runner, const Step& step) {
-    zs_http2_walk& walk = walks[step.request ? 0 : 1];
-    const std::string& bytes = step.bytes;
-    zs_http2_begin(&walk);
-    size_t position = 0;
-    size_t begin = 0;
-    size_t kept = 0;
-    const auto flush = [&](size_t end) {
-      if (end > begin) {
-        captured += bytes.substr(begin, kept);
-        runner.step({step.request, bytes.substr(begin, end - begin)}, kept);
-        begin = end;
-        kept = 0;
-      }
-    };
-    while (position < bytes.size()) {
-      const auto left = static_cast<__u32>(bytes.size() - position);
-      const __u32 count = zs_amqp_wanted(&walk, left);
-      kept += count;
-      const auto* at = reinterpret_cast<const __u8*>(bytes.data()) + position;
-      position += count;
-      if (count != 0 && !zs_amqp_captured(&walk, at, count)) {
-        break;
-      }
-      const __u32 skipped = zs_http2_skipped(&walk, static_cast<__u32>(bytes.size() - position));
-      position += skipped;
-      if (skipped != 0) {
-        flush(position);
-      }
-    }
-    flush(bytes.size());
+struct AmqpWalk {
+  static void start(zs_http2_walk* walk, bool client) { zs_amqp_start(walk, client); }
+  static __u32 wanted(const zs_http2_walk* walk, __u32 left) { return zs_amqp_wanted(walk, left); }
+  static int captured(zs_http2_walk* walk, const __u8* bytes, __u32 count) {
+    return zs_amqp_captured(walk, bytes, count);
   }
 };
+using Walker = structure::Walker<AmqpWalk>;
 
 TEST(AmqpWalk, CapturesWhatTheParserNeeds) {
   std::mt19937_64 random(1);
-  size_t passed = 0;
-  size_t all = 0;
-  for (int round = 0; round < 200; ++round) {
-    const auto steps = protocols::amqp::random_session(random, 30);
-    Runner whole;
-    Runner partial;
-    Walker walker;
-    walker.start();
-    for (const Step& step : steps) {
-      whole.step(step);
-      all += step.bytes.size();
-      // Splits anywhere, but for the first bytes, which the connection is known by.
-      size_t least = &step == steps.data() ? 8 : 1;
-      for (size_t at = 0; at < step.bytes.size();) {
-        const size_t count = std::max<size_t>(least, 1 + random() % (1U << (random() % 12)));
-        walker.step(partial, {step.request, step.bytes.substr(at, count)});
-        at += std::min(count, step.bytes.size() - at);
-        least = 1;
-      }
-    }
-    passed += walker.captured.size();
-    whole.finish();
-    partial.finish();
-    ASSERT_EQ(whole.told, partial.told) << round;
-    ASSERT_TRUE(partial.flagged.empty());
-    ASSERT_EQ(partial.counters.unparsed_bytes, 0U);
-  }
-  EXPECT_LT(passed, all * 3 / 4);  // long bodies are passed over
+  structure::expect_same_from_walk<AmqpWalk, Runner>(
+      200, [&] { return protocols::amqp::random_session(random, 30); }, 8);
 }
 
 TEST(AmqpWalk, CapturesNoPassword) {

@@ -20,11 +20,13 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/detect.h"
+#include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
+#include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
@@ -623,6 +625,60 @@ TEST(GateAmqp, TakesNoFramesOfHttp2) {
                               static_cast<char>(random() % 2) + stream + "\0"s + byte() + byte();
     ASSERT_EQ(gate_amqp(frame, false), ZS_GATE_NO) << printable(frame);
   }
+}
+
+zs_gate gate_mqtt(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_mqtt(first.data(), static_cast<__u32>(count), static_cast<__u32>(bytes.size()),
+                      known);
+}
+
+TEST(GateMqtt, KindsOfPackets) {
+  using namespace std::string_literals;
+  const std::string connect = "\x10\x14\0\4MQTT\4\xc2\0\x3c\0\1c\0\1u\0\1p"s;
+  EXPECT_EQ(gate_mqtt(connect, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mqtt("\x10"s, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mqtt("\x10\x14"s, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_mqtt(connect, true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_mqtt(connect.substr(2), true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_mqtt("\x30\x05\0\1axx"s, true), ZS_GATE_REQUEST);
+  for (const std::string& other :
+       {"GET / HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, ""s, "\x16\x03\x01\x02\0\x01"s,
+        "\x10\x0c\0\6MQIsdp\3\2\0\x3c"s, "\x30\x05\0\1axx"s, "AMQP\0\0\x09\x01"s}) {
+    EXPECT_EQ(gate_mqtt(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateMqtt, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261130);
+  const std::vector<std::string> starts = {"\x10\x14\0\4MQTT\4\xc2\0\x3c\0\1c\0\1u\0\1p"s,
+                                           "\x10\x90\2\0\4MQTT\5\xc2\0\x3c\0\0\1c"s, "\x10"s};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::mqtt::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_mqtt(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_amqp(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
 }
 
 }  // namespace

@@ -105,25 +105,6 @@ std::string find_traceparent(std::string_view table) {
 
 }  // namespace
 
-uint64_t Reader::read(size_t bytes) {
-  uint64_t value = 0;
-  for (const char byte : read_bytes(bytes)) {
-    value = value << 8U | static_cast<uint8_t>(byte);
-  }
-  return value;
-}
-
-std::string_view Reader::read_bytes(uint64_t count) {
-  if (!ok_ || count > left_.size()) {
-    ok_ = false;
-    left_ = {};
-    return {};
-  }
-  const std::string_view bytes = left_.substr(0, count);
-  left_.remove_prefix(count);
-  return bytes;
-}
-
 std::optional<Call> read_call(uint32_t method, std::string_view arguments) {
   const auto* const kind =
       std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.method == method; });

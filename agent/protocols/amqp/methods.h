@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "agent/protocols/byte_reader.h"
+
 namespace zerospan::protocols::amqp {
 
 // Class and number.
@@ -40,21 +42,11 @@ enum Method : uint32_t {
   kConfirmSelect = method_id(85, 10),
 };
 
-// Reads from the beginning of `bytes`. After what is not there ok() is false, and all that is read
-// is zero and empty.
-class Reader {
+class Reader : public ByteReader {
  public:
-  explicit Reader(std::string_view bytes) : left_(bytes) {}
-  [[nodiscard]] bool ok() const { return ok_; }
-  [[nodiscard]] bool at_end() const { return left_.empty(); }
-  uint64_t read(size_t bytes);
-  std::string_view read_bytes(uint64_t count);
+  using ByteReader::ByteReader;
   std::string_view read_short_string() { return read_bytes(read(1)); }
   std::string_view read_long_string() { return read_bytes(read(4)); }
-
- private:
-  std::string_view left_;
-  bool ok_ = true;
 };
 
 // A client's method that the server answers, with no content on either side but get's answer.
