@@ -31,17 +31,24 @@ class Mqtt(harness.Case):
         self.need_module("paho.mqtt")
         self.broker = brokers.Mosquitto(self)
 
-    def run_client(self, what, seconds=60):
-        client = self.start([harness.PYTHON, harness.PROGRAMS / "mqtt_client.py", what, self.broker.port,
-                             self.broker.PASSWORD], stdin=subprocess.PIPE)
+    def paho(self, what):
+        client = self.start([harness.PYTHON, harness.PROGRAMS / "mqtt_client.py", what, self.broker.port],
+                            stdin=subprocess.PIPE)
         client.wait_line(client.lines, "^ready")
-        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}")
-        client.process.stdin.write("\n")
+        return client
+
+    def finish(self, client, seconds):
+        client.process.stdin.write(f"{self.broker.PASSWORD}\n")
         client.process.stdin.flush()
         self.assertEqual(0, client.wait_exit(seconds), client)
+        self.assertEqual("done", client.lines[-1])
+
+    def run_client(self, what, seconds=60):
+        client = self.paho(what)
+        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}")
+        self.finish(client, seconds)
         spans = agent.interrupt(60)
         self.assertEqual({}, agent.lost())
-        self.assertEqual("done", client.lines[-1])
         stats = {name: value for name, value in agent.stats().items() if name.startswith("mqtt_") and value}
         incomplete = sum("zerospan.incomplete" in span.attributes for span in spans)
         print(f"\npaho {what}: {len(spans)} spans, {incomplete} incomplete; "
@@ -79,6 +86,18 @@ class Mqtt(harness.Case):
 
     def test_paho_5(self):
         self.check("5")
+
+    def test_passwords_are_not_copied(self):
+        for version in ("4", "5"):
+            client = self.paho(version)
+            recording = self.directory / f"recording{version}"
+            agent = self.agent("--pid", f"{self.broker.pid},{client.pid}", "--output", recording, command="record")
+            self.finish(client, 60)
+            agent.interrupt()
+            recorded = recording.read_bytes()
+            self.assertIn(b"open/orders", recorded)
+            self.assertNotIn(self.broker.PASSWORD.encode(), recorded)
+            self.assertNotIn(b"secret-guess", recorded)
 
     def test_load(self):
         spans, _ = self.run_client("load", 120)

@@ -36,16 +36,22 @@ class Rabbitmq(harness.Case):
         self.need_module("pika")
         self.broker = brokers.Rabbitmq(self)
 
-    def run_client(self, command, seconds=60):
-        client = self.start(command, stdin=subprocess.PIPE)
-        client.wait_line(client.lines, "^ready", 60)
-        recorded = self.directory / "recorded"
-        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}")
-        before = self.broker.counts()
-        client.process.stdin.write("\n")
+    def pika(self, what):
+        client = self.start([harness.PYTHON, harness.PROGRAMS / "amqp_client.py", what], stdin=subprocess.PIPE)
+        client.wait_line(client.lines, "^ready")
+        return client
+
+    def finish(self, client, seconds):
+        client.process.stdin.write(f"{self.broker.address}\n")
         client.process.stdin.flush()
         self.assertEqual(0, client.wait_exit(seconds), client)
         self.assertEqual("done", client.lines[-1])
+
+    def run_client(self, what, seconds=60):
+        client = self.pika(what)
+        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}")
+        before = self.broker.counts()
+        self.finish(client, seconds)
         counts = self.broker.counts()
         counts.subtract(before)
         # The counts are scraped over HTTP.
@@ -53,14 +59,13 @@ class Rabbitmq(harness.Case):
         self.assertEqual({}, agent.lost())
         stats = {name: value for name, value in agent.stats().items() if name.startswith("amqp_") and value}
         incomplete = sum("zerospan.incomplete" in span.attributes for span in spans)
-        print(f"\n{client.command[-2]}: {len(spans)} spans, {incomplete} incomplete; "
+        print(f"\n{what}: {len(spans)} spans, {incomplete} incomplete; "
               f"{harness.describe(collections.Counter(stats))}; broker: "
               f"{harness.describe(collections.Counter({k: v for k, v in counts.items() if v}))}", flush=True)
         return client, spans, stats, counts
 
     def test_pika(self):
-        client, spans, stats, counts = self.run_client(
-            [harness.PYTHON, harness.PROGRAMS / "amqp_client.py", "work", self.broker.address])
+        client, spans, stats, counts = self.run_client("work")
         told = brokers.printed(client.lines)
         self.assertNotIn("secret", str(spans))
         for kind in (CLIENT, SERVER):
@@ -100,9 +105,18 @@ class Rabbitmq(harness.Case):
             for span in ours:
                 self.assertEqual(f"m{int(span.links[0][0], 16) - 0xabc0}", span.attributes["messaging.message.id"])
 
+    def test_passwords_are_not_copied(self):
+        client = self.pika("work")
+        recording = self.directory / "recording"
+        agent = self.agent("--pid", f"{self.broker.pid},{client.pid}", "--output", recording, command="record")
+        self.finish(client, 60)
+        agent.interrupt()
+        recorded = recording.read_bytes()
+        self.assertIn(b"nowhere", recorded)
+        self.assertNotIn(self.broker.PASSWORD.encode(), recorded)
+
     def test_load(self):
-        client, spans, stats, counts = self.run_client(
-            [harness.PYTHON, harness.PROGRAMS / "amqp_client.py", "load", self.broker.address], 120)
+        _, spans, stats, counts = self.run_client("load", 120)
         self.assertEqual(20_000, counts["received"])
         for kind in (CLIENT, SERVER):
             ours = collections.Counter(operation(span) for span in spans if span.kind == kind)

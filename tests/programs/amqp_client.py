@@ -1,14 +1,14 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""amqp_client.py work|load ADDRESS: after a line on standard input pika publishes messages and gets them, and prints what became of
-each. load: 20,000 messages as fast as pika can, and as fast as they come."""
+"""amqp_client.py work|load: when a line on standard input has the broker's address, pika publishes messages and gets them, and prints
+what became of each. load: 20,000 messages as fast as pika can, and as fast as they come."""
 
 import sys
 
 import pika
 
-what, address = sys.argv[1:]
+what = sys.argv[1]
 connection = None
 
 
@@ -111,7 +111,7 @@ def load():
 
 
 print("ready", flush=True)
-sys.stdin.readline()
+address = sys.stdin.readline().strip()
 connection = pika.BlockingConnection(pika.URLParameters(address))
 {"work": work, "load": load}[what]()
 connection.close()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""mqtt_client.py 4|5|load PORT PASSWORD: after a line on standard input paho publishes messages and gets them, by the version of MQTT
+"""mqtt_client.py 4|5|load PORT: when a line on standard input has the password, paho publishes messages and gets them, by the version of MQTT
 that is named, and prints what became of each. load: 10,000 messages of each quality of service as fast as paho can."""
 
 import sys
@@ -11,7 +11,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-what, port, password = sys.argv[1:]
+what, port = sys.argv[1:]
+password = None
 version = 4 if what == "load" else int(what)
 got = threading.Semaphore(0)
 quiet = what == "load"
@@ -114,6 +115,6 @@ def load():
 
 
 print("ready", flush=True)
-sys.stdin.readline()
+password = sys.stdin.readline().strip()
 load() if quiet else work()
 print("done", flush=True)

@@ -390,7 +390,7 @@ void Connection::on_client_method(Channel& c, Side& s, uint32_t method,
         c.contents[1]->incomplete |= model::kGap;
         end_content(c, true);
       }
-      Content& content = c.contents[1].emplace();
+      Content content;
       content.method = method;
       content.begin = s.begin;
       content.whole_at = s.first ? operations_ : 0;
@@ -403,6 +403,7 @@ void Connection::on_client_method(Channel& c, Side& s, uint32_t method,
       } else {
         content.incomplete |= model::kHeadTruncated;
       }
+      c.contents[1] = std::move(content);
       return;
     }
     default:
