@@ -100,6 +100,8 @@ constexpr auto kParserFields = std::to_array<ParserField>({
      "requests whose response was not seen"},
     {&protocols::ParserCounters::responses_without_request, "responses_without_request",
      "responses whose request was not seen"},
+    {&protocols::ParserCounters::messages_missed, "messages_missed",
+     "messages that were not captured, by the numbers of others; no span is made of them"},
     {&protocols::ParserCounters::idle_polls, "idle_polls",
      "polls and heartbeats without a result, of which no span is made"},
     {&protocols::ParserCounters::limits_hit, "limits_hit",

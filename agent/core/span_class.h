@@ -22,12 +22,13 @@ enum SpanClass : SpanClasses {
   kRedis = 1U << 6U,
   kMemcached = 1U << 7U,
   kKafka = 1U << 8U,  // calls to a message broker
+  kRabbitmq = 1U << 9U,
 };
 inline constexpr SpanClasses kHttpSpans = kHttpServer | kHttpClient;
 inline constexpr SpanClasses kRpcSpans = kRpcServer | kRpcClient;
 inline constexpr SpanClasses kSqlSpans = kPostgresql | kMysql;
 inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached;
-inline constexpr SpanClasses kMessagingSpans = kKafka;
+inline constexpr SpanClasses kMessagingSpans = kKafka | kRabbitmq;
 
 // For the operator: "HTTP server, PostgreSQL"; "none".
 [[nodiscard]] std::string to_text(SpanClasses classes);

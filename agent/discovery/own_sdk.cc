@@ -23,6 +23,7 @@ struct Library {
 };
 
 constexpr auto kPythonLibraries = std::to_array<Library>({
+    {"aio_pika", kRabbitmq},
     {"aiohttp_client", kHttpClient},
     {"aiohttp_server", kHttpServer},
     {"aiokafka", kKafka},
@@ -38,6 +39,7 @@ constexpr auto kPythonLibraries = std::to_array<Library>({
     {"kafka", kKafka},
     {"mysql", kMysql},
     {"mysqlclient", kMysql},
+    {"pika", kRabbitmq},
     {"psycopg", kPostgresql},
     {"psycopg2", kPostgresql},
     {"pymemcache", kMemcached},
@@ -54,6 +56,7 @@ constexpr auto kPythonLibraries = std::to_array<Library>({
 });
 
 constexpr auto kNodeLibraries = std::to_array<Library>({
+    {"amqplib", kRabbitmq},
     {"grpc", kRpcSpans},
     {"http", kHttpSpans},
     {"ioredis", kRedis},
@@ -72,6 +75,7 @@ constexpr auto kJavaLibraries = std::to_array<Library>({
     {"GRPC", kRpcSpans},
     {"JDBC", kSqlSpans},
     {"KAFKA", kKafka},
+    {"RABBITMQ", kRabbitmq},
 });
 constexpr auto kDotnetLibraries = std::to_array<Library>({
     {"ASPNETCORE", kHttpServer | kRpcServer},
@@ -81,6 +85,7 @@ constexpr auto kDotnetLibraries = std::to_array<Library>({
     {"MYSQLCONNECTOR", kMysql},
     {"MYSQLDATA", kMysql},
     {"NPGSQL", kPostgresql},
+    {"RABBITMQ", kRabbitmq},
     {"STACKEXCHANGEREDIS", kRedis},
 });
 

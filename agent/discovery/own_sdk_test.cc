@@ -78,7 +78,7 @@ TEST(OwnSdk, NodeByItsOptionsOrItsCommandLine) {
   EXPECT_EQ(
       find(Runtime::kNode, "OTEL_NODE_DISABLED_INSTRUMENTATIONS=http,grpc,mysql,mysql2", arguments)
           .spans.makes,
-      kHttpClient | kPostgresql | kRedis | kMemcached | kKafka);
+      kHttpClient | kPostgresql | kRedis | kMemcached | kMessagingSpans);
 }
 
 TEST(OwnSdk, JavaByItsAgent) {
@@ -93,7 +93,7 @@ TEST(OwnSdk, JavaByItsAgent) {
             "-Dotel.sdk.disabled=true");
   EXPECT_EQ(
       find(Runtime::kJava, "OTEL_INSTRUMENTATION_JDBC_ENABLED=false", {"java", agent}).spans.makes,
-      kHttpSpans | kRpcSpans | kRedis | kMemcached | kKafka);
+      kHttpSpans | kRpcSpans | kRedis | kMemcached | kMessagingSpans);
   EXPECT_TRUE(find(Runtime::kJava, "", {"java", "-javaagent:/opt/other.jar"}).name.empty());
 }
 
@@ -105,7 +105,7 @@ TEST(OwnSdk, DotnetByItsProfilerOrItsHook) {
   EXPECT_EQ(find(Runtime::kDotnet,
                  profiler + " OTEL_DOTNET_AUTO_TRACES_NPGSQL_INSTRUMENTATION_ENABLED=false")
                 .spans.makes,
-            kHttpSpans | kRpcSpans | kMysql | kRedis | kKafka);
+            kHttpSpans | kRpcSpans | kMysql | kRedis | kMessagingSpans);
   EXPECT_NE(find(Runtime::kDotnet,
                  "DOTNET_STARTUP_HOOKS=/o/OpenTelemetry.AutoInstrumentation.StartupHook.dll")
                 .spans.makes,

@@ -218,7 +218,7 @@ struct DbExchange {
   uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };
 
-enum class MessagingSystem : uint8_t { kKafka };
+enum class MessagingSystem : uint8_t { kKafka, kRabbitmq, kMqtt };
 
 // What is done with messages, as the conventions tell it apart.
 enum class MessagingOperation : uint8_t { kOther, kSend, kReceive, kSettle };
@@ -233,6 +233,11 @@ struct MessagingExchange {
   std::optional<int32_t> partition;
   std::optional<int64_t> offset;  // of the only message
   std::optional<uint64_t> message_count;
+  std::string routing_key;               // AMQP
+  std::optional<uint64_t> delivery_tag;  // AMQP
+  std::optional<uint64_t> body_size;     // of the only message
+  std::string message_id;                // as its sender has named it
+  std::string conversation_id;
   std::string consumer_group;
   std::string client_id;
   // The contexts (traceparent) that the messages carry, as far as they were captured; bounded.

@@ -28,7 +28,14 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
     }
   }
   if (messaging != nullptr && !server && messaging->type != MessagingOperation::kOther) {
-    return kKafka;
+    switch (messaging->system) {
+      case MessagingSystem::kKafka:
+        return kKafka;
+      case MessagingSystem::kRabbitmq:
+        return kRabbitmq;
+      case MessagingSystem::kMqtt:
+        break;  // no SDK makes spans of it
+    }
   }
   return 0;
 }

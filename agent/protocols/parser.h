@@ -51,8 +51,9 @@ struct ParserCounters {
   uint64_t heads_truncated = 0;
   uint64_t requests_without_response = 0;
   uint64_t responses_without_request = 0;
-  uint64_t idle_polls = 0;  // exchanges that brought nothing and are not given out
-  uint64_t limits_hit = 0;  // a per-connection bound made the parser give something up
+  uint64_t messages_missed = 0;  // that were not captured, by the numbers of others
+  uint64_t idle_polls = 0;       // exchanges that brought nothing and are not given out
+  uint64_t limits_hit = 0;       // a per-connection bound made the parser give something up
 };
 
 // A request over HTTP/1.1 after which the connection speaks another protocol, which answers it

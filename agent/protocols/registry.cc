@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "agent/protocols/amqp/connection.h"
+#include "agent/protocols/amqp/detect.h"
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
@@ -13,6 +15,8 @@
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/connection.h"
 #include "agent/protocols/memcached/detect.h"
+#include "agent/protocols/mqtt/connection.h"
+#include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/connection.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/connection.h"
@@ -88,6 +92,26 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<kafka::Connection>(connection, kafka::Options{}, counters, shared);
 }
 }  // namespace kafka_entry
+
+namespace amqp_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return amqp::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<amqp::Connection>(connection, amqp::Options{}, counters);
+}
+}  // namespace amqp_entry
+
+namespace mqtt_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return mqtt::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<mqtt::Connection>(connection, mqtt::Options{}, counters);
+}
+}  // namespace mqtt_entry
 
 namespace memcached_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {

@@ -19,6 +19,10 @@ std::string_view system_name(model::MessagingSystem system) {
   switch (system) {
     case model::MessagingSystem::kKafka:
       return "kafka";
+    case model::MessagingSystem::kRabbitmq:
+      return "rabbitmq";
+    case model::MessagingSystem::kMqtt:
+      return "mqtt";
   }
   return "_OTHER";
 }
@@ -70,6 +74,23 @@ void SpanBuilder::build_messaging(const model::Exchange& exchange,
   }
   if (messaging.offset) {
     span.attributes.add_int("messaging.kafka.offset", *messaging.offset);
+  }
+  if (!messaging.routing_key.empty()) {
+    add_text(span, "messaging.rabbitmq.destination.routing_key", messaging.routing_key);
+  }
+  if (messaging.delivery_tag) {
+    span.attributes.add_int("messaging.rabbitmq.message.delivery_tag",
+                            static_cast<int64_t>(*messaging.delivery_tag));
+  }
+  if (messaging.body_size) {
+    span.attributes.add_int("messaging.message.body.size",
+                            static_cast<int64_t>(*messaging.body_size));
+  }
+  if (!messaging.message_id.empty()) {
+    add_text(span, "messaging.message.id", messaging.message_id);
+  }
+  if (!messaging.conversation_id.empty()) {
+    add_text(span, "messaging.message.conversation_id", messaging.conversation_id);
   }
   if (!messaging.consumer_group.empty()) {
     add_text(span, "messaging.consumer.group.name", messaging.consumer_group);

@@ -72,6 +72,31 @@ TEST(MessagingSpan, Send) {
   EXPECT_FALSE(span.parent_span_id.valid());
 }
 
+TEST(MessagingSpan, Rabbitmq) {
+  model::Exchange exchange = make_send(Role::kClient);
+  auto& messaging = std::get<model::MessagingExchange>(exchange.payload);
+  messaging = {};
+  messaging.system = model::MessagingSystem::kRabbitmq;
+  messaging.type = model::MessagingOperation::kReceive;
+  messaging.operation = "deliver";
+  messaging.destination = "logs:a.b:jobs";
+  messaging.routing_key = "a.b";
+  messaging.delivery_tag = 7;
+  messaging.body_size = 300;
+  messaging.message_id = "m1";
+  messaging.conversation_id = "c1";
+  const model::Span span = build(exchange);
+  EXPECT_EQ(span.name, "deliver logs:a.b:jobs");
+  const auto found = attributes_of(span);
+  EXPECT_EQ(found.at("messaging.system"), "rabbitmq");
+  EXPECT_EQ(found.at("messaging.operation.type"), "receive");
+  EXPECT_EQ(found.at("messaging.rabbitmq.destination.routing_key"), "a.b");
+  EXPECT_EQ(found.at("messaging.rabbitmq.message.delivery_tag"), "#7");
+  EXPECT_EQ(found.at("messaging.message.body.size"), "#300");
+  EXPECT_EQ(found.at("messaging.message.id"), "m1");
+  EXPECT_EQ(found.at("messaging.message.conversation_id"), "c1");
+}
+
 TEST(MessagingSpan, WhatIsNotKnownIsLeftOut) {
   model::Exchange exchange = make_send(Role::kServer);
   auto& messaging = std::get<model::MessagingExchange>(exchange.payload);

@@ -25,6 +25,7 @@ enum zs_gate {
   ZS_GATE_RESPONSE = 2,
   ZS_GATE_PARTIAL = 3, /* too short to tell, nothing against it */
   ZS_GATE_SECRET = 4,  /* a password: of this operation only the message's header may be copied */
+  ZS_GATE_IDLE = 5,    /* a sign of life, by either side: it tells nothing more */
 };
 
 /*

@@ -6,10 +6,12 @@
  * Copies the interesting bytes of one socket operation out of the program's memory: the first
  * head_want bytes, and the last bytes, whatever buffers they lie in.
  */
+#include "bpf/lib/gate_amqp.h"
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
+#include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
@@ -85,6 +87,12 @@ static __always_inline bool protocol__is_on(enum zs_protocol protocol) {
   return zs_protocols >> protocol & 1;
 }
 
+/* Is it followed frame by frame, where there is bpf_loop? */
+static __always_inline bool protocol__has_frames(__u8 protocol) {
+  return protocol == ZS_PROTOCOL_HTTP2 || protocol == ZS_PROTOCOL_AMQP ||
+         protocol == ZS_PROTOCOL_MQTT;
+}
+
 /*
  * Copies the first buffer's first bytes, as many as the gate needs and at most head_want if that is
  * more, and tells what they look like. Here and below a global function with scalar arguments only:
@@ -119,6 +127,18 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     const enum zs_gate gate = zs_gate_kafka(out->bytes, seen, byte_count, !any);
     if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_KAFKA) {
       return ZS_SEEN(ZS_PROTOCOL_KAFKA, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_AMQP || (any && protocol__is_on(ZS_PROTOCOL_AMQP))) {
+    const enum zs_gate gate = zs_gate_amqp(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_AMQP) {
+      return ZS_SEEN(ZS_PROTOCOL_AMQP, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_MQTT || (any && protocol__is_on(ZS_PROTOCOL_MQTT))) {
+    const enum zs_gate gate = zs_gate_mqtt(out->bytes, seen, byte_count, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_MQTT) {
+      return ZS_SEEN(ZS_PROTOCOL_MQTT, gate);
     }
   }
   if (protocol == ZS_PROTOCOL_HTTP2 || (any && protocol__is_on(ZS_PROTOCOL_HTTP2))) {

@@ -3,12 +3,14 @@
 #pragma once
 
 /*
- * Copies what the frame walker (bpf/lib/frame_http2.h) wants of one socket operation of an HTTP/2
- * connection. Each stretch of captured bytes becomes a data record of its own, which also counts
- * the bytes behind it that were passed over: an operation of small frames is one record, one of
- * large DATA frames one for each.
+ * Copies what the frame walker (bpf/lib/frame_http2.h, frame_amqp.h, frame_mqtt.h) wants of one
+ * socket operation of a connection that is followed frame by frame. Each stretch of captured bytes
+ * becomes a data record of its own, which also counts the bytes behind it that were passed over: an
+ * operation of small frames is one record, one of large DATA frames one for each.
  */
+#include "bpf/lib/frame_amqp.h"
 #include "bpf/lib/frame_http2.h"
+#include "bpf/lib/frame_mqtt.h"
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
 
@@ -37,8 +39,7 @@ static __always_inline void frames__flush(struct zs_frames* frames, __u64 positi
 }
 
 /* 1: the operation is done, or the rest of it is not to be followed. */
-static long frames__step(__u32 index, void* context) {
-  struct zs_frames* frames = context;
+static __always_inline long frames__follow(struct zs_frames* frames, enum zs_protocol protocol) {
   struct zs_scratch* out = frames->out;
   struct zs_http2_walk* walk = frames->walk;
   const __u64 position = out->copy.position;
@@ -60,7 +61,9 @@ static long frames__step(__u32 index, void* context) {
   if (left > ZS_HEAD_BYTES_MAX) {
     left = ZS_HEAD_BYTES_MAX;
   }
-  const __u32 count = zs_http2_wanted(walk, left);
+  const __u32 count = protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_wanted(walk, left)
+                      : protocol == ZS_PROTOCOL_MQTT ? zs_mqtt_wanted(walk, left)
+                                                     : zs_http2_wanted(walk, left);
   if (count > ZS_HEAD_BYTES_MAX) {
     return 1;
   }
@@ -78,7 +81,9 @@ static long frames__step(__u32 index, void* context) {
     }
     out->copy.filled = filled + count;
     out->copy.position = position + count;
-    if (!zs_http2_captured(walk, &out->bytes[filled], count)) {
+    if (!(protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_captured(walk, &out->bytes[filled], count)
+          : protocol == ZS_PROTOCOL_MQTT ? zs_mqtt_captured(walk, &out->bytes[filled], count)
+                                         : zs_http2_captured(walk, &out->bytes[filled], count))) {
       return 1;
     }
   }
@@ -89,6 +94,18 @@ static long frames__step(__u32 index, void* context) {
     frames__flush(frames, out->copy.position);
   }
   return 0;
+}
+
+static long frames__step_http2(__u32 index, void* context) {
+  return frames__follow(context, ZS_PROTOCOL_HTTP2);
+}
+
+static long frames__step_amqp(__u32 index, void* context) {
+  return frames__follow(context, ZS_PROTOCOL_AMQP);
+}
+
+static long frames__step_mqtt(__u32 index, void* context) {
+  return frames__follow(context, ZS_PROTOCOL_MQTT);
 }
 
 /*
@@ -110,7 +127,13 @@ static __always_inline void frames__capture(struct zs_scratch* out,
   out->copy.end = byte_count;
   out->copy.filled = 0;
   zs_http2_begin(frames.walk);
-  bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step, &frames, 0);
+  if (connection->protocol == ZS_PROTOCOL_AMQP) {
+    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_amqp, &frames, 0);
+  } else if (connection->protocol == ZS_PROTOCOL_MQTT) {
+    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_mqtt, &frames, 0);
+  } else {
+    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_http2, &frames, 0);
+  }
   if (out->copy.position < byte_count) {
     counters__add(ZS_COUNTER_LOST_FRAMES);
     zs_http2_lose(frames.walk);

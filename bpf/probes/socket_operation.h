@@ -476,11 +476,12 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
 /*
  * A connection of HTTP/2 carries many requests at once, and they are written by whichever thread is
  * at hand: its operations prove nothing about a thread, and end what was known of one that goes on
- * with them.
+ * with them. So do AMQP's, but for what a client sends: how far the thread that sends is believed
+ * is the parser's to say.
  */
-ZS_COLD void context__on_http2(struct zs_process* process, const struct zs_connection* connection,
-                               __u32 tid, enum zs_direction direction,
-                               struct zs_data_record* record) {
+ZS_COLD void context__on_multiplexed(struct zs_process* process,
+                                     const struct zs_connection* connection, __u32 tid,
+                                     enum zs_direction direction, struct zs_data_record* record) {
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
@@ -508,6 +509,9 @@ ZS_COLD void context__on_http2(struct zs_process* process, const struct zs_conne
 ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
                                int seen) {
   const int gate = ZS_SEEN_GATE(seen);
+  if (seen == ZS_SEEN(ZS_PROTOCOL_AMQP, ZS_GATE_IDLE)) {
+    return;
+  }
   if (gate == ZS_GATE_NO) {
     if (connection->sniffs_left > 0) {
       connection->sniffs_left -= 1;
@@ -525,6 +529,14 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     const bool client_sends = preface == (direction == ZS_SEND);
     zs_http2_start(&connection->walk[ZS_SEND], client_sends);
     zs_http2_start(&connection->walk[ZS_RECEIVE], !client_sends);
+  }
+  if (connection->protocol == ZS_PROTOCOL_AMQP && connection->seen_from_start) {
+    zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
+    zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
+  }
+  if (connection->protocol == ZS_PROTOCOL_MQTT && connection->seen_from_start) {
+    zs_http2_follow(&connection->walk[ZS_SEND], 0);
+    zs_http2_follow(&connection->walk[ZS_RECEIVE], 0);
   }
   /* Frames look the same in both directions of HTTP/2; the preface is a client's. */
   if (connection->role == ZS_ROLE_UNKNOWN &&
@@ -616,12 +628,12 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   const __u32 byte_count = result;
   const __u8 dir = direction == ZS_SEND;
   /* One copy serves the gate and the capture, where this may be the start of a message. */
-  const __u32 first_want = connection->protocol == ZS_PROTOCOL_HTTP2 ? ZS_HEAD_BYTES_MAX
-                           : connection->last_direction == direction ? connection->head_budget[dir]
-                                                                     : zs_head_bytes;
+  const __u32 first_want = protocol__has_frames(connection->protocol) ? ZS_HEAD_BYTES_MAX
+                           : connection->last_direction == direction  ? connection->head_budget[dir]
+                                                                      : zs_head_bytes;
   const bool readable = call && buffers__find(&out->buffers, call);
   /* The frame walk copies for itself. */
-  const bool walked = connection->protocol == ZS_PROTOCOL_HTTP2 && zs_has_loop();
+  const bool walked = protocol__has_frames(connection->protocol) && zs_has_loop();
   const int seen = readable && !walked
                        ? capture__first(slot, byte_count, first_want, connection->protocol)
                        : ZS_GATE_NO;
@@ -666,9 +678,14 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                   out->bytes[10] == '0' && out->bytes[11] == '1')) {
     connection__upgrade(process, connection, slot);
   }
-  const bool http2 = connection->protocol == ZS_PROTOCOL_HTTP2;
-  if (zs_unlikely(http2)) {
-    context__on_http2(process, connection, tid, direction, record);
+  const bool frames = protocol__has_frames(connection->protocol);
+  if (zs_unlikely(frames)) {
+    if (connection->protocol == ZS_PROTOCOL_AMQP && connection->role == ZS_ROLE_CLIENT &&
+        direction == ZS_SEND) {
+      context__on_client_send(process, connection, tid, record->offset == 0, record);
+    } else {
+      context__on_multiplexed(process, connection, tid, direction, record);
+    }
   } else if (direction == ZS_RECEIVE) {
     context__on_receive(sk, process, connection, tid, gate);
     if (connection->role == ZS_ROLE_SERVER) {
@@ -703,7 +720,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     connection->head_budget[dir] = zs_head_bytes;
   }
   connection->last_direction = direction;
-  if (zs_unlikely(http2) && zs_has_loop()) {
+  if (zs_unlikely(frames) && zs_has_loop()) {
     if (readable) {
       frames__capture(out, connection, direction, byte_count);
       connection->told[dir] = out->frames.stream_offset + byte_count;
@@ -712,7 +729,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     zs_http2_missed(&connection->walk[dir], byte_count);
   }
   if (zs_likely(readable)) {
-    __u32 head_want = http2 ? ZS_HEAD_BYTES_MAX : connection->head_budget[dir];
+    __u32 head_want = frames ? ZS_HEAD_BYTES_MAX : connection->head_budget[dir];
     if (head_want > byte_count) {
       head_want = byte_count;
     }
@@ -724,6 +741,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
         const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS   ? ZS_REDIS_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
                                                                        : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;
@@ -731,14 +750,14 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
         tail_want = 0;
       }
     }
-    if (!http2) {
+    if (!frames) {
       connection->head_budget[dir] -= head_want;
     }
     if (zs_likely(out->copy.first == byte_count && byte_count == head_want)) {
       record->head_bytes = byte_count;
     } else {
-      /* Without the frames before it, an operation's end says nothing in HTTP/2. */
-      capture__copy(slot, byte_count, head_want, http2 ? 0 : tail_want);
+      /* Without the frames before it, an operation's end says nothing. */
+      capture__copy(slot, byte_count, head_want, frames ? 0 : tail_want);
     }
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);

@@ -4,6 +4,7 @@
 """Message brokers, with what they store as oracles."""
 
 import collections
+import os
 import pathlib
 import re
 import subprocess
@@ -83,8 +84,101 @@ group.initial.rebalance.delay.ms=0
                 {"PYTHONPATH": str(self.program / "packages"), "PYTHONUNBUFFERED": "1"})
 
 
+class Rabbitmq:
+    """One node of RabbitMQ, with a port mapper of its own. The oracle is what it counts."""
+
+    PASSWORD = "secret-password"
+
+    def __init__(self, case):
+        self.server = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        case.need(self.server, "epmd")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=case.directory))
+        self.port, self.metrics, mapper, distribution = (harness.free_port() for _ in range(4))
+        (folder / "plugins").write_text("[rabbitmq_prometheus].\n")
+        (folder / "rabbitmq.conf").write_text(f"""
+listeners.tcp.1 = 127.0.0.1:{self.port}
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {self.metrics}
+default_user = tester
+default_pass = {self.PASSWORD}
+""")
+        # Else Erlang starts one that nobody ends.
+        case.start(["epmd", "-address", "127.0.0.1", "-port", mapper])
+        harness.wait_for(lambda: harness.accepts(mapper), "epmd to start")
+        program = case.start([self.server], env={
+            "HOME": str(folder), "RABBITMQ_NODENAME": f"test{self.port}@localhost", "ERL_EPMD_PORT": str(mapper),
+            "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"), "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"), "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"})
+        harness.wait_for(lambda: harness.accepts(self.port) and harness.accepts(self.metrics), "RabbitMQ to start", 90)
+        self.pid = next(int(entry) for entry in os.listdir("/proc") if entry.isdigit() and
+                        self.is_node(int(entry), program.pid))
+
+    @staticmethod
+    def is_node(pid, session):
+        try:
+            return pathlib.Path(f"/proc/{pid}/comm").read_text() == "beam.smp\n" and os.getsid(pid) == session
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    @property
+    def address(self):
+        return f"amqp://tester:{self.PASSWORD}@127.0.0.1:{self.port}/%2F"
+
+    def counts(self):
+        """{name: how many messages}: received, confirmed, delivered, acknowledged, ..."""
+        found = collections.Counter()
+        for name, value in re.findall(r"^rabbitmq_global_messages_(\w+)_total\{[^}]*\} (\d+)$",
+                                      harness.scrape(self.metrics), re.M):
+            found[name] += int(value)
+        return found
+
+
+class Mosquitto:
+    """Mosquitto 2.0. The oracle is its log, which has each packet."""
+
+    PASSWORD = "secret-password"
+
+    def __init__(self, case):
+        case.need("mosquitto", "mosquitto_passwd")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="mosquitto-", dir=case.directory))
+        self.port = harness.free_port()
+        passwords = folder / "passwords"
+        subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, "tester", self.PASSWORD], check=True)
+        (folder / "acl").write_text("user tester\ntopic readwrite open/#\n")
+        settings = folder / "mosquitto.conf"
+        settings.write_text(f"""
+user root
+listener {self.port} 127.0.0.1
+allow_anonymous false
+password_file {passwords}
+acl_file {folder}/acl
+log_dest stderr
+log_type all
+max_queued_messages 0
+max_inflight_messages 0
+""")
+        self.process = case.start(["mosquitto", "-c", settings])
+        harness.wait_for(lambda: harness.accepts(self.port), "Mosquitto to start")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def publishes(self):
+        """{"publish" or "deliver": {"topic size": packets}}."""
+        found = {"publish": collections.Counter(), "deliver": collections.Counter()}
+        for way, topic, size in re.findall(
+                r"(Received|Sending|Denied) PUBLISH (?:from|to) \S+ \(.*?'(.*?)', \.\.\. \((\d+) bytes\)\)",
+                "\n".join(self.process.errors)):
+            found["deliver" if way == "Sending" else "publish"][f"{topic} {size}"] += 1
+        return found
+
+
 def printed(lines):
-    """What the clients of Kafka print: {word: Counter of the rest}."""
+    """What the clients print: {word: Counter of the rest}."""
     told = collections.defaultdict(collections.Counter)
     for line in lines:
         word, _, rest = line.partition(" ")

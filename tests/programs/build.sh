@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, kafka, kafka_go, kube-apiserver, otel_go, otel_python), once per
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, otel_go, otel_python), once per
 # version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
 # Several callers at once wait for the first.
 set -eu
@@ -42,7 +42,7 @@ build() {
     grpc/python)
       mv grpc/python/* .
       protoc --python_out=. --grpc_out=. --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)" calls.proto ;;
-    sql/go | go_grpc | web | etcd | redis | kafka_go)
+    sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
     kafka)
@@ -90,6 +90,6 @@ case $name in
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
-  sql/go | go_grpc | web | etcd | redis | kafka_go | kube-apiserver) echo "$target/program" ;;
+  sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
   kafka | otel_go | otel_python | sql/python) echo "$target" ;;
 esac

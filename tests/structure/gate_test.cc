@@ -3,6 +3,7 @@
 
 // The kernel's gate must let through whatever the parser's detection accepts: what it refuses is
 // never seen again.
+#include "bpf/lib/gate_amqp.h"
 #include "bpf/lib/gate_http1.h"
 
 #include <gtest/gtest.h>
@@ -15,14 +16,17 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/protocols/amqp/detect.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/detect.h"
+#include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
+#include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
@@ -539,6 +543,142 @@ TEST(GateKafka, TakesNoOtherProtocolsConnection) {
     }
   }
   EXPECT_GT(detected, 400'000U);  // or this proves little
+}
+
+zs_gate gate_amqp(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_amqp(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateAmqp, KindsOfFrames) {
+  using namespace std::string_literals;
+  EXPECT_EQ(gate_amqp("AMQP\0\0\x09\x01"s, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_amqp("AMQP\0\x01\0\0"s, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_amqp("\x08\0\0\0\0\0\0\xce"s, false), ZS_GATE_IDLE);
+  const std::string publish = "\1\0\1\0\0\0\x0b\0\x3c\0\x28\0\0\0\3abc\0\xce"s;
+  EXPECT_EQ(gate_amqp(publish, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_amqp("\1\0\1\0\0\0\x0b\0\x3c\0\x3c"s, false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_amqp("\1\0\1\0\0\0\x0b\0\x32\0\x0b"s, false), ZS_GATE_RESPONSE);
+  // Either side may acknowledge.
+  EXPECT_EQ(gate_amqp("\1\0\1\0\0\0\x0d\0\x3c\0\x50"s, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_amqp(publish, true), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_amqp("of a body"s, true), ZS_GATE_PARTIAL);
+  // Passwords, also where a program reads a frame in two parts.
+  EXPECT_EQ(gate_amqp("\1\0\0\0\0\1\0\0\x0a\0\x0b\0\0"s, true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_amqp("\0\x0a\0\x0b\0\0\0"s, true), ZS_GATE_SECRET);
+  for (const std::string& other : {"GET / HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, ""s,
+                                   "\x16\x03\x01\x02\0\x01"s, "\1\0\0\0\1"s,
+                                   "\x4a\0\0\0\x0a"
+                                   "11.4.2-MariaDB\0"s,
+                                   "\0\0\0\x12\0\x12\0\3\0\0\0\1\0\6client\0\0"s}) {
+    EXPECT_EQ(gate_amqp(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateAmqp, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261128);
+  std::vector<std::string> starts = {"AMQP\0\0\x09\x01"s};
+  for (const int group : {20, 40, 50, 60, 90}) {
+    for (const int number : {10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 60, 70, 71, 72, 90, 110}) {
+      starts.push_back("\1\0\1\0\0\0\x20\0"s + static_cast<char>(group) + "\0"s +
+                       static_cast<char>(number) + "\0\0\0\3abc\0"s);
+    }
+  }
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::amqp::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_amqp(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+// It is asked before all others but Kafka's.
+TEST(GateAmqp, TakesNoFramesOfHttp2) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261129);
+  for (int i = 0; i < 300'000; ++i) {
+    const auto byte = [&] { return std::string(1, static_cast<char>(random())); };
+    // A client's stream, or none.
+    const std::string stream = random() % 4 == 0
+                                   ? "\0\0\0\0"s
+                                   : "\0"s + byte() + byte() + static_cast<char>(random() | 1U);
+    const std::string frame = byte() + byte() + byte() + static_cast<char>(random() % 10) +
+                              static_cast<char>(random() % 2) + stream + "\0"s + byte() + byte();
+    ASSERT_EQ(gate_amqp(frame, false), ZS_GATE_NO) << printable(frame);
+  }
+}
+
+zs_gate gate_mqtt(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_mqtt(first.data(), static_cast<__u32>(count), static_cast<__u32>(bytes.size()),
+                      known);
+}
+
+TEST(GateMqtt, KindsOfPackets) {
+  using namespace std::string_literals;
+  const std::string connect = "\x10\x14\0\4MQTT\4\xc2\0\x3c\0\1c\0\1u\0\1p"s;
+  EXPECT_EQ(gate_mqtt(connect, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mqtt("\x10"s, false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mqtt("\x10\x14"s, false), ZS_GATE_NO);
+  EXPECT_EQ(gate_mqtt(connect, true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_mqtt(connect.substr(2), true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_mqtt("\x30\x05\0\1axx"s, true), ZS_GATE_REQUEST);
+  for (const std::string& other :
+       {"GET / HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, ""s, "\x16\x03\x01\x02\0\x01"s,
+        "\x10\x0c\0\6MQIsdp\3\2\0\x3c"s, "\x30\x05\0\1axx"s, "AMQP\0\0\x09\x01"s}) {
+    EXPECT_EQ(gate_mqtt(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateMqtt, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261130);
+  const std::vector<std::string> starts = {"\x10\x14\0\4MQTT\4\xc2\0\x3c\0\1c\0\1u\0\1p"s,
+                                           "\x10\x90\2\0\4MQTT\5\xc2\0\x3c\0\0\1c"s, "\x10"s};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::mqtt::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_mqtt(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_amqp(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
 }
 
 }  // namespace
