@@ -182,13 +182,15 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(
       with({.key = "capture.protocols",
             .help = "Protocols that are followed. A connection of another one is left "
-                    "alone after its first bytes. Known: http1, http2, kafka, memcached, mysql, "
+                    "alone after its first bytes. Known: http1, http2, kafka, memcached, "
+                    "mongodb, mysql, "
                     "postgresql, redis."},
            ZEROSPAN_FIELD(capture.protocols),
            list_of(choice_of<std::string>({{"http1", "http1"},
                                            {"http2", "http2"},
                                            {"kafka", "kafka"},
                                            {"memcached", "memcached"},
+                                           {"mongodb", "mongodb"},
                                            {"mysql", "mysql"},
                                            {"postgresql", "postgresql"},
                                            {"redis", "redis"}}))));

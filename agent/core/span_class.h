@@ -22,11 +22,12 @@ enum SpanClass : SpanClasses {
   kRedis = 1U << 6U,
   kMemcached = 1U << 7U,
   kKafka = 1U << 8U,  // calls to a message broker
+  kMongodb = 1U << 9U,
 };
 inline constexpr SpanClasses kHttpSpans = kHttpServer | kHttpClient;
 inline constexpr SpanClasses kRpcSpans = kRpcServer | kRpcClient;
 inline constexpr SpanClasses kSqlSpans = kPostgresql | kMysql;
-inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached;
+inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached | kMongodb;
 inline constexpr SpanClasses kMessagingSpans = kKafka;
 
 // For the operator: "HTTP server, PostgreSQL"; "none".

@@ -724,7 +724,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
         const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS   ? ZS_REDIS_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
-                                                                       : ZS_POSTGRESQL_HEADER_BYTES;
+                           : connection->protocol == ZS_PROTOCOL_MONGODB
+                               ? ZS_MONGODB_SECRET_BYTES
+                               : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;
         }
