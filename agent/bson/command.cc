@@ -63,10 +63,10 @@ class Writer {
          std::string& out)
       : bytes_(bytes), collection_(collection), raw_(raw), max_bytes_(max_bytes), out_(out) {}
 
-  void write_sections() {
+  void write_sections(bool cut) {
     put("{");
     bool first = true;
-    bool whole = !bytes_.empty();
+    bool whole = true;
     for (uint64_t at = 0; whole && at < bytes_.size();) {
       const char kind = bytes_[at++];
       if (kind == 0) {
@@ -78,7 +78,7 @@ class Writer {
         whole = false;
       }
     }
-    if (whole) {
+    if (whole && !cut) {
       put("}");
     }
   }
@@ -316,10 +316,10 @@ bool is_secret(std::string_view command) {
   return contains(kSecret, command);
 }
 
-void describe(std::string_view sections, std::string_view collection, bool raw, size_t max_bytes,
-              std::string& out) {
+void describe(std::string_view sections, bool cut, std::string_view collection, bool raw,
+              size_t max_bytes, std::string& out) {
   out.clear();
-  Writer(sections, collection, raw, max_bytes, out).write_sections();
+  Writer(sections, collection, raw, max_bytes, out).write_sections(cut);
 }
 
 }  // namespace zerospan::bson

@@ -20,8 +20,9 @@ namespace zerospan::bson {
 // `sections`: the sections of an OP_MSG, or as much of their beginning as there is. What drivers
 // add of their own (the database, the session, times) is left out, arrays of values are one "?",
 // and elements of an array that look like the one before are not repeated. `collection` stays.
-// `raw`: with the values. `out` is replaced, and ends where `max_bytes` or the sections do.
-void describe(std::string_view sections, std::string_view collection, bool raw, size_t max_bytes,
-              std::string& out);
+// `cut`: there is more. `raw`: with the values. `out` is replaced, and ends where `max_bytes` or
+// the sections do.
+void describe(std::string_view sections, bool cut, std::string_view collection, bool raw,
+              size_t max_bytes, std::string& out);
 
 }  // namespace zerospan::bson

@@ -13,9 +13,9 @@ namespace zerospan::bson {
 namespace {
 
 std::string told(std::string_view sections, std::string_view collection = "users", bool raw = false,
-                 size_t most = 4096) {
+                 size_t most = 4096, bool cut = false) {
   std::string out;
-  describe(sections, collection, raw, most, out);
+  describe(sections, cut, collection, raw, most, out);
   return out;
 }
 
@@ -78,7 +78,7 @@ TEST(Describe, CutAnywhere) {
       body(kFind) + sequence("documents", document(text("name", "secret") + number("n", 1)));
   const std::string text = told(whole);
   for (size_t size = 0; size <= whole.size(); ++size) {
-    const std::string cut = told(whole.substr(0, size));
+    const std::string cut = told(whole.substr(0, size), "users", false, 4096, size < whole.size());
     EXPECT_EQ(cut, text.substr(0, cut.size())) << size;
     EXPECT_EQ(cut.find("secret"), std::string::npos);
   }

@@ -17,8 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t most = data[0] * 8U;
   std::string text;
   std::string raw;
-  bson::describe(bytes, "users", false, most, text);
-  bson::describe(bytes, "users", true, most, raw);
+  bson::describe(bytes, false, "users", false, most, text);
+  bson::describe(bytes, true, "users", true, most, raw);
   if (text.size() > most || raw.size() > most) {
     std::abort();
   }

@@ -102,8 +102,8 @@ void SpanBuilder::add_document(const model::DbExchange& db, model::Span& span) {
     return;
   }
   if (db.statement_known && options_.query_text != QueryText::kOff) {
-    bson::describe(db.statement, db.collection, options_.query_text == QueryText::kRaw,
-                   options_.max_query_bytes, document_);
+    bson::describe(db.statement, db.statement_cut, db.collection,
+                   options_.query_text == QueryText::kRaw, options_.max_query_bytes, document_);
     span.attributes.add_written_text("db.query.text", [&](std::string& out) {
       append_text(out, document_, out.size() + options_.max_query_bytes);
     });

@@ -26,7 +26,6 @@ import (
 	"go.mongodb.org/mongo-driver/event"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
-	"go.mongodb.org/mongo-driver/mongo/writeconcern"
 )
 
 func check(err error) {
@@ -180,18 +179,15 @@ func work(uri string) {
 			panic("it worked")
 		}
 	}
-	unanswered := shop.Collection("unanswered", options.Collection().SetWriteConcern(writeconcern.Unacknowledged()))
-	_, err = unanswered.InsertOne(ctx, bson.D{{"name", "secret"}})
-	if err != mongo.ErrUnacknowledgedWrite {
-		check(err)
-	}
 	var group sync.WaitGroup
 	for i := 0; i < 30; i++ {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			check(shop.Collection(fmt.Sprintf("c%d", i)).FindOneAndReplace(ctx, bson.D{{"_id", i}}, bson.D{{"name", "secret"}},
-				options.FindOneAndReplace().SetUpsert(true).SetReturnDocument(options.After)).Err())
+			each := shop.Collection(fmt.Sprintf("c%d", i))
+			_, err := each.InsertOne(ctx, bson.D{{"_id", i}, {"name", "secret"}})
+			check(err)
+			check(users.FindOne(ctx, bson.D{{"_id", 100 + i}}).Err())
 		}()
 	}
 	group.Wait()
