@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "agent/spans/aws_call.h"
 #include "agent/spans/grpc_span.h"
 #include "agent/spans/interruption.h"
 #include "agent/spans/text.h"
@@ -92,6 +93,9 @@ struct SpanBuilder::RequestFields {
           connect_version = true;
           break;
         default:
+          if (headers[i].name.size() == kAuthorization.size()) {
+            keep_authorization(headers[i]);
+          }
           break;
       }
     }
@@ -104,9 +108,17 @@ struct SpanBuilder::RequestFields {
   std::string_view forwarded_host;
   std::string_view forwarded_proto;
   std::string_view content_type;
+  std::string_view authorization;  // only ever looked at for who is called
   bool connect_version = false;
 
  private:
+  static constexpr std::string_view kAuthorization = "authorization";
+
+  void keep_authorization(const model::HeaderView& header) {
+    if (equals_ignoring_case(header.name, kAuthorization)) {
+      keep_first(authorization, header);
+    }
+  }
   static void keep_first(std::string_view& field, const model::HeaderView& header) {
     if (field.data() == nullptr) {
       field = header.value;
@@ -242,6 +254,8 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       find_web_rpc(http, fields.content_type, fields.connect_version, target.path, target.query);
   if (rpc) {
     add_web_rpc(*rpc, span);
+  } else if (const auto aws = find_aws_call(http, fields.authorization, target.query)) {
+    add_aws_call(*aws, options_.max_value_bytes, span);
   }
 
   if (!connection.peer.address.empty()) {

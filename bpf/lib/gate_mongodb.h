@@ -27,7 +27,7 @@
 #define ZS_MONGODB_SECRET_BYTES 33
 
 static inline __attribute__((always_inline)) __u32 zs_mongodb_word(const __u8* bytes) {
-  return bytes[0] | bytes[1] << 8U | bytes[2] << 16U | (__u32)bytes[3] << 24U;
+  return bytes[0] | bytes[1] << 8U | bytes[2] << 16U | bytes[3] * 0x1000000U;
 }
 
 /* saslStart, saslContinue, authenticate, createUser, updateUser: seven letters each. */
