@@ -65,6 +65,7 @@ enum class KnownHeader : uint8_t {
   kXAmznTraceId,
   kContentType,
   kConnectProtocolVersion,
+  kAuthorization,
   kOther,
 };
 

@@ -92,10 +92,10 @@ struct SpanBuilder::RequestFields {
         case model::KnownHeader::kConnectProtocolVersion:
           connect_version = true;
           break;
+        case model::KnownHeader::kAuthorization:
+          keep_first(authorization, headers[i]);
+          break;
         default:
-          if (headers[i].name.size() == kAuthorization.size()) {
-            keep_authorization(headers[i]);
-          }
           break;
       }
     }
@@ -112,13 +112,6 @@ struct SpanBuilder::RequestFields {
   bool connect_version = false;
 
  private:
-  static constexpr std::string_view kAuthorization = "authorization";
-
-  void keep_authorization(const model::HeaderView& header) {
-    if (equals_ignoring_case(header.name, kAuthorization)) {
-      keep_first(authorization, header);
-    }
-  }
   static void keep_first(std::string_view& field, const model::HeaderView& header) {
     if (field.data() == nullptr) {
       field = header.value;
@@ -254,8 +247,10 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       find_web_rpc(http, fields.content_type, fields.connect_version, target.path, target.query);
   if (rpc) {
     add_web_rpc(*rpc, span);
-  } else if (const auto aws = find_aws_call(http, fields.authorization, target.query)) {
-    add_aws_call(*aws, options_.max_value_bytes, span);
+  } else if (!fields.authorization.empty()) {
+    if (const auto aws = find_aws_call(http, fields.authorization, target.query)) {
+      add_aws_call(*aws, options_.max_value_bytes, span);
+    }
   }
 
   if (!connection.peer.address.empty()) {
