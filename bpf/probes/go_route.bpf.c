@@ -25,12 +25,13 @@ static __always_inline __u64 go_route__offset(__u64 cookie, __u32 which) {
 static __always_inline struct zs_route_note* go_route__note(const struct pt_regs* regs, __u64 url,
                                                             __u8 router) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_process* process = processes__find(tgid);
   struct zs_goroutine_now now;
-  if (!go || !goroutine__check_running(go, regs->r14, &now)) {
+  if (!process || !(process->flags & ZS_PROCESS_GO) ||
+      !goroutine__check_running(&process->go, regs->r14, &now)) {
     return NULL;
   }
-  const struct zs_goroutine* goroutine = goroutines__find(go, tgid, now.goid);
+  const struct zs_goroutine* goroutine = goroutines__find(&process->go, tgid, now.goid);
   if (!goroutine || !goroutine->serves) {
     return NULL;
   }
@@ -45,6 +46,7 @@ static __always_inline struct zs_route_note* go_route__note(const struct pt_regs
     counters__add(ZS_COUNTER_GO_ROUTES);
     note->request_id = connection->request_id;
     note->ambiguous = 0;
+    connection->route_noted = 1;
   } else if (note->url != url) {
     note->ambiguous = 1;
   }
