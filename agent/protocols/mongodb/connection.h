@@ -26,7 +26,7 @@
 namespace zerospan::protocols::mongodb {
 
 struct Options {
-  size_t max_pending = 4096;           // requests that wait for their response
+  size_t max_pending = 256;            // requests that wait for their response
   size_t max_early_bytes = 16 * 1024;  // of responses that were recorded before their request
 };
 
