@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The zerospan authors
+// SPDX-License-Identifier: Apache-2.0
+
 module zerospan.test/mongodb
 
 go 1.24
