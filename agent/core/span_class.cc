@@ -9,9 +9,9 @@
 namespace zerospan {
 
 std::string to_text(SpanClasses classes) {
-  constexpr std::array<std::string_view, 10> kNames = {
-      "HTTP server", "HTTP client", "gRPC server", "gRPC client", "PostgreSQL",
-      "MySQL",       "Redis",       "Memcached",   "Kafka",       "RabbitMQ"};
+  constexpr std::array<std::string_view, 11> kNames = {
+      "HTTP server", "HTTP client", "gRPC server", "gRPC client", "PostgreSQL", "MySQL",
+      "Redis",       "Memcached",   "Kafka",       "RabbitMQ",    "MongoDB"};
   std::string text;
   for (size_t i = 0; i < kNames.size(); ++i) {
     if ((classes >> i & 1U) != 0) {

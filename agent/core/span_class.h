@@ -23,11 +23,12 @@ enum SpanClass : SpanClasses {
   kMemcached = 1U << 7U,
   kKafka = 1U << 8U,  // calls to a message broker
   kRabbitmq = 1U << 9U,
+  kMongodb = 1U << 10U,
 };
 inline constexpr SpanClasses kHttpSpans = kHttpServer | kHttpClient;
 inline constexpr SpanClasses kRpcSpans = kRpcServer | kRpcClient;
 inline constexpr SpanClasses kSqlSpans = kPostgresql | kMysql;
-inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached;
+inline constexpr SpanClasses kDatabaseSpans = kSqlSpans | kRedis | kMemcached | kMongodb;
 inline constexpr SpanClasses kMessagingSpans = kKafka | kRabbitmq;
 
 // For the operator: "HTTP server, PostgreSQL"; "none".

@@ -78,7 +78,7 @@ TEST(OwnSdk, NodeByItsOptionsOrItsCommandLine) {
   EXPECT_EQ(
       find(Runtime::kNode, "OTEL_NODE_DISABLED_INSTRUMENTATIONS=http,grpc,mysql,mysql2", arguments)
           .spans.makes,
-      kHttpClient | kPostgresql | kRedis | kMemcached | kMessagingSpans);
+      kHttpClient | kPostgresql | kRedis | kMemcached | kMessagingSpans | kMongodb);
 }
 
 TEST(OwnSdk, JavaByItsAgent) {
@@ -93,7 +93,7 @@ TEST(OwnSdk, JavaByItsAgent) {
             "-Dotel.sdk.disabled=true");
   EXPECT_EQ(
       find(Runtime::kJava, "OTEL_INSTRUMENTATION_JDBC_ENABLED=false", {"java", agent}).spans.makes,
-      kHttpSpans | kRpcSpans | kRedis | kMemcached | kMessagingSpans);
+      kHttpSpans | kRpcSpans | kRedis | kMemcached | kMessagingSpans | kMongodb);
   EXPECT_TRUE(find(Runtime::kJava, "", {"java", "-javaagent:/opt/other.jar"}).name.empty());
 }
 
@@ -101,11 +101,11 @@ TEST(OwnSdk, DotnetByItsProfilerOrItsHook) {
   const std::string profiler =
       "CORECLR_ENABLE_PROFILING=1 CORECLR_PROFILER={918728DD-259F-4A6A-AC2B-B85E1B658318}";
   EXPECT_EQ(find(Runtime::kDotnet, profiler).spans.makes,
-            kHttpSpans | kRpcSpans | kSqlSpans | kRedis | kMessagingSpans);
+            kHttpSpans | kRpcSpans | kSqlSpans | kRedis | kMongodb | kMessagingSpans);
   EXPECT_EQ(find(Runtime::kDotnet,
                  profiler + " OTEL_DOTNET_AUTO_TRACES_NPGSQL_INSTRUMENTATION_ENABLED=false")
                 .spans.makes,
-            kHttpSpans | kRpcSpans | kMysql | kRedis | kMessagingSpans);
+            kHttpSpans | kRpcSpans | kMysql | kRedis | kMessagingSpans | kMongodb);
   EXPECT_NE(find(Runtime::kDotnet,
                  "DOTNET_STARTUP_HOOKS=/o/OpenTelemetry.AutoInstrumentation.StartupHook.dll")
                 .spans.makes,

@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)>
     "traceparent",   "tracestate",      "baggage",          "b3",
     "x-b3-traceid",  "x-b3-spanid",     "x-b3-sampled",     "x-b3-flags",
     "uber-trace-id", "x-amzn-trace-id", "content-type",     "connect-protocol-version",
+    "authorization",
 };
 
 constexpr std::array<uint32_t, kKnownHeaderLengths> first_letters() {

@@ -65,6 +65,7 @@ enum class KnownHeader : uint8_t {
   kXAmznTraceId,
   kContentType,
   kConnectProtocolVersion,
+  kAuthorization,
   kOther,
 };
 
@@ -195,25 +196,29 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb, kRedis, kMemcached };
+enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb, kRedis, kMemcached, kMongodb };
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
   DbSystem system = DbSystem::kPostgresql;
   // SQL as on the wire, as far as it was captured. Not known: it was prepared before we watched.
-  // Of Redis and Memcached the command's arguments, packed (agent/commands/arguments.h).
+  // Of Redis and Memcached the command's arguments, packed (agent/commands/arguments.h), of MongoDB
+  // the sections of its message (agent/bson/command.h).
   std::string statement;
   bool statement_known = false;
   bool statement_cut = false;      // `statement` is only its beginning
   bool backslash_escapes = false;  // in plain strings, as the connection has it
   std::string statement_id;        // of a prepared statement, its name; empty: it has none
   std::string database;
+  std::string operation;   // MongoDB: the command's name; empty: not known
+  std::string collection;  // the same
   // The context in the statement's own comment (sqlcommenter); empty: none.
   std::string traceparent;
   std::string tracestate;
   bool failed = false;
   bool skipped = false;    // failed, because one before it did: the server did not run it
-  std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix; empty: not seen
+  std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix, MongoDB's code; empty:
+                           // not seen
   std::optional<uint64_t> returned_rows;
   uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };

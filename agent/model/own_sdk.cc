@@ -25,6 +25,8 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
         return kRedis;
       case DbSystem::kMemcached:
         return kMemcached;
+      case DbSystem::kMongodb:
+        return kMongodb;
     }
   }
   if (messaging != nullptr && !server && messaging->type != MessagingOperation::kOther) {

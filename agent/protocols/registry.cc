@@ -15,6 +15,8 @@
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/connection.h"
 #include "agent/protocols/memcached/detect.h"
+#include "agent/protocols/mongodb/connection.h"
+#include "agent/protocols/mongodb/detect.h"
 #include "agent/protocols/mqtt/connection.h"
 #include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/connection.h"
@@ -122,6 +124,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<memcached::Connection>(connection, memcached::Options{}, counters);
 }
 }  // namespace memcached_entry
+
+namespace mongodb_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return mongodb::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<mongodb::Connection>(connection, mongodb::Options{}, counters);
+}
+}  // namespace mongodb_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "agent/bson/command.h"
 #include "agent/commands/arguments.h"
 #include "agent/spans/interruption.h"
 #include "agent/spans/span_builder.h"
@@ -25,6 +26,8 @@ std::string_view system_name(model::DbSystem system) {
       return "redis";
     case model::DbSystem::kMemcached:
       return "memcached";
+    case model::DbSystem::kMongodb:
+      return "mongodb";
   }
   return "other_sql";
 }
@@ -93,6 +96,30 @@ void SpanBuilder::add_command(const model::DbExchange& db, model::Span& span) {
   }
 }
 
+// A command of MongoDB, which is a document.
+void SpanBuilder::add_document(const model::DbExchange& db, model::Span& span) {
+  if (db.operation.empty()) {
+    return;
+  }
+  if (db.statement_known && options_.query_text != QueryText::kOff) {
+    bson::describe(db.statement, db.statement_cut, db.collection,
+                   options_.query_text == QueryText::kRaw, options_.max_query_bytes, document_);
+    span.attributes.add_written_text("db.query.text", [&](std::string& out) {
+      append_text(out, document_, out.size() + options_.max_query_bytes);
+    });
+  }
+  add_text(span, "db.operation.name", db.operation);
+  const std::string& target = db.collection.empty() ? db.database : db.collection;
+  span.name = to_text(target.empty() ? db.operation : db.operation + " " + target,
+                      options_.max_value_bytes);
+  if (!db.collection.empty()) {
+    add_text(span, "db.collection.name", db.collection);
+  }
+  if (db.batch_size != 0) {
+    add_int(span, "db.operation.batch.size", db.batch_size);
+  }
+}
+
 void SpanBuilder::add_store_address(const model::Connection& connection, model::Span& span) const {
   const bool server = span.kind == model::SpanKind::kServer;
   const model::Endpoint& store = server ? connection.local : connection.peer;
@@ -122,6 +149,8 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
   }
   if (db.system == model::DbSystem::kRedis || db.system == model::DbSystem::kMemcached) {
     add_command(db, span);
+  } else if (db.system == model::DbSystem::kMongodb) {
+    add_document(db, span);
   } else if (db.statement_known) {
     add_statement(db, span);
   } else if (!db.statement_id.empty()) {

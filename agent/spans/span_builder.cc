@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "agent/spans/aws_call.h"
 #include "agent/spans/grpc_span.h"
 #include "agent/spans/interruption.h"
 #include "agent/spans/text.h"
@@ -91,6 +92,9 @@ struct SpanBuilder::RequestFields {
         case model::KnownHeader::kConnectProtocolVersion:
           connect_version = true;
           break;
+        case model::KnownHeader::kAuthorization:
+          keep_first(authorization, headers[i]);
+          break;
         default:
           break;
       }
@@ -104,6 +108,7 @@ struct SpanBuilder::RequestFields {
   std::string_view forwarded_host;
   std::string_view forwarded_proto;
   std::string_view content_type;
+  std::string_view authorization;  // only ever looked at for who is called
   bool connect_version = false;
 
  private:
@@ -242,6 +247,10 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       find_web_rpc(http, fields.content_type, fields.connect_version, target.path, target.query);
   if (rpc) {
     add_web_rpc(*rpc, span);
+  } else if (!fields.authorization.empty()) {
+    if (const auto aws = find_aws_call(http, fields.authorization, target.query)) {
+      add_aws_call(*aws, options_.max_value_bytes, span);
+    }
   }
 
   if (!connection.peer.address.empty()) {

@@ -113,6 +113,7 @@ class SpanBuilder {
   void add_store_address(const model::Connection& connection, model::Span& span) const;
   void add_statement(const model::DbExchange& db, model::Span& span);
   void add_command(const model::DbExchange& db, model::Span& span);
+  void add_document(const model::DbExchange& db, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
                              const model::Connection& connection, model::Span& span) const;
   void add_client_attributes(const RequestTarget& target, const RequestFields& fields,
@@ -131,6 +132,7 @@ class SpanBuilder {
   std::vector<CapturedHeader> request_headers_;
   std::vector<CapturedHeader> response_headers_;
   std::vector<std::string_view> baggage_keys_;  // interned
+  std::string document_;                        // a command's text, the same
   sql::Statement statement_;                    // of the span that is being built
   commands::Description command_;               // the same
 };

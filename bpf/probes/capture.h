@@ -11,6 +11,7 @@
 #include "bpf/lib/gate_http2.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
+#include "bpf/lib/gate_mongodb.h"
 #include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
@@ -127,6 +128,12 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     const enum zs_gate gate = zs_gate_kafka(out->bytes, seen, byte_count, !any);
     if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_KAFKA) {
       return ZS_SEEN(ZS_PROTOCOL_KAFKA, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_MONGODB || (any && protocol__is_on(ZS_PROTOCOL_MONGODB))) {
+    const enum zs_gate gate = zs_gate_mongodb(out->bytes, seen, byte_count, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_MONGODB) {
+      return ZS_SEEN(ZS_PROTOCOL_MONGODB, gate);
     }
   }
   if (protocol == ZS_PROTOCOL_AMQP || (any && protocol__is_on(ZS_PROTOCOL_AMQP))) {

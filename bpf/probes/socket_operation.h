@@ -743,7 +743,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
-                                                                       : ZS_POSTGRESQL_HEADER_BYTES;
+                           : connection->protocol == ZS_PROTOCOL_MONGODB
+                               ? ZS_MONGODB_SECRET_BYTES
+                               : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;
         }

@@ -43,6 +43,8 @@ constexpr auto kInstrumentation = std::to_array<Instrumentation>({
     {"github.com/redis/go-redis/extra/redisotel", kRedis},
     {"github.com/go-redis/redis/extra/redisotel", kRedis},
     {"github.com/twmb/franz-go/plugin/kotel", kKafka},
+    {ZS_CONTRIB "go.mongodb.org/mongo-driver/mongo/otelmongo", kMongodb},
+    {ZS_CONTRIB "go.mongodb.org/mongo-driver/v2/mongo/otelmongo", kMongodb},
     {"github.com/exaring/otelpgx", kPostgresql},
     {"github.com/pgx-contrib/pgxotel", kPostgresql},
 });

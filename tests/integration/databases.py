@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 
 import harness
+import servers
 
 
 @dataclasses.dataclass
@@ -326,3 +327,27 @@ class Memcached:
         words = line.split()
         names = len(words) if words[0] in ("get", "gets") else 0 if words[0] in ("gat", "gats", "verbosity") else 1
         return " ".join([words[0], *(word if index < names else "?" for index, word in enumerate(words[1:]))])
+
+
+class Mongodb:
+    """FerretDB over SQLite, on loopback: a server of MongoDB's protocol."""
+
+    def __init__(self, case):
+        case.need("go", "npm")
+        self.folder = pathlib.Path(*servers.prepared("mongodb"))
+        data = tempfile.mkdtemp(prefix="mongodb-", dir=case.directory)
+        self.process = case.start([self.folder / "program", "server", data])
+        self.uri = self.process.wait_line(self.process.lines, r"^listening (\S+)", 60)[1]
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def command(self, language, *words):
+        """A client's command and environment."""
+        if language == "go":
+            return [self.folder / "program", *words], None
+        if language == "node":
+            return ["node", self.folder / "client.js", *words], None
+        return ([harness.PYTHON, "-B", self.folder / "client.py", *words],
+                {"PYTHONPATH": str(self.folder / "packages"), "PYTHONUNBUFFERED": "1"})

@@ -104,6 +104,20 @@ class Parents(harness.Case):
     def test_go_redis(self):
         self.go("redis", f"127.0.0.1:{databases.Redis(self).port}", least=0.99, begins=4)
 
+    def mongodb(self, language, connections, **how):
+        server = databases.Mongodb(self)
+        command, env = server.command(language, "handler", server.uri, str(connections))
+        self.score(f"MongoDB, {language}, {connections} connections", command, env=env, begins=4, **how)
+
+    def test_mongodb_go(self):
+        self.mongodb("go", 20, least=0.99)
+
+    def test_mongodb_python(self):
+        self.mongodb("python", 20, least=0.99)
+
+    def test_mongodb_node(self):
+        self.mongodb("node", 20)
+
     def java(self, driver, port, paths=(("/two", 0.99), ("/transaction", 0.99), ("/handed", 0.0))):
         self.need("java", "mvn")
         for path, least in paths:

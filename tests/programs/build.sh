@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, otel_go, otel_python), once per
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, aws, otel_go, otel_python), once per
 # version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
 # Several callers at once wait for the first.
 set -eu
@@ -52,6 +52,13 @@ build() {
       /usr/bin/python3 -m venv tool
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool ;;
+    mongodb)
+      mv mongodb/* .
+      CGO_ENABLED=0 go build -o program .
+      /usr/bin/python3 -m venv tool
+      tool/bin/pip install --quiet --target packages --requirement requirements.txt
+      rm -rf tool
+      npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
     kube-apiserver)
       mv kube-apiserver/* .
       CGO_ENABLED=0 go build -trimpath -o program . ;;
@@ -62,7 +69,7 @@ build() {
       CGO_ENABLED=0 go build -tags server,client,batch,propagator -o both .
       CGO_ENABLED=0 go build -tags client,batch -o client .
       CGO_ENABLED=0 go build -tags server,simple,propagator -o simple . ;;
-    otel_python | sql/python)
+    aws | otel_python | sql/python)
       mv "$name"/* .
       /usr/bin/python3 -m venv tool
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
@@ -91,5 +98,5 @@ case $name in
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
   sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
-  kafka | otel_go | otel_python | sql/python) echo "$target" ;;
+  aws | kafka | mongodb | otel_go | otel_python | sql/python) echo "$target" ;;
 esac

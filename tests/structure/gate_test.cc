@@ -20,12 +20,14 @@
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/detect.h"
+#include "agent/protocols/mongodb/detect.h"
 #include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
+#include "bpf/lib/gate_mongodb.h"
 #include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
 #include "bpf/lib/gate_postgresql.h"
@@ -676,6 +678,92 @@ TEST(GateMqtt, LetsThroughWhateverIsDetected) {
       // And no other gate, which is asked before, takes it.
       ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
       ASSERT_EQ(gate_amqp(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+zs_gate gate_mongodb(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_mongodb(first.data(), static_cast<__u32>(count), static_cast<__u32>(bytes.size()),
+                         known);
+}
+
+std::string mongodb_message(const std::string& answers, const std::string& command,
+                            const std::string& kind = std::string("\xdd\x07\0\0", 4)) {
+  using namespace std::string_literals;
+  const std::string body = "\0\0\0\0\0\x40\0\0\0\2"s + command + "\0\6\0\0\0users\0\0"s;
+  return static_cast<char>(body.size() + 16) + "\0\0\0\7\0\0\0"s + answers + kind + body;
+}
+
+TEST(GateMongodb, KindsOfMessages) {
+  using namespace std::string_literals;
+  const std::string asked = mongodb_message("\0\0\0\0"s, "find");
+  const std::string answered = mongodb_message("\7\0\0\0"s, "cursor");
+  for (const bool known : {false, true}) {
+    EXPECT_EQ(gate_mongodb(asked, known), ZS_GATE_REQUEST);
+    EXPECT_EQ(gate_mongodb(asked.substr(0, 16), known), ZS_GATE_REQUEST);
+    EXPECT_EQ(gate_mongodb(answered, known), ZS_GATE_RESPONSE);
+    EXPECT_EQ(gate_mongodb(mongodb_message("\0\0\0\0"s, "isMaster", "\xd4\x07\0\0"s), known),
+              ZS_GATE_REQUEST);
+    for (const char* secret :
+         {"saslStart", "saslContinue", "authenticate", "createUser", "updateUser"}) {
+      const std::string command = mongodb_message("\0\0\0\0"s, secret);
+      EXPECT_EQ(gate_mongodb(command, known), ZS_GATE_SECRET) << secret;
+      // Behind its header, which was read by itself.
+      EXPECT_EQ(gate_mongodb(command.substr(16), known), known ? ZS_GATE_SECRET : ZS_GATE_NO);
+      // What is copied ends inside of the name.
+      EXPECT_LE(static_cast<size_t>(ZS_MONGODB_SECRET_BYTES),
+                command.find(secret) + std::string_view(secret).size());
+    }
+    for (const char* plain : {"createIndexes", "update", "create", "saslSupported", "updateRole"}) {
+      EXPECT_EQ(gate_mongodb(mongodb_message("\0\0\0\0"s, plain), known), ZS_GATE_REQUEST) << plain;
+    }
+  }
+  EXPECT_EQ(gate_mongodb(mongodb_message("\7\0\0\0"s, "ok", "\1\0\0\0"s), true), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_mongodb(mongodb_message("\7\0\0\0"s, "ok", "\1\0\0\0"s), false), ZS_GATE_NO);
+  EXPECT_EQ(gate_mongodb(asked.substr(0, 4), true), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_mongodb(asked.substr(16), true), ZS_GATE_PARTIAL);
+  EXPECT_EQ(gate_mongodb(asked.substr(0, 4), false), ZS_GATE_NO);
+  for (const std::string& other : {"GET / HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, ""s,
+                                   "\0\0\0\x12\0\x12\0\3\0\0\0\1\0\x06"
+                                   "client\0\0"s,
+                                   "\0\0\x0c\0\0\0\0\0\1\0\0\0\0\7{\"a\":1}"s,
+                                   "\0\0\0\x29\0\3\0\0user\0postgres\0database\0"s}) {
+    EXPECT_EQ(gate_mongodb(other, false), ZS_GATE_NO) << printable(other);
+  }
+  EXPECT_EQ(gate_kafka(asked, false), ZS_GATE_NO);  // which is asked before
+}
+
+TEST(GateMongodb, LetsThroughWhateverIsDetected) {
+  using namespace std::string_literals;
+  std::mt19937_64 random(20261128);
+  std::vector<std::string> starts;
+  for (const char* command : {"find", "saslStart", "hello", "getMore"}) {
+    for (const std::string& kind : {"\xdd\x07\0\0"s, "\xdc\x07\0\0"s, "\xd4\x07\0\0"s}) {
+      starts.push_back(mongodb_message("\0\0\0\0"s, command, kind));
+      starts.push_back(mongodb_message("\7\0\0\0"s, command, kind));
+    }
+  }
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % std::min<size_t>(bytes.size(), 24)] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::mongodb::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_mongodb(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
     }
   }
   EXPECT_GT(accepted, 50'000U);  // or this proves little

@@ -12,39 +12,6 @@ constexpr uint64_t kMostElements = 65536;  // of an array; so that none can keep
 
 }  // namespace
 
-void Parts::add(uint64_t at, std::string_view bytes) {
-  bytes = bytes.substr(0, kMostBytes - bytes_.size());
-  if (bytes.empty()) {
-    return;
-  }
-  if (!parts_.empty() && parts_.back().at + parts_.back().size == at) {
-    parts_.back().size += bytes.size();
-  } else if (parts_.size() < kMostParts) {
-    parts_.push_back({at, bytes_.size(), bytes.size()});
-  } else {
-    return;
-  }
-  bytes_.append(bytes);
-}
-
-void Parts::clear() {
-  bytes_.clear();
-  parts_.clear();
-}
-
-std::string_view Parts::from(uint64_t at) const {
-  const auto after = std::upper_bound(parts_.begin(), parts_.end(), at,
-                                      [](uint64_t value, const Part& p) { return value < p.at; });
-  if (after == parts_.begin()) {
-    return {};
-  }
-  const Part& part = *(after - 1);
-  const uint64_t inside = at - part.at;
-  return inside >= part.size
-             ? std::string_view()
-             : std::string_view(bytes_).substr(part.begin + inside, part.size - inside);
-}
-
 void Reader::skip(uint64_t count) {
   if (count > left()) {
     ok_ = false;

@@ -1,42 +1,17 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A message of which only parts were captured, and a reader of the protocol's types in it
+// A reader of the protocol's types in a message of which only parts were captured
 // (https://kafka.apache.org/protocol.html#protocol_types). Pure, any thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
+
+#include "agent/protocols/parts.h"
 
 namespace zerospan::protocols::kafka {
-
-// What was captured, by where it lies in the message. Bounded: what is too much is left out.
-class Parts {
- public:
-  // In order.
-  void add(uint64_t at, std::string_view bytes);
-  void clear();
-  // From `at` to the end of its part; empty if that byte is not there.
-  [[nodiscard]] std::string_view from(uint64_t at) const;
-  [[nodiscard]] size_t memory_bytes() const {
-    return bytes_.capacity() + parts_.capacity() * sizeof(Part);
-  }
-
- private:
-  static constexpr size_t kMostBytes = 16 * 1024;
-  static constexpr size_t kMostParts = 64;
-  struct Part {
-    uint64_t at;   // in the message
-    size_t begin;  // in bytes_
-    size_t size;
-  };
-
-  std::string bytes_;
-  std::vector<Part> parts_;
-};
 
 // Reads from the beginning of a message of `length` bytes. After what is not there, or not as it
 // should be, ok() is false, and all that is read is zero and empty.
