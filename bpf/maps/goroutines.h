@@ -19,6 +19,7 @@ struct zs_goroutine {
   __u64 request_id;
   __u64 connection_id; /* whose reading made the request current */
   __u64 connection;    /* its key */
+  __u64 route_url; /* of a stream's request: which URL the router was given that found the route */
   /*
    * When the request began, ids up to goidgen had been given to the processors of Go's scheduler,
    * in batches; of each processor's batch so many were still unused, which begin this much below
@@ -32,7 +33,8 @@ struct zs_goroutine {
   __u8 fresh;    /* it has served no other request before */
   __u8 mixed;    /* it has begun a request while another was open: an event loop's */
   __u8 processors;
-  __u8 reserved[3];
+  __u8 stream; /* what it serves came on a stream of HTTP/2 */
+  __u8 reserved[2];
 };
 
 #define ZS_GO_CLAIMED ~0ULL /* somebody writes this entry: nobody else may read or write it */

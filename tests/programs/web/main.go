@@ -354,6 +354,15 @@ func callAll(url string, count int) {
 	}
 }
 
+// In HTTP/1, and in HTTP/2 without TLS.
+func serve(listener net.Listener, handler http.Handler) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: &protocols}
+	return server.Serve(listener)
+}
+
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == "call" {
 		count, err := strconv.Atoi(os.Args[3])
@@ -375,19 +384,19 @@ func main() {
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	switch os.Args[1] {
 	case "servemux":
-		err = http.Serve(listener, logged(serveMux()))
+		err = serve(listener, logged(serveMux()))
 	case "chi":
-		err = http.Serve(listener, logged(chiRouter()))
+		err = serve(listener, logged(chiRouter()))
 	case "gin":
-		err = http.Serve(listener, logged(ginRouter()))
+		err = serve(listener, logged(ginRouter()))
 	case "ginbelow":
-		err = http.Serve(listener, logged(ginBelow()))
+		err = serve(listener, logged(ginBelow()))
 	case "mux":
-		err = http.Serve(listener, logged(muxRouter()))
+		err = serve(listener, logged(muxRouter()))
 	case "echo":
-		err = http.Serve(listener, logged(echoRouter()))
+		err = serve(listener, logged(echoRouter()))
 	case "connect":
-		err = http.Serve(listener, logged(connectRouter()))
+		err = serve(listener, logged(connectRouter()))
 	case "h2c":
 		err = http.Serve(listener, h2c.NewHandler(logged(http.HandlerFunc(plain)), &http2.Server{}))
 	case "fiber":
