@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Servers made with Go's web frameworks over HTTP/1, and Connect and gRPC-Web. The oracle is what they log, and
-what the calling program got."""
+"""Servers made with Go's web frameworks, calls of fasthttp's client, Connect and gRPC-Web. The oracle is what they
+log, and what the calling program got."""
 
 import collections
 import concurrent.futures
@@ -12,6 +12,7 @@ import unittest
 
 import harness
 import servers
+import test_go
 import test_http2
 import traffic
 
@@ -212,6 +213,21 @@ class Routes(harness.Case):
         (span,) = agent.interrupt()
         self.assertNotIn("http.route", span.attributes)
         self.assertEqual(0, agent.stats()["go_routes"])
+
+
+class FastHttp(test_go.Fan):
+    """Parents of calls that fasthttp's client makes, for requests that its server serves."""
+
+    def test_score(self):
+        self.need("go")
+        self.backends = [servers.go(self) for _ in range(2)]
+        self.log = self.directory / "fan.log"
+        program = self.start([*servers.prepared("web"), "fan", self.log,
+                              *(f"http://127.0.0.1:{server.port}" for server in self.backends)])
+        port = int(program.wait_line(program.lines, r"^listening (\d+)", 30).group(1))
+        for paths in (["/direct"], ["/fan"], ["/direct", "/fan", "/timeout"]):
+            score, calls, _ = self.score("fasthttp " + " ".join(paths), program, port, paths)
+            self.assertGreaterEqual(score.right, 0.999 * calls)
 
 
 class Connect(harness.Case):

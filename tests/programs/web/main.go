@@ -6,6 +6,7 @@
 //
 //	web servemux|chi|gin|mux|echo|fiber|h2c ACCESS_LOG
 //	web ginbelow ACCESS_LOG            gin below a ServeMux, which cuts a part off some paths
+//	web fan LOG BACKEND BACKEND        fiber, whose handlers call both with fasthttp's client; logs ids and calls
 //	web bare servemux|gin              one route, and no log: for load
 //	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
 //	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
@@ -33,6 +34,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gorilla/mux"
 	"github.com/labstack/echo/v4"
+	"github.com/valyala/fasthttp"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -264,6 +266,55 @@ func serveFiber(listener net.Listener) error {
 	return app.Listener(listener)
 }
 
+// serveFan makes calls from the handler, from goroutines that it starts, and from those that they start. A call with a
+// timeout is made by a goroutine of the client's.
+func serveFan(listener net.Listener, backends []string) error {
+	client := &fasthttp.Client{MaxConnsPerHost: 512}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/:how", func(c *fiber.Ctx) error {
+		how, id, query := strings.Clone(c.Params("how")), strings.Clone(c.Query("id")), string(c.Context().URI().QueryString())
+		call := func(backend int) {
+			url := backends[backend] + "/" + how + "?" + query
+			get := client.Get
+			if how == "timeout" {
+				get = func(to []byte, url string) (int, []byte, error) { return client.GetTimeout(to, url, 20*time.Second) }
+			}
+			status, _, err := get(nil, url)
+			if err == nil && status != 200 {
+				err = fmt.Errorf("%s: status %d", url, status)
+			}
+			check(err)
+		}
+		calls := 1
+		if how == "direct" {
+			call(0)
+		} else {
+			calls = 2
+			var group sync.WaitGroup
+			group.Add(2)
+			go func() {
+				defer group.Done()
+				call(0)
+			}()
+			go func() {
+				done := make(chan struct{})
+				defer group.Done()
+				go func() {
+					defer close(done)
+					call(1)
+				}()
+				<-done
+			}()
+			group.Wait()
+		}
+		logging.Lock()
+		defer logging.Unlock()
+		fmt.Fprintln(logFile, id, calls)
+		return c.SendString("done")
+	})
+	return app.Listener(listener)
+}
+
 func bare(framework string) http.Handler {
 	if framework == "gin" {
 		gin.SetMode(gin.ReleaseMode)
@@ -370,7 +421,7 @@ func main() {
 		callAll(os.Args[2], count)
 		return
 	}
-	if len(os.Args) != 3 {
+	if len(os.Args) != 3 && os.Args[1] != "fan" {
 		check(errors.New("usage: web MODE ACCESS_LOG | web call URL COUNT"))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -399,6 +450,8 @@ func main() {
 		err = serve(listener, logged(connectRouter()))
 	case "h2c":
 		err = http.Serve(listener, h2c.NewHandler(logged(http.HandlerFunc(plain)), &http2.Server{}))
+	case "fan":
+		err = serveFan(listener, os.Args[3:])
 	case "fiber":
 		err = serveFiber(listener)
 	default:
