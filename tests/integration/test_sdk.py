@@ -317,7 +317,8 @@ class Node(Case):
         backend = servers.go(self)
         folder = pathlib.Path(*servers.prepared("otel_node"))
         return self.listening(self.start(
-            ["node", *arguments, "app.js", f"http://127.0.0.1:{backend.port}"], cwd=folder, env={**EXPORT, **variables}))
+            ["node", *arguments, "app.js", f"http://127.0.0.1:{backend.port}"], cwd=folder,
+            env={**EXPORT, **variables}))
 
     def test_node_both(self):
         """Loaded by NODE_OPTIONS and by the command line."""
