@@ -17,8 +17,8 @@ namespace {
 
 namespace log = selfobs::log;
 
-constexpr int kWorkerWaitMilliseconds = 200;
-constexpr int kWatcherWaitMilliseconds = 25;
+constexpr int kWorkerWaitMilliseconds = 40;  // a span is seen so much later at low load
+constexpr int kWatcherWaitMilliseconds = 100;  // an event wakes it
 constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 0.01,
                                                   0.03,   0.1,    0.3,   1,     3};
 constexpr uint64_t kSecond = 1'000'000'000;
@@ -238,6 +238,7 @@ void Agent::settle(uint32_t pid) {
 
 void Agent::run_watcher() {
   uint64_t lost_before = 0;
+  uint64_t over_limit_before = 0;
   while (true) {
     const bool stopping = !watching_;
     const Result<size_t> count = capture_->poll_processes(
@@ -256,7 +257,7 @@ void Agent::run_watcher() {
               break;
             case kernel::ProcessEvent::Kind::kListen:
               apply(processes_->on_listen(event.pid, event.port));
-              go_programs_->look_at_sdk(event.pid);
+              go_programs_->on_listen(event.pid);
               settle(event.pid);
               break;
             case kernel::ProcessEvent::Kind::kGoRefused:
@@ -278,6 +279,12 @@ void Agent::run_watcher() {
       lost_before = lost;
       log::warn("process events were lost ({} so far): reading /proc again", lost);
       apply(processes_->scan_running());
+    }
+    if (const uint64_t over = processes_->counters().over_limit; over != over_limit_before) {
+      over_limit_before = over;
+      static log::Limited limited;
+      limited.warn("{} selected processes are not traced: capture.max_processes allows no more",
+                   over);
     }
     if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
       log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);

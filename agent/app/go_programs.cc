@@ -258,8 +258,8 @@ void GoPrograms::deselect(uint32_t pid) {
   add({.pid = pid, .kind = Job::Kind::kDeselect});
 }
 
-void GoPrograms::look_at_sdk(uint32_t pid) {
-  add({.pid = pid, .kind = Job::Kind::kLookAtSdk});
+void GoPrograms::on_listen(uint32_t pid) {
+  add({.pid = pid, .kind = Job::Kind::kListen});
 }
 
 void GoPrograms::add(Job job) {
@@ -312,8 +312,8 @@ void GoPrograms::run() {
         detach(job.pid);
         sdks_.end(job.pid);
         break;
-      case Job::Kind::kLookAtSdk:
-        sdks_.look(job.pid);
+      case Job::Kind::kListen:
+        sdks_.on_listen(job.pid);
         break;
     }
     lock.lock();

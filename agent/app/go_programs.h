@@ -59,8 +59,8 @@ class GoPrograms {
   // `sdk` is told what becomes known of the program's own SDK; may be null.
   void select(uint32_t pid, std::shared_ptr<discovery::GoSdk> sdk);
   void deselect(uint32_t pid);
-  // Now is a good time to see whether the program's own SDK runs.
-  void look_at_sdk(uint32_t pid);
+  // It begins to listen: a good time to see whether the program's own SDK runs.
+  void on_listen(uint32_t pid);
   // Until all that was asked for is done, or for `time`.
   void wait_idle(std::chrono::milliseconds time);
 
@@ -88,7 +88,7 @@ class GoPrograms {
     int looks = 0;
   };
   struct Job {
-    enum class Kind : uint8_t { kSelect, kDeselect, kLookAtSdk };
+    enum class Kind : uint8_t { kSelect, kDeselect, kListen };
     uint32_t pid = 0;
     Kind kind = Kind::kSelect;
     std::shared_ptr<discovery::GoSdk> sdk{};

@@ -121,8 +121,20 @@ bool GoSdkWatch::look(uint32_t pid, Watched& watched) {
   return true;
 }
 
-void GoSdkWatch::look(uint32_t pid) {
-  if (const auto found = watched_.find(pid); found != watched_.end() && !look(pid, found->second)) {
+void GoSdkWatch::on_listen(uint32_t pid) {
+  const auto found = watched_.find(pid);
+  if (found == watched_.end()) {
+    return;
+  }
+  Watched& watched = found->second;
+  if (!watched.listens) {
+    // What it has set up may take its place only now, and was not there to be found before.
+    watched.listens = true;
+    watched.since = Clock::now();
+    watched.interval = kFirstInterval;
+    watched.found->set(GoSdk::State::kUnknown, watched.spans);
+  }
+  if (!look(pid, watched)) {
     watched_.erase(found);
   }
 }

@@ -36,8 +36,8 @@ class GoSdkWatch {
   void begin(uint32_t pid, std::shared_ptr<discovery::GoSdk> found, const GoSdkFacts& facts,
              uint64_t bias);
   void end(uint32_t pid) { watched_.erase(pid); }
-  // Looks now.
-  void look(uint32_t pid);
+  // The process begins to listen: its SDK, if it uses one, is set up about now.
+  void on_listen(uint32_t pid);
   // Looks at those whose time has come.
   void look_when_due();
   // When the next one is due; none if none is.
@@ -54,6 +54,7 @@ class GoSdkWatch {
     Clock::time_point since;
     Clock::time_point next;
     std::chrono::milliseconds interval{};
+    bool listens = false;
   };
   // False: nothing is left to look for.
   static bool look(uint32_t pid, Watched& watched);

@@ -37,15 +37,9 @@ namespace zerospan::kernel {
 
 namespace {
 
-// How long a busy worker lets records gather before it looks again: short against what a person
-// notices, long against the cost of a look, and no longer than the fastest connections of one
-// worker need to fill half of a small ring.
-constexpr useconds_t kGatherMicroseconds = 4000;
-constexpr uint32_t kFillBytesPerMicrosecond = 128;
-
-useconds_t gather_time(uint32_t ring_bytes) {
-  return std::min<useconds_t>(kGatherMicroseconds, ring_bytes / 2 / kFillBytesPerMicrosecond);
-}
+// How long a busy worker lets records gather before it looks again, if the ring does not fill
+// sooner: short against what a person notices, long against the cost of a look.
+constexpr int kGatherMilliseconds = 4;
 
 // libbpf explains failures only through this callback. The last lines become part of the error that
 // the operator reads.
@@ -143,6 +137,7 @@ std::string libuv_file(uint32_t pid) {
 // One ring buffer and the call-back that is current while it is read.
 struct Ring {
   UniqueFd map;
+  UniqueFd wakes;  // an epoll set: ready once for each wake-up, whatever is in the ring
   std::unique_ptr<ring_buffer, RingBufferDeleter> reader;
   const Capture::RecordHandler* handler = nullptr;
   bool busy = false;
@@ -280,6 +275,7 @@ struct Capture::Impl {
       }
       skeleton->rodata->zs_head_bytes = options.head_bytes;
       skeleton->rodata->zs_tail_bytes = options.tail_bytes;
+      skeleton->rodata->zs_ring_wake_bytes = options.ring_bytes / 8;
       // The kernel's numbers begin with the unknown one.
       skeleton->rodata->zs_protocols = options.protocols << 1U;
       skeleton->rodata->zs_id_seed = options.id_seed;
@@ -311,7 +307,7 @@ struct Capture::Impl {
       const std::string_view name = bpf_map__name(map);
       if (name == "connections") {
         bpf_map__set_max_entries(map, options.max_connections);
-      } else if (name == "processes" || name == "go_processes") {
+      } else if (name == "processes") {
         bpf_map__set_max_entries(map, options.max_processes);
       }
     }
@@ -334,7 +330,11 @@ struct Capture::Impl {
         return tl::unexpected(bpf_error(errno, "adding a ring buffer"));
       }
       ring.reader.reset(ring_buffer__new(inner, on_record, &ring, nullptr));
-      if (!ring.reader) {
+      ring.wakes.reset(::epoll_create1(EPOLL_CLOEXEC));
+      epoll_event event{};
+      event.events = EPOLLIN | EPOLLET;
+      if (!ring.reader ||
+          ::epoll_ctl(ring.wakes.get(), EPOLL_CTL_ADD, ring.map.get(), &event) != 0) {
         return tl::unexpected(bpf_error(errno, "reading a ring buffer"));
       }
     }
@@ -470,11 +470,24 @@ Status Capture::deselect(uint32_t pid) {
     return tl::unexpected(
         error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
   }
-  bpf_map_delete_elem(impl_->maps.fd("go_processes"), &pid);
   return {};
 }
 
+namespace {
+
+// It ended meanwhile, or was deselected.
+Status not_traced(uint32_t pid) {
+  return fail(ErrorCode::kNotFound, "process " + std::to_string(pid) + " is not traced any more");
+}
+
+}  // namespace
+
 Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
+  const int map = impl_->maps.fd("processes");
+  zs_process process{};
+  if (bpf_map_lookup_elem(map, &pid, &process) != 0) {
+    return not_traced(pid);
+  }
   zs_go_process value{};
   value.goidgen = layout.goidgen;
   value.allgs = layout.parent_goid ? layout.allgs : 0;
@@ -485,8 +498,8 @@ Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
     value.streams[i] = {layout.streams[i].begin, layout.streams[i].end};
   }
   value.tls = layout.tls;
-  const int map = impl_->maps.fd("go_processes");
-  if (zs_go_process known{}; bpf_map_lookup_elem(map, &pid, &known) == 0) {
+  if ((process.flags & ZS_PROCESS_GO) != 0) {
+    const zs_go_process& known = process.go;
     value.generation = known.generation;  // told again, more exactly
     value.descends = known.descends;
     value.checks_passed = known.checks_passed;
@@ -519,28 +532,25 @@ Status Capture::tell_go(uint32_t pid, const GoLayout& layout) {
   value.grpc_client_conn = layout.grpc_client_conn;
   value.grpc_client_next_id = layout.grpc_client_next_id;
   value.grpc_new_stream_client = layout.grpc_new_stream_client;
-  if (bpf_map_update_elem(map, &pid, &value, BPF_ANY) != 0) {
-    return tl::unexpected(
-        error_from_errno(errno, "process " + std::to_string(pid) + ": telling its goroutines"));
+  process.go = value;
+  process.flags |= ZS_PROCESS_GO;
+  if (bpf_map_update_elem(map, &pid, &process, BPF_EXIST) == 0) {
+    return {};
   }
-  // The flag last. A process that is gone by now, or was deselected, has no entry to set it in.
-  zs_process process{};
-  const int processes = impl_->maps.fd("processes");
-  if (bpf_map_lookup_elem(processes, &pid, &process) == 0) {
-    process.flags |= ZS_PROCESS_GO;
-    if (bpf_map_update_elem(processes, &pid, &process, BPF_EXIST) == 0) {
-      return {};
-    }
+  if (errno == ENOENT) {
+    return not_traced(pid);
   }
-  bpf_map_delete_elem(map, &pid);
-  return fail(ErrorCode::kNotFound, "process " + std::to_string(pid) + " is not traced any more");
+  return tl::unexpected(
+      error_from_errno(errno, "process " + std::to_string(pid) + ": telling its goroutines"));
 }
 
 std::optional<GoState> Capture::go_state(uint32_t pid) const {
-  zs_go_process value{};
-  if (bpf_map_lookup_elem(impl_->maps.fd("go_processes"), &pid, &value) != 0) {
+  zs_process process{};
+  if (bpf_map_lookup_elem(impl_->maps.fd("processes"), &pid, &process) != 0 ||
+      (process.flags & ZS_PROCESS_GO) == 0) {
     return std::nullopt;
   }
+  const zs_go_process& value = process.go;
   return GoState{value.state == ZS_GO_VERIFIED  ? GoState::Verdict::kVerified
                  : value.state == ZS_GO_REFUSED ? GoState::Verdict::kRefused
                                                 : GoState::Verdict::kUnverified,
@@ -613,35 +623,22 @@ Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
 Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& handler) {
   Ring& ring = impl_->rings.at(index);
   ring.handler = &handler;
-  volatile __u32* idle = &impl_->control->idle[index];
+  volatile __u32* asleep = &impl_->control->asleep[index];
   int count = ring_buffer__consume(ring.reader.get());
   if (count == 0) {
-    if (ring.busy) {
-      // Records came just now: more will gather without a wake-up, so look again soon.
-      ring.busy = false;
-      ::usleep(std::min(static_cast<useconds_t>(timeout_ms) * 1000,
-                        gather_time(impl_->options.ring_bytes)));
-      count = ring_buffer__consume(ring.reader.get());
-    } else {
-      // From here on the first record wakes us. One that came in between is found by the look after
-      // the flag.
-      *idle = 1;
-      __sync_synchronize();
-      count = ring_buffer__consume(ring.reader.get());
-      if (count == 0) {
-        count = ring_buffer__poll(ring.reader.get(), timeout_ms);
-      }
-      *idle = 0;
-    }
+    // After records came just now, more will soon.
+    epoll_event wake{};
+    *asleep = 1;
+    ::epoll_wait(ring.wakes.get(), &wake, 1,
+                 ring.busy ? std::min(timeout_ms, kGatherMilliseconds) : timeout_ms);
+    *asleep = 0;
+    count = ring_buffer__consume(ring.reader.get());
   }
   if (count < 0 && count != -EINTR) {
     return tl::unexpected(error_from_errno(-count, "reading the ring buffer"));
   }
-  if (count > 0) {
-    ring.busy = true;
-    return static_cast<size_t>(count);
-  }
-  return size_t{0};
+  ring.busy = count > 0;
+  return static_cast<size_t>(std::max(count, 0));
 }
 
 void Capture::mute(uint64_t socket, uint64_t connection_id) {

@@ -175,9 +175,9 @@ class Capture {
   [[nodiscard]] Result<std::unique_ptr<Probes>> probe_go(const std::string& path,
                                                          std::span<const GoProbeSite> sites);
 
-  // The worker of `ring`. Hands out what is there; if there is nothing, waits for at most
-  // `timeout_ms`, and is woken by the first record. Returns the number of records. The bytes are
-  // valid during the call.
+  // The worker of `ring`. Hands out what is there; if there is nothing, waits for `timeout_ms` and
+  // looks again, sooner only if the ring fills: to be woken by a record would cost the traced
+  // program more than all else. Returns the number of records. The bytes are valid during the call.
   using RecordHandler = std::function<void(std::span<const std::byte>)>;
   Result<size_t> poll_ring(uint32_t ring, int timeout_ms, const RecordHandler& handler);
 

@@ -7,8 +7,9 @@
  * padding, no pointers. tests/structure compares the layout in the built objects' BTF with the C++
  * compiler's.
  *
- * Change rule: enumerators are append-only with explicit numbers. Any other change raises
- * ZS_ABI_VERSION, which the agent checks when it loads an object and when it replays a recording.
+ * Change rule: enumerators are append-only with explicit numbers. Any other change of a
+ * record raises ZS_ABI_VERSION, which the agent checks when it loads an object and when it replays
+ * a recording.
  */
 #pragma once
 
@@ -173,35 +174,6 @@ struct zs_process_record {
   __u8 reserved[5];
 };
 
-/* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture.
- */
-enum zs_process_flags {
-  ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
-  ZS_PROCESS_NO_CONTEXT =
-      2, /* a thread says nothing about the request that it serves (goroutines) */
-  ZS_PROCESS_EVENT_LOOP =
-      4, /* set by the kernel side: it read a request from a socket in an epoll set */
-  /*
-   * Its event loop does in a call-back what the bytes ask for that this call-back has read. Only
-   * programs of which that is known: a loop that queues tasks (asyncio, tokio, Netty) reads for one
-   * task and goes on with another.
-   */
-  ZS_PROCESS_CALLBACKS = 16,
-  ZS_PROCESS_LIBUV = 32,  /* with ZS_PROCESS_CALLBACKS: the loop is libuv's */
-  ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
-  ZS_PROCESS_GO = 128,    /* its goroutines can be told: it is in the map of Go processes */
-  ZS_PROCESS_JAVA = 256,
-};
-
-struct zs_process {
-  __u32 flags; /* enum zs_process_flags */
-  __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree
-                  shares one */
-  /* Its event loop's turns that began after this time are followed from their first event on; 0:
-   * none is. */
-  __u64 turns_from_ns;
-};
-
 /* A stretch of a program's code, in its memory. */
 struct zs_code {
   __u64 begin;
@@ -226,8 +198,8 @@ struct zs_go_http2_server {
 };
 
 /*
- * Value of the map of Go processes; key: tgid. Offsets are in bytes from the struct's beginning, as
- * this very program has them; addresses are of the process. 0: not known.
+ * What has to be known of a Go process. Offsets are in bytes from the struct's beginning, as this
+ * very program has them; addresses are of the process. 0: not known.
  */
 struct zs_go_process {
   __u64 goidgen; /* runtime.sched.goidgen: no goroutine has a higher id */
@@ -268,6 +240,36 @@ struct zs_go_process {
   __u32 descends; /* goroutines that a serving one has started make calls */
 };
 
+/* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture.
+ */
+enum zs_process_flags {
+  ZS_PROCESS_TENTATIVE = 1, /* just executed; the agent has not decided yet */
+  ZS_PROCESS_NO_CONTEXT =
+      2, /* a thread says nothing about the request that it serves (goroutines) */
+  ZS_PROCESS_EVENT_LOOP =
+      4, /* set by the kernel side: it read a request from a socket in an epoll set */
+  /*
+   * Its event loop does in a call-back what the bytes ask for that this call-back has read. Only
+   * programs of which that is known: a loop that queues tasks (asyncio, tokio, Netty) reads for one
+   * task and goes on with another.
+   */
+  ZS_PROCESS_CALLBACKS = 16,
+  ZS_PROCESS_LIBUV = 32,  /* with ZS_PROCESS_CALLBACKS: the loop is libuv's */
+  ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
+  ZS_PROCESS_GO = 128,    /* its goroutines can be told */
+  ZS_PROCESS_JAVA = 256,
+};
+
+struct zs_process {
+  __u32 flags; /* enum zs_process_flags */
+  __u32 ring;  /* index of the ring that its connections use; inherited over fork so that a tree
+                  shares one */
+  /* Its event loop's turns that began after this time are followed from their first event on; 0:
+   * none is. */
+  __u64 turns_from_ns;
+  struct zs_go_process go; /* with ZS_PROCESS_GO */
+};
+
 /* Argument of the program that mutes a connection. */
 struct zs_mute {
   __u64 socket;
@@ -280,7 +282,7 @@ struct zs_mute {
 struct zs_control {
   __u32 ticks_wanted; /* kernel: an event loop whose turns are not followed makes outgoing calls */
   __u32 reserved;
-  __u32 idle[ZS_RINGS_MAX]; /* agent: the consumer of this ring sleeps until it is woken */
+  __u32 asleep[ZS_RINGS_MAX]; /* both: the consumer of this ring sleeps, and was not woken */
   /* both: by tgid modulo ZS_PROCESS_HINTS, 1 once such a process was put into the map of processes
    */
   __u8 process_hints[ZS_PROCESS_HINTS];

@@ -33,17 +33,18 @@ struct zs_route_note {
   __u8 reserved[4];
 };
 
+/* What most operations use comes first: the lines of a connection are cold when it is its turn. */
 struct zs_connection {
   __u64 id;
-  __u64 key;   /* its own in this map */
-  __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
   __u64 offset[2]; /* bytes seen, by enum zs_direction */
   __u64 told[2];   /* of them, those whose records are in the ring or lost */
   __u64 last_send_ns;
-  __u64 request_id; /* server: the request being read or answered; client: the one that the last
-                       send was for */
-  __u64 origin_request_id; /* client: what was current in the thread that called connect() */
-  __u32 head_budget[2];    /* bytes of the current message that may still be captured */
+  __u64 request_id;     /* server: the request being read or answered; client: the one that the last
+                           send was for */
+  __u64 goroutine;      /* Go, server: the one that serves this connection, */
+  __u64 goroutine_at;   /* where its g was when it last read from it, */
+  __u32 goroutine_slot; /* and its entry */
+  __u32 head_budget[2]; /* bytes of the current message that may still be captured */
   __u32 ring;
   __u8 state;          /* enum zs_connection_state; the agent writes ZS_CONNECTION_MUTED */
   __u8 role;           /* enum zs_role */
@@ -58,17 +59,19 @@ struct zs_connection {
   __u16 family;          /* AF_INET, AF_INET6 or AF_UNIX */
   __u8 protocol;         /* enum zs_protocol, once it is known */
   __u8 request_evidence; /* client: enum zs_evidence of request_id */
-  __u8 shared; /* client: a request was sent while that of another caller was unanswered */
-  __u8 reserved[5];
-  __u64 goroutine;         /* Go, server: the one that serves this connection, */
-  __u64 goroutine_at;      /* and where its g was when it last read from it */
-  __u64 caller_request_id; /* Go, client: whom the client's next request is for, */
-  __u8 caller_evidence;    /* enum zs_evidence; */
-  __u8 caller_told;        /* such a probe has seen this connection */
-  __u8 reserved2[2];
-  __u32 told_stream;            /* Go, client: the last stream that was told, */
-  __u32 untold_stream;          /* and one whose telling did not fit into the ring; */
-  __u32 handled_stream;         /* server: the last stream whose handler was begun */
+  __u8 shared;          /* client: a request was sent while that of another caller was unanswered */
+  __u8 caller_evidence; /* enum zs_evidence of caller_request_id */
+  __u8 caller_told;     /* Go, client: a probe that tells callers has seen this connection */
+  __u8 route_noted;     /* route is that of a request which is not answered yet */
+  __u8 reserved[6];
+  __u64 key;   /* its own in this map */
+  __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
+  __u64 origin_request_id; /* client: what was current in the thread that called connect() */
+  __u64 caller_request_id; /* Go, client: whom the client's next request is for */
+  __u32 told_stream;       /* Go, client: the last stream that was told, */
+  __u32 untold_stream;     /* and one whose telling did not fit into the ring; */
+  __u32 handled_stream;    /* server: the last stream whose handler was begun */
+  __u32 reserved2;
   struct zs_route_note route;   /* Go, server, HTTP/1 */
   struct zs_http2_walk walk[2]; /* HTTP/2, by enum zs_direction */
 };

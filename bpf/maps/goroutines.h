@@ -18,8 +18,16 @@ struct zs_goroutine {
   __u64 used;       /* when it was written last, in jiffies */
   __u64 request_id;
   __u64 connection_id; /* whose reading made the request current */
-  __u64 connection;    /* its key */
-  __u64 route_url; /* of a stream's request: which URL the router was given that found the route */
+  __u8 serves;
+  __u8 evidence; /* enum zs_evidence */
+  __u8 fresh;    /* it has served no other request before */
+  __u8 mixed;    /* it has begun a request while another was open: an event loop's */
+  __u8 marked;   /* what is below is of this request */
+  __u8 processors;
+  __u8 stream; /* what it serves came on a stream of HTTP/2 */
+  __u8 reserved[1];
+  /* What most requests do not use is in other lines. */
+  __u64 connection; /* its key */
   /*
    * When the request began, ids up to goidgen had been given to the processors of Go's scheduler,
    * in batches; of each processor's batch so many were still unused, which begin this much below
@@ -28,13 +36,8 @@ struct zs_goroutine {
   __u64 goidgen;
   __u32 below[ZS_GO_PROCESSORS_MAX];
   __u8 unused[ZS_GO_PROCESSORS_MAX];
-  __u8 serves;
-  __u8 evidence; /* enum zs_evidence */
-  __u8 fresh;    /* it has served no other request before */
-  __u8 mixed;    /* it has begun a request while another was open: an event loop's */
-  __u8 processors;
-  __u8 stream; /* what it serves came on a stream of HTTP/2 */
-  __u8 reserved[2];
+  __u8 reserved2[24];
+  __u64 route_url; /* of a stream's request: which URL the router was given that found the route */
 };
 
 #define ZS_GO_CLAIMED ~0ULL /* somebody writes this entry: nobody else may read or write it */

@@ -6,6 +6,7 @@
 #include "bpf/lib/kernel.h"
 #include "bpf/maps/control.h"
 #include "bpf/maps/counters.h"
+#include "bpf/maps/settings.h"
 
 /*
  * The rings: one for each worker thread of the agent. All connections of a process tree use one
@@ -25,9 +26,9 @@ struct {
 } rings SEC(".maps");
 
 /*
- * Puts a record into a ring; false and a counter if it is full. Wakes the consumer when it sleeps
- * until it is woken; else it comes by itself within milliseconds, and the cost of a wake-up (an
- * interrupt) is saved.
+ * Puts a record into a ring; false and a counter if it is full. The consumer comes by itself,
+ * within milliseconds if there is much to do: to wake it is an interrupt, up to 14 us in a virtual
+ * machine, which the traced program would pay. So that is done only when the ring fills.
  */
 static __always_inline bool rings__output(__u32 ring, void* record, __u64 length) {
   counters__add(ZS_COUNTER_RECORDS_RESERVED);
@@ -38,8 +39,9 @@ static __always_inline bool rings__output(__u32 ring, void* record, __u64 length
   }
   __u64 flags = BPF_RB_NO_WAKEUP;
   struct zs_control* shared = control__get();
-  if (shared && ring < ZS_RINGS_MAX && shared->idle[ring]) {
-    shared->idle[ring] = 0;
+  __u32* asleep = shared && ring < ZS_RINGS_MAX ? &shared->asleep[ring] : NULL;
+  if (asleep && *asleep && bpf_ringbuf_query(map, BPF_RB_AVAIL_DATA) > zs_ring_wake_bytes) {
+    *asleep = 0;
     flags = BPF_RB_FORCE_WAKEUP;
   }
   if (bpf_ringbuf_output(map, record, length, flags)) {

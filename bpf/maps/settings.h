@@ -11,9 +11,11 @@
 const volatile __u32 zs_abi_version = ZS_ABI_VERSION;
 const volatile __u32 zs_head_bytes = 4096; /* per message, at most ZS_HEAD_BYTES_MAX */
 const volatile __u32 zs_tail_bytes = 128;  /* per operation, at most ZS_TAIL_BYTES_MAX */
-const volatile __u32 zs_protocols = ~0U;   /* bit n: the protocol of enum zs_protocol is followed */
-const volatile __u64 zs_id_seed = 0;       /* random; makes the ids of requests unpredictable */
-const volatile __u32 zs_agent_tgid = 0;    /* never traced, whatever the map of processes says */
+const volatile __u32 zs_ring_wake_bytes =
+    0;                                   /* a ring's consumer is woken when more than this waits */
+const volatile __u32 zs_protocols = ~0U; /* bit n: the protocol of enum zs_protocol is followed */
+const volatile __u64 zs_id_seed = 0;     /* random; makes the ids of requests unpredictable */
+const volatile __u32 zs_agent_tgid = 0;  /* never traced, whatever the map of processes says */
 const volatile __u8 zs_tentative_listeners =
     false; /* the same for a process that begins to listen */
 const volatile __u8 zs_tentative =

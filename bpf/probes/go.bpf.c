@@ -65,8 +65,8 @@ static __always_inline bool go__find(struct zs_go_hit* hit) {
   if (!hit->process || !(hit->process->flags & ZS_PROCESS_GO)) {
     return false;
   }
-  hit->go = go_processes__find(hit->tgid);
-  return hit->go;
+  hit->go = &hit->process->go;
+  return true;
 }
 
 static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {

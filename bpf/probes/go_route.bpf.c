@@ -20,12 +20,13 @@ static __always_inline __u64 go_route__offset(__u64 cookie, __u32 which) {
 /* What the running goroutine serves; NULL: nothing. */
 static __always_inline struct zs_goroutine* go_route__goroutine(const struct pt_regs* regs) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
+  struct zs_process* process = processes__find(tgid);
   struct zs_goroutine_now now;
-  if (!go || !goroutine__check_running(go, regs->r14, &now)) {
+  if (!process || !(process->flags & ZS_PROCESS_GO) ||
+      !goroutine__check_running(&process->go, regs->r14, &now)) {
     return NULL;
   }
-  const int slot = goroutines__slot(go, tgid, now.goid);
+  const int slot = goroutines__slot(&process->go, tgid, now.goid);
   struct zs_goroutine* goroutine = slot < 0 ? NULL : goroutines__at(slot);
   return goroutine && goroutine->serves ? goroutine : NULL;
 }
@@ -54,6 +55,7 @@ static __always_inline struct zs_route_note* go_route__note(const struct zs_goro
     counters__add(ZS_COUNTER_GO_ROUTES);
     note->request_id = connection->request_id;
     note->ambiguous = 0;
+    connection->route_noted = 1;
   } else if (note->url != url) {
     note->ambiguous = 1;
   }

@@ -9,7 +9,6 @@
  */
 #include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
-#include "bpf/maps/go_processes.h"
 #include "bpf/maps/goroutines.h"
 #include "bpf/maps/process_ring.h"
 
@@ -208,12 +207,11 @@ __noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u6
     entry->connection_id = 0;
     entry->connection = 0;
     entry->route_url = 0;
-    entry->goidgen = 0;
     entry->serves = 0;
     entry->evidence = ZS_EVIDENCE_NONE;
     entry->fresh = 0;
     entry->mixed = 0;
-    entry->processors = 0;
+    entry->marked = 0;
     entry->stream = 0;
   }
   return slot;
@@ -223,6 +221,19 @@ static __always_inline const struct zs_goroutine* goroutines__find(const struct 
                                                                    __u32 tgid, __u64 goid) {
   const int slot = goroutines__slot(go, tgid, goid);
   return slot < 0 ? NULL : goroutines__at(slot);
+}
+
+/* goroutines__claim() of a goroutine that has an entry, if that is in `slot`; else NULL. */
+static __always_inline struct zs_goroutine* goroutines__claim_at(__u32 slot,
+                                                                 const struct zs_go_process* go,
+                                                                 __u32 tgid, __u64 goid) {
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (!entry || !goroutine__is(entry, go, tgid, goid) ||
+      __sync_val_compare_and_swap(&entry->goid, goid, ZS_GO_CLAIMED) != goid) {
+    return NULL;
+  }
+  entry->used = bpf_jiffies64();
+  return entry;
 }
 
 /*
@@ -260,10 +271,13 @@ static __always_inline void goroutine__doubt(const struct zs_go_process* go, __u
 static __always_inline void goroutine__mark(const struct zs_go_process* go,
                                             struct zs_goroutine* goroutine) {
   struct zs_code slice; /* address and length */
+  goroutine->marked = 0;
+  if (!go->descends || !go->goidgen || !go__read(&goroutine->goidgen, go->goidgen)) {
+    return;
+  }
   goroutine->processors = 0;
-  goroutine->goidgen = 0;
-  if (!go->descends || !go->goidgen || !go__read(&goroutine->goidgen, go->goidgen) || !go->allp ||
-      bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allp)) {
+  goroutine->marked = 1;
+  if (!go->allp || bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allp)) {
     return;
   }
   for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < slice.end; ++i) {
@@ -285,7 +299,10 @@ static __always_inline void goroutine__mark(const struct zs_go_process* go,
 /* Whether `goid`, started by this goroutine, was started for the request that it serves now. */
 static __always_inline bool goroutine__started_since(const struct zs_goroutine* goroutine,
                                                      __u64 goid) {
-  if (goroutine->fresh || (goroutine->goidgen && goid > goroutine->goidgen)) {
+  if (goroutine->fresh || !goroutine->marked) {
+    return goroutine->fresh;
+  }
+  if (goid > goroutine->goidgen) {
     return true;
   }
   for (__u32 i = 0; i < ZS_GO_PROCESSORS_MAX && i < goroutine->processors; ++i) {
@@ -299,12 +316,21 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
 
 /* From now on the connection's goroutine serves the request that was begun on it. */
 ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
-                              const struct zs_connection* connection) {
+                              struct zs_connection* connection) {
   const __u64 goid = connection->goroutine;
-  bool known = false;
-  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
+  bool known = true;
+  struct zs_goroutine* value = goroutines__claim_at(connection->goroutine_slot, go, tgid, goid);
   if (!value) {
-    return;
+    const int slot = goroutines__take(go, tgid, goid);
+    if (slot < 0) {
+      return;
+    }
+    known = slot & ZS_GO_SLOT_KNOWN;
+    connection->goroutine_slot = slot & ~ZS_GO_SLOT_KNOWN;
+    value = goroutines__at(connection->goroutine_slot);
+    if (!value) {
+      return;
+    }
   }
   if (value->serves) {
     value->fresh = 0;
@@ -319,8 +345,10 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
     value->serves = 1;
   }
   value->request_id = connection->request_id;
-  value->connection_id = connection->id;
-  value->connection = connection->key;
+  if (value->connection_id != connection->id) {
+    value->connection_id = connection->id;
+    value->connection = connection->key;
+  }
   value->stream = 0;
   goroutine__mark(go, value);
   value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
@@ -464,8 +492,4 @@ static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tg
   *request_id = known->request_id;
   const __u8 evidence = known->evidence;
   return goroutine__is(known, go, tgid, now->goid) ? evidence : ZS_EVIDENCE_AMBIGUOUS;
-}
-
-static __always_inline struct zs_go_process* go_processes__find(__u32 tgid) {
-  return bpf_map_lookup_elem(&go_processes, &tgid);
 }

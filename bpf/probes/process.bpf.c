@@ -5,7 +5,6 @@
  * Births, program changes and ends of processes and threads (include/trace/events/sched.h).
  */
 #include "bpf/maps/counters.h"
-#include "bpf/maps/go_processes.h"
 #include "bpf/maps/process_ring.h"
 #include "bpf/maps/processes.h"
 #include "bpf/maps/settings.h"
@@ -24,8 +23,7 @@ int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* chil
   __u32 child_tgid = BPF_CORE_READ(child, tgid);
   __u32 child_tid = BPF_CORE_READ(child, pid);
   if (child_tgid != parent_tgid) {
-    const struct zs_process copy = *process;
-    if (processes__put(child_tgid, &copy, BPF_ANY)) {
+    if (processes__put(child_tgid, process, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);
     }
     process_ring__emit(ZS_PROCESS_FORK, child_tgid, parent_tgid, 0);
@@ -51,7 +49,6 @@ int BPF_PROG(process__exec, struct task_struct* task) {
     /* What was known of the program before says nothing about this one. */
     process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV |
                                ZS_PROCESS_GO | ZS_PROCESS_JAVA);
-    bpf_map_delete_elem(&go_processes, &tgid);
   } else if (zs_tentative) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
     if (processes__put(tgid, &tentative, BPF_ANY)) {
@@ -70,7 +67,6 @@ int BPF_PROG(process__exit, struct task_struct* task) {
     return 0;
   }
   __u32 tgid = BPF_CORE_READ(task, tgid);
-  bpf_map_delete_elem(&go_processes, &tgid);
   if (bpf_map_delete_elem(&processes, &tgid) == 0) {
     process_ring__emit(ZS_PROCESS_EXIT, tgid, 0, 0);
   }

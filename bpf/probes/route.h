@@ -40,6 +40,7 @@ ZS_COLD void route__tell(struct zs_connection* connection) {
   struct zs_route_note* note = &connection->route;
   const __u64 request_id = note->request_id;
   note->request_id = 0;
+  connection->route_noted = 0;
   if (request_id != connection->request_id) {
     return;
   }

@@ -266,9 +266,9 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
  * by whoever read the body's end). Bodies are read by anyone, and say nothing. A global function,
  * which the verifier looks at once (see capture__first()).
  */
-__noinline int context__on_go_receive(struct zs_connection* connection, __u32 begins) {
+__noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connection* connection,
+                                      __u32 begins) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
   __u64 g = 0;
   if (!go || !connection || connection->role != ZS_ROLE_SERVER ||
       (!begins && connection->goroutine) || !go__read_g(go, &g)) {
@@ -297,9 +297,8 @@ __noinline int context__on_go_receive(struct zs_connection* connection, __u32 be
  * and writes for whoever has the connection. Its HTTP/2 client begins each stream (`stream`) in a
  * goroutine of its own, started by the caller.
  */
-__noinline int context__go_origin(__u32 slot, __u32 stream) {
+__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 stream) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_go_process* go = go_processes__find(tgid);
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
@@ -316,9 +315,9 @@ __noinline int context__go_origin(__u32 slot, __u32 stream) {
 
 /* Go: the connection goes on in HTTP/2, and goroutines for its streams are started by the one that
  * has read this request: they do not work for it. */
-__noinline int context__on_go_upgrade(struct zs_connection* connection) {
+__noinline int context__on_go_upgrade(const struct zs_go_process* go,
+                                      struct zs_connection* connection) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  const struct zs_go_process* go = go_processes__find(tgid);
   if (go && connection) {
     goroutine__doubt(go, tgid, connection->goroutine, ZS_EVIDENCE_AMBIGUOUS);
   }
@@ -329,7 +328,8 @@ __noinline int context__on_go_upgrade(struct zs_connection* connection) {
  * Go: a request is for whom the probe in the client has told, else the writing goroutine. What was
  * told holds for one request: none may be written for another one's caller.
  */
-static __always_inline __u8 context__on_go_client_send(struct zs_connection* connection,
+static __always_inline __u8 context__on_go_client_send(struct zs_go_process* go,
+                                                       struct zs_connection* connection,
                                                        struct zs_data_record* record) {
   if (connection->caller_told) {
     const __u8 evidence = connection->caller_evidence;
@@ -338,7 +338,7 @@ static __always_inline __u8 context__on_go_client_send(struct zs_connection* con
     connection->caller_evidence = ZS_EVIDENCE_NONE;
     return evidence;
   }
-  return context__go_origin(ZS_SEND, false);
+  return context__go_origin(go, ZS_SEND, false);
 }
 
 /*
@@ -378,7 +378,7 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      context__on_go_receive(connection, begins);
+      context__on_go_receive(&process->go, connection, begins);
     }
     return;
   }
@@ -419,7 +419,7 @@ static __always_inline void context__on_client_send(struct zs_process* process,
   record->evidence = ZS_EVIDENCE_NONE;
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      record->evidence = context__on_go_client_send(connection, record);
+      record->evidence = context__on_go_client_send(&process->go, connection, record);
     }
     return;
   }
@@ -478,13 +478,13 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
  * at hand: its operations prove nothing about a thread, and end what was known of one that goes on
  * with them.
  */
-ZS_COLD void context__on_http2(const struct zs_process* process,
-                               const struct zs_connection* connection, __u32 tid,
-                               enum zs_direction direction, struct zs_data_record* record) {
+ZS_COLD void context__on_http2(struct zs_process* process, const struct zs_connection* connection,
+                               __u32 tid, enum zs_direction direction,
+                               struct zs_data_record* record) {
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
-      record->evidence = context__go_origin(ZS_SEND, true);
+      record->evidence = context__go_origin(&process->go, ZS_SEND, true);
       /* What was told of a stream before would be wrong for it. */
       if (zs_unlikely(connection->untold_stream > connection->walk[ZS_SEND].last_stream)) {
         record->evidence = ZS_EVIDENCE_AMBIGUOUS;
@@ -547,7 +547,7 @@ ZS_COLD void connection__upgrade(const struct zs_process* process, struct zs_con
     /* `slot` is the direction. */
     zs_http2_follow(&connection->walk[slot == ZS_SEND], frames);
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_SERVER) {
-      context__on_go_upgrade(connection);
+      context__on_go_upgrade(&process->go, connection);
     }
   }
 }
@@ -689,7 +689,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       }
     } else {
       context__on_other_send(process, connection, tid);
-      if (zs_unlikely(connection->route.request_id)) {
+      if (zs_unlikely(connection->route_noted)) {
         route__tell(connection);
       }
     }

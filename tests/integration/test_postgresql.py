@@ -36,8 +36,8 @@ class Session(harness.Case):
         self.server.mark()
         return self.agent("--pid", str(self.server.pid))
 
-    def check(self, spans, agent, expected=1, lines=None, flagged=()):
-        """Of the server's spans, by the session's process. `flagged`: operations that may say that they are incomplete."""
+    def check(self, spans, agent, expected=1, lines=None):
+        """Of the server's spans, by the session's process."""
         lines = lines or self.server.logged()
         self.assertGreaterEqual(len(lines), expected)
         wanted = collections.Counter((line.pid, *logged(line)) for line in lines)
@@ -50,8 +50,7 @@ class Session(harness.Case):
         self.assertEqual([], list((seen - wanted).items())[:5], "spans of nothing that was logged")
         self.assertEqual({}, agent.lost())
         for span in spans:
-            if span.attributes.get("db.operation.name") not in flagged:
-                self.assertNotIn("zerospan.incomplete", span.attributes, span)
+            self.assertNotIn("zerospan.incomplete", span.attributes, span)
             self.assertNotIn("secret", str(span.attributes))
             self.assertEqual("postgresql", span.attributes["db.system.name"])
             self.assertEqual("postgres", span.attributes["db.namespace"])
@@ -72,7 +71,7 @@ class Session(harness.Case):
         self.go(client)
         return agent.interrupt(), agent
 
-    def client_and_server(self, command, least, unlogged=0, flagged=(), **how):
+    def client_and_server(self, command, least, unlogged=0, **how):
         """`unlogged`: empty statements that the server does not log."""
         spans, agent = self.run_client(command, **how)
         # Nor does it log what it passes over.
@@ -87,7 +86,7 @@ class Session(harness.Case):
         # If the connection was open before, the agent was not told its database.
         for span in spans:
             span.attributes.setdefault("db.namespace", "postgres")
-        wanted = self.check(spans, agent, least, lines, flagged)
+        wanted = self.check(spans, agent, least, lines)
         seen = collections.Counter(told(span) for span in spans if span.kind == CLIENT)
         by_client = collections.Counter()
         for (_, *key), count in wanted.items():

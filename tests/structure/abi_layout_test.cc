@@ -126,11 +126,12 @@ const std::map<std::string, Layout>& compiled() {
          FIELD(zs_stream_record, reserved)}}},
       {"zs_process",
        {sizeof(zs_process),
-        {FIELD(zs_process, flags), FIELD(zs_process, ring), FIELD(zs_process, turns_from_ns)}}},
+        {FIELD(zs_process, flags), FIELD(zs_process, ring), FIELD(zs_process, turns_from_ns),
+         FIELD(zs_process, go)}}},
       {"zs_mute", {sizeof(zs_mute), {FIELD(zs_mute, socket), FIELD(zs_mute, connection_id)}}},
       {"zs_control",
        {sizeof(zs_control),
-        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, reserved), FIELD(zs_control, idle),
+        {FIELD(zs_control, ticks_wanted), FIELD(zs_control, reserved), FIELD(zs_control, asleep),
          FIELD(zs_control, process_hints)}}},
   };
   return layouts;

@@ -139,6 +139,44 @@ TEST(Connection, CopyInTheExtendedProtocol) {
   EXPECT_EQ(runner.told[0].incomplete + runner.told[1].incomplete, 0U);
 }
 
+TEST(Connection, CopyWhoseAnswerIsRecordedBeforeTheLastData) {
+  Runner runner;
+  greet(runner);
+  runner.step({true, query("COPY t FROM STDIN")});
+  runner.step({false, message('G', "\0\0\0"s)});
+  runner.step({true, message('d', std::string(9000, 'x'))}, 100, 64);
+  runner.step({false, done("COPY 5") + ready()});
+  runner.step({true, message('d', std::string(9000, 'x')) + message('d', std::string(500, 'x')) +
+                         message('c', "")},
+              100, 64);
+  for (int i = 0; i < 3; ++i) {
+    runner.step({true, query("SELECT 1")});
+    runner.step({false, done("SELECT 1") + ready()});
+  }
+  ASSERT_EQ(runner.told.size(), 4U);
+  EXPECT_EQ(brief(runner.told[0]), "COPY t FROM STDIN |  |  | -1 | 0 | shop");
+  for (const Told& told : runner.told) {
+    EXPECT_EQ(told.incomplete, 0U);
+  }
+}
+
+TEST(Connection, CopyThatDoesNotWaitForTheConsent) {
+  Runner runner;
+  greet(runner);
+  runner.step({true, query("COPY t FROM STDIN")});
+  for (int i = 0; i < 3; ++i) {
+    const std::string data = message('d', std::string(9000, 'x'));
+    runner.step({true, data + data}, 100, 64);
+  }
+  runner.step({false, message('G', "\0\0\0"s)});
+  runner.step({true, message('c', "")});
+  runner.step({false, done("COPY 5") + ready()});
+  runner.step({true, query("SELECT 1")});
+  runner.step({false, done("SELECT 1") + ready()});
+  ASSERT_EQ(runner.told.size(), 2U);
+  EXPECT_EQ(runner.told[0].incomplete + runner.told[1].incomplete, 0U);
+}
+
 TEST(Connection, LargeAnswersByTheirEnd) {
   Runner runner;
   greet(runner);

@@ -254,14 +254,23 @@ void Session::on_request(char type, std::string_view body, bool cut, const Origi
       }
       break;
     case 'S':
+      if (std::exchange(data_may_follow_, false) && begin.departed_ns < last_response_ns_) {
+        return;  // the one behind the data
+      }
       pending.kind = Kind::kSync;
       break;
     case 'F':
       pending.kind = Kind::kFunction;
       break;
+    case 'd':
+      if (pending_.size() == 1 && pending_.front().kind == Kind::kQuery) {
+        pending_.front().copies_in = true;  // a client need not wait for the server's consent
+      }
+      return;
     default:
-      return;  // Flush, Terminate, COPY's data, and what belongs to the authentication
+      return;  // Flush, Terminate, the rest of COPY, and what belongs to the authentication
   }
+  data_may_follow_ = false;
   ++counters_->messages;
   const bool part = pending.kind == Kind::kParse || pending.kind == Kind::kBind ||
                     pending.kind == Kind::kDescribe;
@@ -639,6 +648,7 @@ void Session::on_ready(char status, uint64_t time_ns, ExchangeSink& sink) {
     syncs_ = 0;
     doubt();
   } else if (syncs_ == 0) {
+    data_may_follow_ = held_ && held_->copies_in;
     emit_held(time_ns, sink);  // else it is the first one, behind the authentication
   } else {
     for (bool done = false; !done && !pending_.empty(); pending_.pop_front()) {
@@ -650,6 +660,7 @@ void Session::on_ready(char status, uint64_t time_ns, ExchangeSink& sink) {
         case Kind::kQuery:
         case Kind::kFunction: {
           done = true;
+          data_may_follow_ = pending.copies_in;
           pending.exchange->response_end_ns = time_ns;
           note_begun(pending, time_ns);
           model::DbExchange& db = db_of(*pending.exchange);
@@ -688,7 +699,7 @@ void Session::doubt() {
 }
 
 void Session::miss_requests(bool lost) {
-  if (!lost && !pending_.empty() && pending_.front().copies_in) {
+  if (!lost && (pending_.empty() ? data_may_follow_ : pending_.front().copies_in)) {
     return;  // data
   }
   if (pipelining_seen_ || !is_idle() || clean_turns_ < kTrustedTurns) {

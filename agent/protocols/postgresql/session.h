@@ -141,6 +141,7 @@ class Session {
   Origin extended_begin_;          // of the first Parse, Bind or Describe since then
   bool skipping_ = false;          // the server passes over all until Sync
   bool told_ahead_ = false;        // skipping: what its next Execute would run has its exchange
+  bool data_may_follow_ = false;   // of a COPY whose answer was recorded before the last of it
   StatementPtr passed_over_;       // skipping: the last one that is not prepared
   bool responses_missed_ = false;  // in the turn that is being answered
   bool responses_lost_ = false;    // the same, with their record
