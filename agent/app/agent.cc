@@ -17,7 +17,7 @@ namespace {
 
 namespace log = selfobs::log;
 
-constexpr int kWorkerWaitMilliseconds = 40;  // a span is seen so much later at low load
+constexpr int kWorkerWaitMilliseconds = 40;    // a span is seen so much later at low load
 constexpr int kWatcherWaitMilliseconds = 100;  // an event wakes it
 constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 0.01,
                                                   0.03,   0.1,    0.3,   1,     3};

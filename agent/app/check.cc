@@ -280,7 +280,9 @@ int check_executable(const std::string& path) {
   std::printf("routers       %zu\n", routers.size());
   for (const GoRouter& router : routers) {
     std::printf("  %s: %s\n", viewer::escape(router.function, false).c_str(),
-                router.site ? "its routes are read"
+                router.site ? router.site->probe == kernel::GoProbe::kRouteServe
+                                  ? "its routes are read, over HTTP/1 only"
+                                  : "its routes are read"
                             : viewer::escape("no routes. " + router.why_not, false).c_str());
   }
   return 0;

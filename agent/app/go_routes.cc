@@ -36,10 +36,12 @@ constexpr Path path(Field field) {
 constexpr Path kNone = {kEnd, kEnd, kEnd};
 constexpr std::array<Path, 4> kOfRequest = {path(Field::kRequestPattern), path(Field::kRequestUrl),
                                             kNone, kNone};
+// Of those whose probe is where they store the route into the request.
+constexpr std::array<Path, 4> kIntoRequest = {kNone, kNone, path(Field::kRequestUrl), kNone};
 
 constexpr auto kRouters = std::to_array<Router>({
-    {"net/http.(*ServeMux).ServeHTTP", "std", GoProbe::kRouteServe, kOfRequest},
-    {"github.com/go-chi/chi/v5.(*Mux).routeHTTP", "std", GoProbe::kRouteServe, kOfRequest},
+    {symbols::go::kServeMux, "std", GoProbe::kRouteServe, kOfRequest},
+    {symbols::go::kChiRouter, "std", GoProbe::kRouteServe, kOfRequest},
     {symbols::go::kGinRouter,
      "github.com/gin-gonic/gin",
      GoProbe::kRouteStored,
@@ -88,8 +90,9 @@ std::optional<uint64_t> cookie_of(const Router& router, const symbols::go::Offse
 
 // Where the route is stored, the registers that have it, and whose it is.
 uint64_t registers_of(const symbols::go::ProbeSite& site, const Router& router) {
-  const auto whose =
-      router.function == symbols::go::kGinRouter ? model::Router::kGin : model::Router::kEcho;
+  const auto whose = router.function == symbols::go::kGinRouter    ? model::Router::kGin
+                     : router.function == symbols::go::kEchoRouter ? model::Router::kEcho
+                                                                   : model::Router::kPattern;
   return !site.store ? 0U
                      : site.store->address | static_cast<uint64_t>(site.store->length) << 4U |
                            static_cast<uint64_t>(site.store->base) << 8U |
@@ -117,19 +120,24 @@ std::vector<GoRouter> go_routers(const GoBinary& binary) {
                         [&](const Router& candidate) { return candidate.function == function; });
   };
   for (const symbols::go::ProbeSite& site : binary.probes) {
-    const auto* const router = router_of(site.function);
-    if (router == kRouters.end()) {
+    const auto* const known = router_of(site.function);
+    if (known == kRouters.end()) {
       continue;
     }
     GoRouter found{.function = site.function, .site = std::nullopt, .why_not = {}};
-    const std::optional<uint64_t> cookie = cookie_of(*router, binary.offsets);
+    Router router = *known;
+    if (site.store && router.probe == GoProbe::kRouteServe) {
+      router.probe = GoProbe::kRouteStored;
+      router.offsets = kIntoRequest;
+    }
+    const std::optional<uint64_t> cookie = cookie_of(router, binary.offsets);
     if (!cookie) {
-      found.why_not = not_known(*router, binary);
+      found.why_not = not_known(router, binary);
     } else if (site.site.kind != symbols::probe::Kind::kEmulated) {
       found.why_not = "A probe in it would be stepped, which costs too much.";
     } else {
-      found.site = kernel::GoProbeSite{router->probe, site.file_offset,
-                                       *cookie | registers_of(site, *router)};
+      found.site =
+          kernel::GoProbeSite{router.probe, site.file_offset, *cookie | registers_of(site, router)};
     }
     routers.push_back(std::move(found));
   }

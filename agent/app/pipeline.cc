@@ -3,6 +3,7 @@
 
 #include "agent/app/pipeline.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/spans/go_pattern.h"
@@ -12,6 +13,7 @@ namespace zerospan::app {
 namespace {
 
 constexpr size_t kMaxRemarks = 8;
+constexpr size_t kMaxRoutesOfConnection = 256;
 
 std::string describe_incomplete(const model::Exchange& exchange) {
   std::string text = "has an incomplete exchange";
@@ -82,31 +84,46 @@ void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
 }
 
 void Pipeline::on_route(uint64_t connection_id, const model::ToldRoute& route) {
-  if (routes_.size() < options_.table.max_connections || routes_.contains(connection_id)) {
-    routes_.insert_or_assign(connection_id,
-                             Route{route.request_id, route.router, std::string(route.text)});
+  if (routes_.size() >= options_.table.max_connections && !routes_.contains(connection_id)) {
+    return;
   }
+  std::vector<Route>& told = routes_[connection_id];
+  std::erase_if(told, [&](const Route& one) { return one.request_id == route.request_id; });
+  if (told.size() >= kMaxRoutesOfConnection) {
+    told.erase(told.begin());
+  }
+  told.push_back({route.request_id, route.router, std::string(route.text)});
 }
 
 // The text comes from the program's memory, from where a request was: it is believed if it is a
 // route of the path that was asked for.
-void Pipeline::take_route(const model::Connection& connection, model::Exchange& exchange) {
+void Pipeline::take_route(const model::Connection& connection, model::SpanId span_id,
+                          model::Exchange& exchange) {
   auto* http = std::get_if<model::HttpExchange>(&exchange.payload);
   if (http == nullptr || exchange.role != model::Role::kServer) {
     return;
   }
   http->route.clear();  // parsers use their exchanges again
   const auto told = routes_.empty() ? routes_.end() : routes_.find(connection.id);
-  if (told == routes_.end() || told->second.request_id != exchange.request_id) {
+  if (told == routes_.end()) {
     return;
   }
-  const Route& route = told->second;
+  const auto route =
+      std::find_if(told->second.begin(), told->second.end(), [&](const Route& candidate) {
+        return candidate.request_id == span_id.to_u64();  // the request's id is the span's
+      });
+  if (route == told->second.end()) {
+    return;
+  }
   // Echo names the path's route also where it has none for the method.
-  if (route.router != model::Router::kEcho || http->status != 405) {
-    http->route = spans::route_of_pattern(route.router, route.text, http->target);
+  if (!route->text.empty() && (route->router != model::Router::kEcho || http->status != 405)) {
+    http->route = spans::route_of_pattern(route->router, route->text, http->target);
     counters_.routes_refused += http->route.empty() ? 1 : 0;
   }
-  routes_.erase(told);
+  told->second.erase(route);
+  if (told->second.empty()) {
+    routes_.erase(told);
+  }
 }
 
 void Pipeline::on_request(const model::Connection& connection,
@@ -124,7 +141,7 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   if (!identity) {
     return;
   }
-  take_route(connection, exchange);
+  take_route(connection, identity->span_id, exchange);
   Process process = find_process(connection.pid);
   Origin origin{.pid = connection.pid,
                 .span_class = model::span_class(exchange),

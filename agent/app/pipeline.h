@@ -128,7 +128,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
 
   Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
            sampling::Sampler sampler);
-  void take_route(const model::Connection& connection, model::Exchange& exchange);
+  void take_route(const model::Connection& connection, model::SpanId span_id,
+                  model::Exchange& exchange);
   void release_waiting(uint64_t now_ns);
   [[nodiscard]] Process find_process(uint32_t pid) const;
   [[nodiscard]] static bool left_to_sdk(const model::OwnSdk& sdk, const Origin& origin);
@@ -143,13 +144,13 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   spans::ClockAnchor clock_;
   uint64_t last_record_ns_ = 0;
   std::vector<model::Span> spans_;
-  // Told for a request that is being answered, by connection.
+  // Told for requests that are being answered, by connection: over HTTP/2 there may be several.
   struct Route {
     uint64_t request_id = 0;
     model::Router router = model::Router::kPattern;
     std::string text;
   };
-  std::unordered_map<uint64_t, Route> routes_;
+  std::unordered_map<uint64_t, std::vector<Route>> routes_;
   std::deque<Waiting> waiting_;
   std::deque<Remark> remarks_;
   PipelineCounters counters_;

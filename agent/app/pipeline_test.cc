@@ -371,6 +371,28 @@ TEST_F(PipelineTest, ARouteIsBelievedIfItFits) {
   }
 }
 
+TEST_F(PipelineTest, TheLastRouteHoldsAndAnEmptyOneTakesItBack) {
+  know(kProxy);
+  make();
+  uint64_t connection = kServerConnection;
+  constexpr auto kPattern = model::Router::kPattern;
+  for (const std::string last : {"/", ""}) {
+    connection += 10;
+    open(connection, ZS_ROLE_SERVER);
+    record(stream(connection).receive(kRequest, {1'000'000, 7, connection}));
+    pipeline_->on_route(connection, {connection, kPattern, "/{all...}"});
+    for (uint64_t other = 1; other < 100; ++other) {  // streams
+      pipeline_->on_route(connection, {connection + other, kPattern, "/other"});
+    }
+    pipeline_->on_route(connection, {connection, kPattern, last});
+    record(stream(connection).send(kAnswer, {4'000'000, 7, connection, ZS_EVIDENCE_THREAD}));
+    const std::vector<model::Span> spans = pipeline_->take_spans(0);
+    ASSERT_EQ(spans.size(), 1U);
+    EXPECT_EQ(text(spans[0], "http.route"), last.empty() ? "(none)" : last);
+    EXPECT_EQ(pipeline_->counters().routes_refused, 0U);
+  }
+}
+
 TEST_F(PipelineTest, WhatTheProgramsSdkMakesIsLeftToIt) {
   know(kProxy);
   sdk_ = {.makes = kHttpServer | kHttpClient, .sends_context = false};

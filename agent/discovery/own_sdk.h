@@ -25,14 +25,23 @@ struct FoundSdk {
   bool operator==(const FoundSdk&) const = default;
 };
 
-// The names in a directory as the process sees it.
-using DirectoryLister = std::function<std::vector<std::string>(const std::string& path)>;
+// What was put around a program.
+struct Program {
+  std::string_view executable;
+  const std::vector<std::string>& arguments;
+  std::string_view environment;  // as ProcFs::environment gives it
+};
+
+// Files as the process sees them.
+struct Files {
+  std::function<std::vector<std::string>(const std::string& path)> list;  // names in a directory
+  std::function<std::string(const std::string& path)> read;  // a small one; empty: it is not there
+};
 
 // Settings of https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and
-// of each language's agent. `environment` as ProcFs::environment gives it. Pure but for `list`,
-// which is asked for Python only.
-[[nodiscard]] FoundSdk find_sdk(Runtime runtime, const std::vector<std::string>& arguments,
-                                std::string_view environment, const DirectoryLister& list);
+// of each language's agent. Pure but for `files`: directories are looked at for Python, and files
+// that Node.js loads before a program are read.
+[[nodiscard]] FoundSdk find_sdk(Runtime runtime, const Program& program, const Files& files);
 
 // What a Go program's reader finds of its SDK. Written by one thread, read by any.
 class GoSdk {
@@ -45,19 +54,20 @@ class GoSdk {
   };
   void set(State state, model::OwnSdk spans) {
     value_.store(
-        static_cast<uint32_t>(state) << 16U | (spans.sends_context ? 1U << 8U : 0U) | spans.makes,
+        static_cast<uint32_t>(state) << 24U | (spans.sends_context ? kSends : 0U) | spans.makes,
         std::memory_order_release);
   }
   [[nodiscard]] State state() const {
-    return static_cast<State>(value_.load(std::memory_order_acquire) >> 16U);
+    return static_cast<State>(value_.load(std::memory_order_acquire) >> 24U);
   }
   // What it makes if it runs.
   [[nodiscard]] model::OwnSdk linked() const {
     const uint32_t value = value_.load(std::memory_order_acquire);
-    return {static_cast<SpanClasses>(value & 0xffU), (value >> 8U & 1U) != 0};
+    return {value & (kSends - 1), (value & kSends) != 0};
   }
 
  private:
+  static constexpr uint32_t kSends = 1U << 23U;  // above all span classes
   std::atomic<uint32_t> value_{0};
 };
 

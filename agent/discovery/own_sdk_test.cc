@@ -5,21 +5,32 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <type_traits>
+
 namespace zerospan::discovery {
 namespace {
 
 using namespace std::string_literals;
 
-const DirectoryLister kNoFiles = [](const std::string&) { return std::vector<std::string>(); };
+using Directories = std::map<std::string, std::vector<std::string>>;
+using Texts = std::map<std::string, std::string>;
 
 // Of variables that are separated by spaces.
 FoundSdk find(Runtime runtime, std::string environment,
-              const std::vector<std::string>& arguments = {},
-              const DirectoryLister& list = kNoFiles) {
+              const std::vector<std::string>& arguments = {}, const Directories& directories = {},
+              const Texts& texts = {}, std::string_view executable = "/usr/bin/program") {
   for (char& c : environment) {
     c = c == ' ' ? '\0' : c;
   }
-  return find_sdk(runtime, arguments, environment, list);
+  const auto of = [](const auto& map, const std::string& path) {
+    const auto found = map.find(path);
+    return found == map.end() ? typename std::decay_t<decltype(map)>::mapped_type() : found->second;
+  };
+  return find_sdk(runtime,
+                  {.executable = executable, .arguments = arguments, .environment = environment},
+                  {.list = [&](const std::string& path) { return of(directories, path); },
+                   .read = [&](const std::string& path) { return of(texts, path); }});
 }
 
 TEST(OwnSdk, MostProgramsHaveNone) {
@@ -31,24 +42,46 @@ TEST(OwnSdk, MostProgramsHaveNone) {
 }
 
 TEST(OwnSdk, PythonByTheFolderOnItsPath) {
-  const std::string site = "/venv/lib/python3.11/site-packages/opentelemetry/instrumentation";
-  const std::string path = "PYTHONPATH=/app:" + site + "/auto_instrumentation";
-  std::string asked;
-  const DirectoryLister list = [&](const std::string& directory) {
-    asked = directory;
-    return std::vector<std::string>{"auto_instrumentation", "flask", "requests", "wsgi", "pymysql"};
-  };
-  FoundSdk found = find(Runtime::kPython, path, {}, list);
-  EXPECT_EQ(asked, site);
+  const std::string site = "/venv/lib/python3.11/site-packages";
+  const std::string path =
+      "PYTHONPATH=/app:" + site + "/opentelemetry/instrumentation/auto_instrumentation";
+  const Directories all = {
+      {site + "/opentelemetry/instrumentation",
+       {"auto_instrumentation", "flask", "requests", "wsgi", "pymysql", "urllib"}},
+      {site, {"flask", "requests", "pymysql", "opentelemetry"}}};
+  FoundSdk found = find(Runtime::kPython, path, {}, all);
   EXPECT_EQ(found.spans.makes, kHttpServer | kHttpClient | kMysql);
   EXPECT_TRUE(found.spans.sends_context);
-  found =
-      find(Runtime::kPython, path + " OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=requests,x", {}, list);
-  EXPECT_EQ(found.spans.makes, kHttpServer | kMysql);
+  found = find(Runtime::kPython, path + " OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=requests,flask", {},
+               all);
+  EXPECT_EQ(found.spans.makes, kHttpClient | kMysql);  // urllib's is there without a module
   EXPECT_EQ(find(Runtime::kPython, path).spans.makes, 0);
   // Nothing that runs in a node program.
-  EXPECT_TRUE(find(Runtime::kNode, path, {}, list).name.empty());
-  EXPECT_TRUE(find(Runtime::kPython, "PYTHONPATH=/app", {}, list).name.empty());
+  EXPECT_TRUE(find(Runtime::kNode, path, {}, all).name.empty());
+  EXPECT_TRUE(find(Runtime::kPython, "PYTHONPATH=/app", {}, all).name.empty());
+}
+
+TEST(OwnSdk, PythonInstrumentsWhatIsInstalled) {
+  // As Kubernetes' operator puts it into a container: all instrumentation, away from the program.
+  const std::string path = "PYTHONPATH=/otel/opentelemetry/instrumentation/auto_instrumentation";
+  const std::pair<std::string, std::vector<std::string>> otel = {
+      "/otel/opentelemetry/instrumentation", {"flask", "django", "requests", "psycopg2"}};
+  EXPECT_EQ(find(Runtime::kPython, path, {"python3", "app.py"}, {otel}).spans.makes, 0);
+  for (const auto& [prefix, kind] :
+       std::map<std::string, std::string>{{"/usr", "dist-packages"},
+                                          {"/opt/python", "site-packages"},
+                                          {"/venv", "site-packages"},
+                                          {"/root/.local", "site-packages"},
+                                          {"/other", "site-packages"}}) {
+    const Directories directories = {otel,
+                                     {prefix + "/lib", {"locale", "python3.11"}},
+                                     {prefix + "/lib/python3.11/" + kind, {"django", "psycopg2"}}};
+    EXPECT_EQ(find(Runtime::kPython, path + " HOME=/root VIRTUAL_ENV=/other",
+                   {"/venv/bin/python3", "app.py"}, directories, {}, "/opt/python/bin/python3.11")
+                  .spans.makes,
+              kHttpServer | kPostgresql)
+        << prefix;
+  }
 }
 
 TEST(OwnSdk, WhatSwitchesItOff) {
@@ -81,6 +114,45 @@ TEST(OwnSdk, NodeByItsOptionsOrItsCommandLine) {
       kHttpClient | kPostgresql | kRedis | kMemcached | kMessagingSpans | kMongodb);
 }
 
+TEST(OwnSdk, NodeByWhatItsOptionsLoad) {
+  const std::string file = R"(
+    const {NodeSDK} = require('@opentelemetry/sdk-node');
+    const { getNodeAutoInstrumentations } = require("@opentelemetry/auto-instrumentations-node");
+    // '@opentelemetry/instrumentation-pg': {enabled: false},
+    new NodeSDK({instrumentations: [getNodeAutoInstrumentations({
+      '@opentelemetry/instrumentation-undici': { enabled: false },
+      "@opentelemetry/instrumentation-http": {
+        enabled: true,
+      },
+    })]}).start();)";
+  const auto find_with = [&](const std::string& environment,
+                             const std::vector<std::string>& arguments, const std::string& text) {
+    return find(Runtime::kNode, environment, arguments, {}, {{"./tracing.js", text}});
+  };
+  const std::vector<std::string> arguments = {"node", "-r", "./tracing.js", "app.js"};
+  FoundSdk found = find_with("", arguments, file);
+  EXPECT_EQ(found.name, "set up by ./tracing.js");
+  EXPECT_EQ(found.spans.makes, kHttpSpans | kRpcSpans | kDatabaseSpans | kMessagingSpans);
+  found = find_with("OTEL_NODE_ENABLED_INSTRUMENTATIONS=pg", arguments, file);
+  EXPECT_EQ(found.spans.makes, kHttpSpans | kPostgresql);
+  for (const std::string option : {"--require=./tracing.js", "--import=./tracing.js",
+                                   "--require=\"./tracing\"", "--import=file://./tracing.js"}) {
+    EXPECT_NE(find_with("NODE_OPTIONS=" + option, {"node", "app.js"}, file).spans.makes, 0)
+        << option;
+  }
+  // By itself each is named.
+  found = find_with("OTEL_NODE_ENABLED_INSTRUMENTATIONS=pg", arguments,
+                    "require('@opentelemetry/sdk-trace-node');\n"
+                    "require('@opentelemetry/instrumentation-undici');\n"
+                    "require('@opentelemetry/instrumentation-mysql2')");
+  EXPECT_EQ(found.spans.makes, kHttpClient | kMysql);
+  // A file without an SDK, the program's own arguments, a file that is not there.
+  EXPECT_TRUE(find_with("", arguments, "require('@opentelemetry/api')").name.empty());
+  EXPECT_TRUE(find_with("", {"node", "app.js", "--require", "./tracing.js"}, file).name.empty());
+  EXPECT_TRUE(find_with("", {"node", "--require", "./other.js", "app.js"}, file).name.empty());
+  EXPECT_TRUE(find_with("", {"node", "--require"}, file).name.empty());
+}
+
 TEST(OwnSdk, JavaByItsAgent) {
   const std::string agent = "-javaagent:/opt/opentelemetry-javaagent.jar";
   const FoundSdk found = find(Runtime::kJava, "", {"java", agent, "-jar", "a.jar"});
@@ -94,6 +166,22 @@ TEST(OwnSdk, JavaByItsAgent) {
   EXPECT_EQ(
       find(Runtime::kJava, "OTEL_INSTRUMENTATION_JDBC_ENABLED=false", {"java", agent}).spans.makes,
       kHttpSpans | kRpcSpans | kRedis | kMemcached | kMessagingSpans | kMongodb);
+  // One server is off, so the server is; calls tell it themselves.
+  const SpanClasses all = kHttpSpans | kRpcSpans | kDatabaseSpans | kMessagingSpans;
+  EXPECT_EQ(find(Runtime::kJava, "",
+                 {"java", agent, "-Dotel.instrumentation.java-http-server.enabled=false"})
+                .spans.makes,
+            all & ~SpanClasses{kHttpServer});
+  EXPECT_EQ(find(Runtime::kJava, "OTEL_INSTRUMENTATION_OKHTTP_ENABLED=false", {"java", agent})
+                .spans.makes,
+            all);
+  // All are off, but for one.
+  EXPECT_EQ(find(Runtime::kJava,
+                 "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED=false "
+                 "OTEL_INSTRUMENTATION_TOMCAT_ENABLED=true",
+                 {"java", agent})
+                .spans.makes,
+            kHttpServer);
   EXPECT_TRUE(find(Runtime::kJava, "", {"java", "-javaagent:/opt/other.jar"}).name.empty());
 }
 
@@ -123,10 +211,15 @@ TEST(OwnSdk, WithoutPropagatorsNoCallCarriesAContext) {
 TEST(OwnSdk, WhatAGoProgramsReaderFinds) {
   GoSdk sdk;
   EXPECT_EQ(sdk.state(), GoSdk::State::kUnknown);
-  const model::OwnSdk spans{.makes = kHttpServer | kMysql, .sends_context = false};
-  sdk.set(GoSdk::State::kIdle, spans);
-  EXPECT_EQ(sdk.state(), GoSdk::State::kIdle);
-  EXPECT_EQ(sdk.linked(), spans);
+  for (const SpanClasses makes :
+       {SpanClasses{kHttpServer | kMysql}, SpanClasses{kHttpClient | kKafka}}) {
+    for (const bool sends_context : {false, true}) {
+      const model::OwnSdk spans{.makes = makes, .sends_context = sends_context};
+      sdk.set(GoSdk::State::kIdle, spans);
+      EXPECT_EQ(sdk.state(), GoSdk::State::kIdle);
+      EXPECT_EQ(sdk.linked(), spans);
+    }
+  }
 }
 
 }  // namespace

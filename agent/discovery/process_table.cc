@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kMaxCommandLine = 4096;
 constexpr size_t kMaxPorts = 256;  // of one process
 constexpr size_t kMaxGoFiles = 1024;
+constexpr size_t kMaxPreloaded = size_t{64} * 1024;
 constexpr size_t kMaxPackageJson = size_t{256} * 1024;
 constexpr size_t kMaxPasswd = size_t{4} * 1024 * 1024;
 constexpr int kMaxAncestors = 256;
@@ -253,10 +254,18 @@ void ProcessTable::complete(Facts& facts, const Entry& entry, Namespaces& namesp
   if (!environment && environment.error().code == ErrorCode::kPermission) {
     bump(counters_.unreadable);
   }
-  info.sdk = find_sdk(
-      info.runtime, facts.arguments,
-      environment ? std::string_view(*environment) : std::string_view{},
-      [this, pid = info.pid](const std::string& path) { return procfs_.directory_of(pid, path); });
+  info.sdk =
+      find_sdk(info.runtime,
+               {.executable = info.executable,
+                .arguments = facts.arguments,
+                .environment = environment ? std::string_view(*environment) : std::string_view{}},
+               {.list = [this, pid = info.pid](
+                            const std::string& path) { return procfs_.directory_of(pid, path); },
+                .read =
+                    [this, pid = info.pid](const std::string& path) {
+                      Result<std::string> text = procfs_.file_of(pid, path, kMaxPreloaded);
+                      return text ? std::move(*text) : std::string();
+                    }});
   if (info.runtime == Runtime::kGo && info.sdk.switched_by.empty()) {
     info.go_sdk = std::make_shared<GoSdk>();
   }

@@ -108,8 +108,9 @@ DecodeStatus decode_stream(std::span<const std::byte> bytes, ConnectionEvents& e
   if (!record || bytes.size() != sizeof(*record) || record->evidence > ZS_EVIDENCE_GOROUTINE) {
     return DecodeStatus::kMalformed;
   }
-  events.on_stream(record->connection_id, {record->stream_id, record->request_id,
-                                           static_cast<model::Evidence>(record->evidence)});
+  events.on_stream(record->connection_id,
+                   {record->stream_id, record->request_id,
+                    static_cast<model::Evidence>(record->evidence), record->time_ns});
   return DecodeStatus::kOk;
 }
 

@@ -86,6 +86,7 @@ struct StreamOrigin {
   uint32_t stream_id = 0;
   uint64_t request_id = 0;
   Evidence evidence = Evidence::kNone;
+  uint64_t time_ns = 0;  // when the program asked for it; the headers leave later
 };
 
 enum class CloseKind : uint8_t {

@@ -180,7 +180,8 @@ Correlator::Request* Correlator::find_parent(const model::Connection& connection
     return nullptr;
   }
   Request& request = found->second;
-  if (!request.open && request.end_ns <= start.time_ns) {
+  const uint64_t asked_ns = start.asked_ns != 0 ? start.asked_ns : start.time_ns;
+  if (!request.open && request.end_ns <= asked_ns) {
     ++counters_.roots_request_over;
     return nullptr;
   }
@@ -259,6 +260,7 @@ void Correlator::take_origin(const model::Connection& connection, protocols::Req
   if (start.evidence == model::Evidence::kNone) {
     start.request_id = found->second.request_id;
     start.evidence = found->second.evidence;
+    start.asked_ns = found->second.time_ns;
   }
   origins_.erase(found);
 }

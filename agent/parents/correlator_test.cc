@@ -63,7 +63,7 @@ class Script {
   }
   void tell(uint64_t connection, uint32_t stream, uint64_t request_id,
             Evidence evidence = Evidence::kGoroutine) {
-    correlator_.on_stream(connection, {stream, request_id, evidence});
+    correlator_.on_stream(connection, {stream, request_id, evidence, now_ += 1000});
   }
   // Its response was complete.
   std::optional<Identity> end(const Call& call) {
@@ -459,6 +459,17 @@ TEST(Correlator, StreamsOfOneConnectionAreRequestsOfTheirOwn) {
   EXPECT_TRUE(is_child(script.kept(of_first), one));
   EXPECT_TRUE(is_child(script.kept(of_second), two));
   EXPECT_TRUE(is_root(script.kept(script.call(id_of_stream(1), Evidence::kGoroutine))));
+  EXPECT_EQ(script.counters().roots_request_over, 1U);
+}
+
+TEST(Correlator, AStreamsRequestIsWhatWasOpenWhenItWasAskedFor) {
+  Script script;
+  const Call request = script.serve_stream(kServer, 1);
+  script.tell(kClient, 5, id_of_stream(1));
+  const Identity parent = script.kept(request);
+  script.tell(kClient, 7, id_of_stream(1));
+  EXPECT_TRUE(is_child(script.kept(script.call_stream(kClient, 5)), parent));
+  EXPECT_TRUE(is_root(script.kept(script.call_stream(kClient, 7))));
   EXPECT_EQ(script.counters().roots_request_over, 1U);
 }
 

@@ -25,6 +25,7 @@ struct RequestStart {
   uint32_t batch_index = 0;
   uint32_t thread_id = 0;
   uint64_t time_ns = 0;                       // Exchange::request_start_ns
+  uint64_t asked_ns = 0;                      // when the program asked for it; 0: when it left
   const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
   const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
   const model::MessagingExchange* messaging = nullptr;  // of a message broker; the same

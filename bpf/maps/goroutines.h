@@ -24,7 +24,8 @@ struct zs_goroutine {
   __u8 mixed;    /* it has begun a request while another was open: an event loop's */
   __u8 marked;   /* what is below is of this request */
   __u8 processors;
-  __u8 reserved[2];
+  __u8 stream; /* what it serves came on a stream of HTTP/2 */
+  __u8 reserved[1];
   /* What most requests do not use is in other lines. */
   __u64 connection; /* its key */
   /*
@@ -35,7 +36,8 @@ struct zs_goroutine {
   __u64 goidgen;
   __u32 below[ZS_GO_PROCESSORS_MAX];
   __u8 unused[ZS_GO_PROCESSORS_MAX];
-  __u8 reserved2[32];
+  __u8 reserved2[24];
+  __u64 route_url; /* of a stream's request: which URL the router was given that found the route */
 };
 
 #define ZS_GO_CLAIMED ~0ULL /* somebody writes this entry: nobody else may read or write it */

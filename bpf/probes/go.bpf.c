@@ -207,7 +207,7 @@ static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, 
     go__refuse(hit->go);
   } else if (request_id) {
     connection->handled_stream = stream;
-    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, request_id);
+    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, connection, request_id);
     return;
   }
   counters__add(ZS_COUNTER_GO_STREAMS_UNREADABLE);

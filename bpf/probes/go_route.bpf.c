@@ -4,8 +4,9 @@
 /*
  * One uprobe in a Go program's router, hit once for each request that the router takes. Placed
  * where the registers still have the arguments (symbols/probe). It notes where the route is; who
- * begins the answer reads it from there (route.h). The fields' places are the probe's cookie
- * (kernel 5.15), of 16 bits each, the first one lowest.
+ * begins the answer reads it from there (route.h). Over HTTP/2 the answer is not begun by the
+ * goroutine that serves the stream: there a route that is known already is told at once. The
+ * fields' places are the probe's cookie (kernel 5.15), of 16 bits each, the first one lowest.
  */
 #define ZS_SOCKET_BY_ADDRESS
 #include "bpf/probes/socket_operation.h"
@@ -16,14 +17,8 @@ static __always_inline __u64 go_route__offset(__u64 cookie, __u32 which) {
   return cookie >> (16 * which) & 0xffff;
 }
 
-/*
- * The note of the request that the running goroutine serves, for the router to fill; NULL if there
- * is none to fill. Of routers below one another the last one holds if they were given the same URL,
- * also in copies of the request; a router below one that has taken a part of the path away only
- * knows the rest.
- */
-static __always_inline struct zs_route_note* go_route__note(const struct pt_regs* regs, __u64 url,
-                                                            __u8 router) {
+/* What the running goroutine serves; NULL: nothing. */
+static __always_inline struct zs_goroutine* go_route__goroutine(const struct pt_regs* regs) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_process* process = processes__find(tgid);
   struct zs_goroutine_now now;
@@ -31,14 +26,28 @@ static __always_inline struct zs_route_note* go_route__note(const struct pt_regs
       !goroutine__check_running(&process->go, regs->r14, &now)) {
     return NULL;
   }
-  const struct zs_goroutine* goroutine = goroutines__find(&process->go, tgid, now.goid);
-  if (!goroutine || !goroutine->serves) {
-    return NULL;
-  }
+  const int slot = goroutines__slot(&process->go, tgid, now.goid);
+  struct zs_goroutine* goroutine = slot < 0 ? NULL : goroutines__at(slot);
+  return goroutine && goroutine->serves ? goroutine : NULL;
+}
+
+static __always_inline struct zs_connection* go_route__connection(
+    const struct zs_goroutine* goroutine) {
   const __u64 key = goroutine->connection;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
-  if (!connection || connection->id != goroutine->connection_id ||
-      connection->request_id != goroutine->request_id) {
+  return connection && connection->id == goroutine->connection_id ? connection : NULL;
+}
+
+/*
+ * The note of the request that the goroutine serves, for the router to fill; NULL if there is none
+ * to fill. Of routers below one another the last one holds if they were given the same URL,
+ * also in copies of the request; a router below one that has taken a part of the path away only
+ * knows the rest.
+ */
+static __always_inline struct zs_route_note* go_route__note(const struct zs_goroutine* goroutine,
+                                                            __u64 url, __u8 router) {
+  struct zs_connection* connection = go_route__connection(goroutine);
+  if (!connection || goroutine->stream || connection->request_id != goroutine->request_id) {
     return NULL;
   }
   struct zs_route_note* note = &connection->route;
@@ -64,12 +73,53 @@ SEC("uprobe")
 int go_route__serve(struct pt_regs* regs) {
   const __u64 cookie = bpf_get_attach_cookie(regs);
   __u64 url = 0;
-  struct zs_route_note* note = go__read(&url, regs->di + go_route__offset(cookie, 1))
-                                   ? go_route__note(regs, url, ZS_ROUTER_PATTERN)
+  const struct zs_goroutine* goroutine = go_route__goroutine(regs);
+  struct zs_route_note* note = goroutine && go__read(&url, regs->di + go_route__offset(cookie, 1))
+                                   ? go_route__note(goroutine, url, ZS_ROUTER_PATTERN)
                                    : NULL;
   if (note) {
     note->address = regs->di + go_route__offset(cookie, 0);
   }
+  return 0;
+}
+
+/*
+ * Tells the route of a stream's request: an empty one if routers below one another were given
+ * different URLs. The last record for a request holds. The record is built on the stack, because a
+ * uprobe may be preempted.
+ */
+ZS_COLD int go_route__tell(struct zs_goroutine* goroutine, const struct zs_go_string* text,
+                           __u64 url, __u32 router) {
+  const struct zs_connection* connection = go_route__connection(goroutine);
+  const __u64 length = text->length;
+  if (!connection) {
+    return 0;
+  }
+  struct zs_route_record record = {};
+  const __u64 before = goroutine->route_url;
+  if (!before) {
+    counters__add(ZS_COUNTER_GO_ROUTES);
+  }
+  goroutine->route_url = !before || before == url ? url : ~0ULL;
+  if ((!before || before == url) && length && length <= sizeof(record.route)) {
+    if (bpf_probe_read_user(record.route, length, (const void*)text->address)) {
+      counters__add(ZS_COUNTER_GO_ROUTES_UNKNOWN);
+      return 0;
+    }
+    record.route_bytes = length;
+  } else {
+    counters__add(ZS_COUNTER_GO_ROUTES_UNKNOWN);
+    if (!before) {
+      return 0; /* to tell nothing says the same */
+    }
+  }
+  record.header.length = sizeof(record);
+  record.header.type = ZS_RECORD_ROUTE;
+  record.connection_id = connection->id;
+  record.time_ns = bpf_ktime_get_ns();
+  record.request_id = goroutine->request_id;
+  record.router = router;
+  rings__output(connection->ring, &record, sizeof(record));
   return 0;
 }
 
@@ -78,7 +128,12 @@ static __always_inline void go_route__found(const struct pt_regs* regs,
                                             const struct zs_go_string* text, __u64 url,
                                             __u8 router) {
   const __u64 length = text->length;
-  struct zs_route_note* note = go_route__note(regs, url, router);
+  struct zs_goroutine* goroutine = go_route__goroutine(regs);
+  if (goroutine && goroutine->stream) {
+    go_route__tell(goroutine, text, url, router);
+    return;
+  }
+  struct zs_route_note* note = goroutine ? go_route__note(goroutine, url, router) : NULL;
   if (note) {
     note->address = text->address;
     note->length = length;
@@ -95,10 +150,10 @@ static __always_inline void go_route__told(const struct pt_regs* regs, __u64 str
 }
 
 /*
- * A router that is just storing the route into a context of its own: the registers have both words
- * of the string, and the context, which has the request already. Cookie: the numbers of these three
- * registers as words of struct pt_regs and the enum zs_router, of 4 bits each; the places of the
- * request in the context, and of URL in the request.
+ * A router that is just storing the route into a context of its own, which has the request already,
+ * or into the request: the registers have both words of the string, and where it is stored. Cookie:
+ * the numbers of these three registers as words of struct pt_regs and the enum zs_router, of 4 bits
+ * each; the places of the request in the context, and of URL in the request.
  */
 SEC("uprobe")
 int go_route__stored(struct pt_regs* regs) {
@@ -111,9 +166,14 @@ int go_route__stored(struct pt_regs* regs) {
   }
   const struct zs_go_string text = {words[cookie & 15], words[cookie >> 4 & 15]};
   const __u64 context = words[cookie >> 8 & 15];
-  if (go__read(&request, context + go_route__offset(cookie, 1)) &&
-      go__read(&url, request + go_route__offset(cookie, 2))) {
-    go_route__found(regs, &text, url, cookie >> 12 & 15);
+  const __u8 router = cookie >> 12 & 15;
+  if (router == ZS_ROUTER_PATTERN) {
+    request = context;
+  } else if (!go__read(&request, context + go_route__offset(cookie, 1))) {
+    return 0;
+  }
+  if (go__read(&url, request + go_route__offset(cookie, 2))) {
+    go_route__found(regs, &text, url, router);
   }
   return 0;
 }

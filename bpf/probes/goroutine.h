@@ -206,11 +206,13 @@ __noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u6
     entry->request_id = 0;
     entry->connection_id = 0;
     entry->connection = 0;
+    entry->route_url = 0;
     entry->serves = 0;
     entry->evidence = ZS_EVIDENCE_NONE;
     entry->fresh = 0;
     entry->mixed = 0;
     entry->marked = 0;
+    entry->stream = 0;
   }
   return slot;
 }
@@ -332,7 +334,7 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
   }
   if (value->serves) {
     value->fresh = 0;
-    if (value->connection_id != connection->id) {
+    if (value->connection_id != connection->id && !value->stream) {
       const struct zs_connection* other = bpf_map_lookup_elem(&connections, &value->connection);
       if (other && other->id == value->connection_id && other->last_direction == ZS_RECEIVE) {
         value->mixed = 1;
@@ -347,6 +349,7 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
     value->connection_id = connection->id;
     value->connection = connection->key;
   }
+  value->stream = 0;
   goroutine__mark(go, value);
   value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
   goroutines__release(value, goid);
@@ -357,7 +360,9 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
  * before or after: all that such a one starts is for it.
  */
 static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u32 tgid,
-                                                    __u64 goid, __u64 request_id) {
+                                                    __u64 goid,
+                                                    const struct zs_connection* connection,
+                                                    __u64 request_id) {
   bool known = false;
   struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
   if (!value) {
@@ -366,8 +371,10 @@ static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __
   value->fresh = !known;
   value->serves = 1;
   value->mixed = 0;
-  value->connection_id = 0;
-  value->connection = 0;
+  value->stream = 1;
+  value->connection_id = connection->id;
+  value->connection = connection->key;
+  value->route_url = 0;
   value->request_id = request_id;
   if (known) {
     go->descends = 1;

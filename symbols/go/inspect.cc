@@ -93,15 +93,19 @@ void find_functions(const elf::File& file, const FunctionTable& table,
   }
 }
 
-// Routers that keep the route which they have found in a context of their own: in which field.
+// Routers that store the route which they have found: into which field.
 std::optional<Field> stored_route(std::string_view function) {
+  if (function == kServeMux || function == kChiRouter) {
+    return Field::kRequestPattern;
+  }
   if (function == kGinRouter) {
     return Field::kGinContextFullPath;
   }
   return function == kEchoRouter ? std::optional(Field::kEchoContextPath) : std::nullopt;
 }
 
-void place_at_store(const elf::File& file, const std::string& name, const Function& function,
+// False: it is not seen where the function does that.
+bool place_at_store(const elf::File& file, const std::string& name, const Function& function,
                     Field field, GoBinary& binary) {
   ProbeSite site;
   site.function = name;
@@ -113,15 +117,14 @@ void place_at_store(const elf::File& file, const std::string& name, const Functi
     return offset ? probe::find_string_store(code, *offset) : std::nullopt;
   });
   if (!site.store) {
-    binary.unplaced.emplace_back(name, offset ? "It is not seen where it stores the route."
-                                              : "The layout of its context is not known.");
-    return;
+    return false;
   }
   site.site.offset = site.store->offset;
   site.site.instruction = site.store->instruction;
   site.address = function.address + site.store->offset;
   site.file_offset = *file.file_offset(function.address) + site.store->offset;
   binary.probes.push_back(std::move(site));
+  return true;
 }
 
 void place_probes(const elf::File& file, const InspectOptions& options, GoBinary& binary) {
@@ -169,8 +172,15 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
       }
     }
     if (const auto field = stored_route(name)) {
-      place_at_store(file, name, *(*functions)[i], *field, binary);
-      continue;
+      if (place_at_store(file, name, *(*functions)[i], *field, binary)) {
+        continue;
+      }
+      if (*field != Field::kRequestPattern) {
+        binary.unplaced.emplace_back(name, binary.offsets.get(*field)
+                                               ? "It is not seen where it stores the route."
+                                               : "The layout of its context is not known.");
+        continue;
+      }
     }
     if (auto site = place_probe(file, name, *(*functions)[i])) {
       binary.probes.push_back(std::move(*site));

@@ -47,7 +47,10 @@ struct CodeRange {
 inline constexpr std::string_view kGrpcNewStream =
     "google.golang.org/grpc/internal/transport.(*http2Client).NewStream.func3";
 
-// These store the route which they have found, and their probe is there.
+// These store the route which they have found, and their probe is there. ServeMux and chi store it
+// into the http.Request; where that is not seen, their probe is where they begin.
+inline constexpr std::string_view kServeMux = "net/http.(*ServeMux).ServeHTTP";
+inline constexpr std::string_view kChiRouter = "github.com/go-chi/chi/v5.(*Mux).routeHTTP";
 inline constexpr std::string_view kGinRouter =
     "github.com/gin-gonic/gin.(*Engine).handleHTTPRequest";
 inline constexpr std::string_view kEchoRouter = "github.com/labstack/echo/v4.(*Router).Find";

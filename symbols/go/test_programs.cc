@@ -65,7 +65,10 @@ void expect_truth(const std::string& path, const GoBinary& binary, bool stripped
     const std::string assembly =
         output_of("objdump -d --no-show-raw-insn --start-address=" + hexadecimal(probe.address) +
                   " --stop-address=" + hexadecimal(probe.address + 16) + " " + path);
-    const std::string mnemonic = probe.site.instruction.substr(0, probe.site.instruction.find(' '));
+    std::string mnemonic = probe.site.instruction.substr(0, probe.site.instruction.find(' '));
+    if (mnemonic == "jz" || mnemonic == "jnz") {
+      mnemonic = mnemonic == "jz" ? "je" : "jne";  // objdump's names of these
+    }
     const std::string line = hexadecimal(probe.address).substr(2) + ":\t" + mnemonic;
     EXPECT_NE(assembly.find("  " + line), std::string::npos)
         << probe.function << ": " << probe.site.instruction << "\n"

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Servers made with Go's web frameworks over HTTP/1, and Connect and gRPC-Web. The oracle is what they log, and
-what the calling program got."""
+"""Servers made with Go's web frameworks, calls of fasthttp's client, Connect and gRPC-Web. The oracle is what they
+log, and what the calling program got."""
 
 import collections
 import concurrent.futures
@@ -12,6 +12,7 @@ import unittest
 
 import harness
 import servers
+import test_go
 import test_http2
 import traffic
 
@@ -85,9 +86,9 @@ class Routes(harness.Case):
     """What the program's own router says, in its log and in the spans."""
     CONNECTIONS, EACH = 8, 60
 
-    def check(self, mode, paths, unless=(), connections=CONNECTIONS, each=EACH, command=None):
+    def check(self, mode, paths, unless=(), connections=CONNECTIONS, each=EACH, command=None, streams=0):
         """`paths`: the requests' paths, and whether the route that is logged can be known, or another one that is.
-        It cannot for the methods and paths of `unless`."""
+        It cannot for the methods and paths of `unless`. `streams`: so many at once on each connection, over HTTP/2."""
         server = servers.web(self, mode, command)
         agent = self.agent("--pid", str(server.pid))
 
@@ -99,8 +100,16 @@ class Routes(harness.Case):
                                                 traffic.with_id(f"{path}?size={i * 400}"),
                                                 body=b"b" * (i * 3000) if i % 5 == 0 else b""))
 
+        def send_streams(number):
+            targets = [traffic.with_id(f"{list(paths)[(number + i) % len(paths)]}?size={i * 400}") for i in range(each)]
+            file = self.directory / f"{mode}-{number}.urls"
+            file.write_text("".join(f"http://127.0.0.1:{server.port}{target}\n" for target in targets))
+            done = subprocess.run(["h2load", "-n", str(each), "-c", "1", "-m", str(streams), "-i", file],
+                                  capture_output=True, text=True, check=True)
+            self.assertIn(f" {each} done,", done.stdout)
+
         with concurrent.futures.ThreadPoolExecutor(connections) as pool:
-            list(pool.map(send, range(connections)))
+            list(pool.map(send_streams if streams else send, range(connections)))
         server.wait_logged(connections * each)
         spans = {span.id: span for span in agent.interrupt()}
         self.assertEqual({}, agent.lost())
@@ -134,13 +143,16 @@ class Routes(harness.Case):
              "/api/v1/users/7": True, "/only-get": True, "/none": False}
     UNLESS = {("POST", "/only-get")}
 
+    # Of the last one the path is of another router, below the one that took it.
+    SERVEMUX = {"/items/17": True, "/files/a/b": True, "/below/x": True, "/none": False, "/nested/deep/x": False}
+    CHI = {"/items/17": True, "/none": False}
+    BELOW = {"/items/17": True, "/items/special": True, "/nested/items/17": False, "/none": "/"}
+
     def test_servemux(self):
-        self.check("servemux", {"/items/17": True, "/files/a/b": True, "/below/x": True, "/none": False,
-                                # Its path is of another router, below the one that took it.
-                                "/nested/deep/x": False})
+        self.check("servemux", self.SERVEMUX)
 
     def test_chi(self):
-        self.check("chi", {"/items/17": True, "/none": False})
+        self.check("chi", self.CHI)
 
     def test_gin(self):
         self.check("gin", self.PATHS, self.UNLESS)
@@ -156,7 +168,16 @@ class Routes(harness.Case):
 
     def test_gin_below_a_servemux(self):
         # The one below has the last word if it finds a route, but not of a part of a path.
-        self.check("ginbelow", {"/items/17": True, "/items/special": True, "/nested/items/17": False, "/none": "/"})
+        self.check("ginbelow", self.BELOW)
+
+    def test_http2(self):
+        """Several streams of a connection, whose answers one goroutine writes for all."""
+        self.need("h2load")
+        for mode, paths in (("servemux", self.SERVEMUX), ("chi", self.CHI), ("ginbelow", self.BELOW),
+                            ("gin", self.PATHS), ("echo", self.PATHS), ("mux", self.PATHS)):
+            for streams in (1, 50):
+                with self.subTest(mode, streams=streams):
+                    self.check(mode, paths, self.UNLESS, each=150, streams=streams)
 
     def test_200_at_once(self):
         """Contexts go from one request to the next all the time."""
@@ -192,6 +213,21 @@ class Routes(harness.Case):
         (span,) = agent.interrupt()
         self.assertNotIn("http.route", span.attributes)
         self.assertEqual(0, agent.stats()["go_routes"])
+
+
+class FastHttp(test_go.Fan):
+    """Parents of calls that fasthttp's client makes, for requests that its server serves."""
+
+    def test_score(self):
+        self.need("go")
+        self.backends = [servers.go(self) for _ in range(2)]
+        self.log = self.directory / "fan.log"
+        program = self.start([*servers.prepared("web"), "fan", self.log,
+                              *(f"http://127.0.0.1:{server.port}" for server in self.backends)])
+        port = int(program.wait_line(program.lines, r"^listening (\d+)", 30).group(1))
+        for paths in (["/direct"], ["/fan"], ["/direct", "/fan", "/timeout"]):
+            score, calls, _ = self.score("fasthttp " + " ".join(paths), program, port, paths)
+            self.assertGreaterEqual(score.right, 0.999 * calls)
 
 
 class Connect(harness.Case):

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, aws, otel_go, otel_python), once per
-# version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, aws, otel_go,
+# otel_java, otel_node, otel_python), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints
+# the command that runs it, one word a line.
 # Several callers at once wait for the first.
 set -eu
 
@@ -45,6 +46,12 @@ build() {
     sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    otel_java)
+      mv otel_java/* .
+      mvn --batch-mode --quiet package ;;
+    otel_node)
+      mv otel_node/* .
+      npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
     kafka)
       mv kafka/* .
       mvn --batch-mode --quiet package
@@ -98,5 +105,5 @@ case $name in
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
   sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
-  aws | kafka | mongodb | otel_go | otel_python | sql/python) echo "$target" ;;
+  aws | kafka | mongodb | otel_go | otel_java | otel_node | otel_python | sql/python) echo "$target" ;;
 esac

@@ -6,6 +6,7 @@
 //
 //	web servemux|chi|gin|mux|echo|fiber|h2c ACCESS_LOG
 //	web ginbelow ACCESS_LOG            gin below a ServeMux, which cuts a part off some paths
+//	web fan LOG BACKEND BACKEND        fiber, whose handlers call both with fasthttp's client; logs ids and calls
 //	web bare servemux|gin              one route, and no log: for load
 //	web connect ACCESS_LOG             Connect and gRPC-Web over HTTP/1
 //	web call URL COUNT                 calls that server in both protocols; prints a JSON line for each call
@@ -33,6 +34,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gorilla/mux"
 	"github.com/labstack/echo/v4"
+	"github.com/valyala/fasthttp"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -264,6 +266,55 @@ func serveFiber(listener net.Listener) error {
 	return app.Listener(listener)
 }
 
+// serveFan makes calls from the handler, from goroutines that it starts, and from those that they start. A call with a
+// timeout is made by a goroutine of the client's.
+func serveFan(listener net.Listener, backends []string) error {
+	client := &fasthttp.Client{MaxConnsPerHost: 512}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/:how", func(c *fiber.Ctx) error {
+		how, id, query := strings.Clone(c.Params("how")), strings.Clone(c.Query("id")), string(c.Context().URI().QueryString())
+		call := func(backend int) {
+			url := backends[backend] + "/" + how + "?" + query
+			get := client.Get
+			if how == "timeout" {
+				get = func(to []byte, url string) (int, []byte, error) { return client.GetTimeout(to, url, 20*time.Second) }
+			}
+			status, _, err := get(nil, url)
+			if err == nil && status != 200 {
+				err = fmt.Errorf("%s: status %d", url, status)
+			}
+			check(err)
+		}
+		calls := 1
+		if how == "direct" {
+			call(0)
+		} else {
+			calls = 2
+			var group sync.WaitGroup
+			group.Add(2)
+			go func() {
+				defer group.Done()
+				call(0)
+			}()
+			go func() {
+				done := make(chan struct{})
+				defer group.Done()
+				go func() {
+					defer close(done)
+					call(1)
+				}()
+				<-done
+			}()
+			group.Wait()
+		}
+		logging.Lock()
+		defer logging.Unlock()
+		fmt.Fprintln(logFile, id, calls)
+		return c.SendString("done")
+	})
+	return app.Listener(listener)
+}
+
 func bare(framework string) http.Handler {
 	if framework == "gin" {
 		gin.SetMode(gin.ReleaseMode)
@@ -354,6 +405,15 @@ func callAll(url string, count int) {
 	}
 }
 
+// In HTTP/1, and in HTTP/2 without TLS.
+func serve(listener net.Listener, handler http.Handler) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: &protocols}
+	return server.Serve(listener)
+}
+
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == "call" {
 		count, err := strconv.Atoi(os.Args[3])
@@ -361,7 +421,7 @@ func main() {
 		callAll(os.Args[2], count)
 		return
 	}
-	if len(os.Args) != 3 {
+	if len(os.Args) != 3 && os.Args[1] != "fan" {
 		check(errors.New("usage: web MODE ACCESS_LOG | web call URL COUNT"))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -375,21 +435,23 @@ func main() {
 	fmt.Println("listening", listener.Addr().(*net.TCPAddr).Port)
 	switch os.Args[1] {
 	case "servemux":
-		err = http.Serve(listener, logged(serveMux()))
+		err = serve(listener, logged(serveMux()))
 	case "chi":
-		err = http.Serve(listener, logged(chiRouter()))
+		err = serve(listener, logged(chiRouter()))
 	case "gin":
-		err = http.Serve(listener, logged(ginRouter()))
+		err = serve(listener, logged(ginRouter()))
 	case "ginbelow":
-		err = http.Serve(listener, logged(ginBelow()))
+		err = serve(listener, logged(ginBelow()))
 	case "mux":
-		err = http.Serve(listener, logged(muxRouter()))
+		err = serve(listener, logged(muxRouter()))
 	case "echo":
-		err = http.Serve(listener, logged(echoRouter()))
+		err = serve(listener, logged(echoRouter()))
 	case "connect":
-		err = http.Serve(listener, logged(connectRouter()))
+		err = serve(listener, logged(connectRouter()))
 	case "h2c":
 		err = http.Serve(listener, h2c.NewHandler(logged(http.HandlerFunc(plain)), &http2.Server{}))
+	case "fan":
+		err = serveFan(listener, os.Args[3:])
 	case "fiber":
 		err = serveFiber(listener)
 	default:
