@@ -28,12 +28,13 @@ function(zerospan_library name)
   target_link_libraries(${name} PUBLIC zerospan_flags ${ARG_DEPENDS})
 endfunction()
 
-# zerospan_test(NAME SOURCES ... DEPENDS ...): a GoogleTest binary that needs no privilege; one ctest entry.
+# zerospan_test(NAME [THREADS] SOURCES ... DEPENDS ...): a GoogleTest binary that needs no privilege; one ctest entry.
+# THREADS: it has several, so that ThreadSanitizer has something to say about it.
 function(zerospan_test name)
   if(NOT ZEROSPAN_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "" "SOURCES;DEPENDS" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE zerospan_flags ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
@@ -42,7 +43,11 @@ function(zerospan_test name)
     target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+  set(labels unit)
+  if(ARG_THREADS)
+    list(APPEND labels threads)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 300)
 endfunction()
 
 # zerospan_fuzz(NAME SOURCE file CORPUS dir DEPENDS ...): a libFuzzer binary; ctest runs it for ZEROSPAN_FUZZ_SECONDS.

@@ -30,5 +30,8 @@ fixed_layout=()
 if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
   fixed_layout=(setarch -R)
 fi
+# Each fuzz target runs for a time by the clock: two of them share a processor.
+jobs=$(nproc)
+[ "$label" != fuzz ] || jobs=$((2 * jobs))
 export TSAN_OPTIONS=suppressions=$PWD/tests/presets/tsan.supp
-"${fixed_layout[@]}" ctest --test-dir "$folder" -L "$label" --output-on-failure -j "$(nproc)" --no-tests=error
+"${fixed_layout[@]}" ctest --test-dir "$folder" -L "$label" --output-on-failure -j "$jobs" --no-tests=error

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <variant>
 
 #include "agent/model/connection.h"
 #include "agent/model/exchange.h"
@@ -30,6 +31,22 @@ struct RequestStart {
   const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
   const model::MessagingExchange* messaging = nullptr;  // of a message broker; the same
 };
+
+// Of the exchange that was begun, whose payload it points to.
+[[nodiscard]] inline RequestStart request_start(const model::Exchange& exchange) {
+  RequestStart start;
+  start.sequence = exchange.sequence;
+  start.role = exchange.role;
+  start.request_id = exchange.request_id;
+  start.evidence = exchange.evidence;
+  start.batch_index = exchange.batch_index;
+  start.thread_id = exchange.thread_id;
+  start.time_ns = exchange.request_start_ns;
+  start.http = std::get_if<model::HttpExchange>(&exchange.payload);
+  start.db = std::get_if<model::DbExchange>(&exchange.payload);
+  start.messaging = std::get_if<model::MessagingExchange>(&exchange.payload);
+  return start;
+}
 
 // The next stage. For one connection: on_request(s) comes before on_exchange(s), exactly once each,
 // for every sequence number s; several requests may be open at once.

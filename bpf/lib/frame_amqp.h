@@ -17,21 +17,21 @@
 
 #include <linux/types.h>
 
-#include "bpf/lib/frame_http2.h"
+#include "bpf/lib/frame_walk.h"
 #include "bpf/lib/gate_amqp.h"
 
 #define ZS_AMQP_WHOLE_BYTES 512
 #define ZS_AMQP_LARGEST (1U << 30U)
 
 /* A direction that is seen from its start. */
-static inline __attribute__((always_inline)) void zs_amqp_start(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) void zs_amqp_start(struct zs_frame_walk* walk,
                                                                 int client) {
-  zs_http2_follow(walk, client ? ZS_AMQP_PROTOCOL_BYTES : 0);
+  zs_frame_follow(walk, client ? ZS_AMQP_PROTOCOL_BYTES : 0);
 }
 
 /* How many of the next `left` bytes are to be captured: not 0, except in a payload that is skipped.
  * They are ZS_AMQP_HEADER_BYTES at most if they are of a header. */
-static inline __attribute__((always_inline)) __u32 zs_amqp_wanted(const struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) __u32 zs_amqp_wanted(const struct zs_frame_walk* walk,
                                                                   __u32 left) {
   __u32 wanted = walk->keep;
   if (wanted == 0 && walk->skip == 0) {
@@ -41,22 +41,22 @@ static inline __attribute__((always_inline)) __u32 zs_amqp_wanted(const struct z
 }
 
 /* Takes the header's word for what its payload is. 0: it cannot be one. */
-static inline __attribute__((always_inline)) int zs_amqp_enter(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_amqp_enter(struct zs_frame_walk* walk,
                                                                const __u8* header) {
   const __u32 length = (header[3] & 0xffU) << 24U | header[4] << 16U | header[5] << 8U | header[6];
   const __u8 type = header[0];
-  if (walk->followed == ZS_HTTP2_LOST && zs_amqp_begins_protocol(header)) {
-    zs_http2_follow(walk, ZS_AMQP_PROTOCOL_BYTES - ZS_AMQP_HEADER_BYTES);
+  if (walk->followed == ZS_FRAME_LOST && zs_amqp_begins_protocol(header)) {
+    zs_frame_follow(walk, ZS_AMQP_PROTOCOL_BYTES - ZS_AMQP_HEADER_BYTES);
     return 1;
   }
   if (length >= ZS_AMQP_LARGEST ||
-      (walk->followed == ZS_HTTP2_LOST && (type != ZS_AMQP_METHOD || header[4])) ||
-      (walk->followed != ZS_HTTP2_KNOWN && !zs_amqp_plausible(header))) {
-    zs_http2_lose(walk);
+      (walk->followed == ZS_FRAME_LOST && (type != ZS_AMQP_METHOD || header[4])) ||
+      (walk->followed != ZS_FRAME_KNOWN && !zs_amqp_plausible(header))) {
+    zs_frame_lose(walk);
     return 0;
   }
-  if (walk->followed == ZS_HTTP2_LOST) {
-    walk->followed = ZS_HTTP2_GUESSED;
+  if (walk->followed == ZS_FRAME_LOST) {
+    walk->followed = ZS_FRAME_GUESSED;
   }
   walk->header_count = 0;
   /* With the octet that ends a frame. */
@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) int zs_amqp_enter(struct zs_http2_w
 
 /* The `count` bytes that zs_amqp_wanted asked for. 0: no frame begins here, and the rest of the
  * operation is not to be captured. */
-static inline __attribute__((always_inline)) int zs_amqp_captured(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_amqp_captured(struct zs_frame_walk* walk,
                                                                   const __u8* bytes, __u32 count) {
   if (walk->keep) {
     walk->keep -= count < walk->keep ? count : walk->keep;
@@ -86,7 +86,7 @@ static inline __attribute__((always_inline)) int zs_amqp_captured(struct zs_http
   if (count >= ZS_AMQP_HEADER_BYTES) {
     return zs_amqp_enter(walk, bytes);
   }
-  if (walk->followed == ZS_HTTP2_LOST) {
+  if (walk->followed == ZS_FRAME_LOST) {
     return 0; /* too short to tell */
   }
   for (__u32 i = 0; i < ZS_AMQP_HEADER_BYTES - 1; ++i) {

@@ -19,94 +19,33 @@
  *   would count them all is the number of bytes left of each stream's message, which is per stream
  *   and so not bounded here; where a frame begins in the midst of a message and another begins in
  *   it, the parser says that the count is unknown.
- *
- * The caller holds the bytes. For each operation:
- *
- *   zs_http2_begin(walk);
- *   for (i = 0; i < ZS_HTTP2_STEPS_MAX && position < end; ++i) {
- *     count = zs_http2_wanted(walk, end - position);
- *     capture `count` bytes at `position`;
- *     if (!zs_http2_captured(walk, bytes, count)) break;
- *     position += count;
- *     position += zs_http2_skipped(walk, end - position);
- *   }
- *   if (position < end) zs_http2_lose(walk);
- *
- * A direction whose frames are lost (it was open before us, or an operation had too many frames) is
- * found again at the first operation that begins with a plausible frame header; what lies between
- * is not captured, so the parser sees that bytes are missing and does the same.
  */
 #pragma once
 
 #include <linux/types.h>
 
+#include "bpf/lib/frame_walk.h"
 #include "bpf/lib/gate_http2.h"
 
 #define ZS_HTTP2_WHOLE_BYTES 512
-#define ZS_HTTP2_KEPT_BYTES 64
+#define ZS_HTTP2_KEPT_BYTES ZS_FRAME_WINDOW_BYTES
 /* The length and the flag in front of a gRPC message. */
 #define ZS_HTTP2_PREFIX_BYTES 5
 /* How often in one frame the next message is looked for. */
 #define ZS_HTTP2_HOPS 64
 /* What is kept of a frame behind a window of which only a part is there to be looked at. */
 #define ZS_HTTP2_CUT_BYTES 4096
-/* A step is a frame, a piece of one, or a change of buffer. A busy gRPC peer gathers thousands of
- * small frames in one system call. */
-#define ZS_HTTP2_STEPS_MAX 8192
-
-enum zs_http2_followed {
-  ZS_HTTP2_LOST = 0,    /* where the next frame begins is not known */
-  ZS_HTTP2_GUESSED = 1, /* some bytes looked like a frame's header: all that follow must, too */
-  ZS_HTTP2_KNOWN = 2,   /* from the connection's start on */
-};
-
-struct zs_http2_walk {
-  __u32 keep;      /* bytes of the frame's payload that come next and are wanted */
-  __u32 skip;      /* bytes of the payload behind them */
-  __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
-  __u8 header_count;
-  __u8 followed;     /* 0: where the next frame begins is not known */
-  __u8 hops;         /* windows of the frame's payload that may still be looked for */
-  __u8 lead;         /* bytes of a message's prefix before the window */
-  __u32 rest;        /* bytes of the payload behind `skip` */
-  __u32 last_stream; /* the highest number of a stream with a header block */
-};
-
-/* Frames begin behind the next `before` bytes, which are wanted. */
-static inline __attribute__((always_inline)) void zs_http2_follow(struct zs_http2_walk* walk,
-                                                                  __u32 before) {
-  walk->keep = before;
-  walk->skip = 0;
-  walk->rest = 0;
-  walk->header_count = 0;
-  walk->followed = ZS_HTTP2_KNOWN;
-}
 
 /* A direction that is seen from its start; `preface`: it is the client's. All zero is one that is
  * not. */
-static inline __attribute__((always_inline)) void zs_http2_start(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) void zs_http2_start(struct zs_frame_walk* walk,
                                                                  int preface) {
-  zs_http2_follow(walk, preface ? ZS_HTTP2_PREFACE_BYTES : 0);
-}
-
-static inline __attribute__((always_inline)) void zs_http2_lose(struct zs_http2_walk* walk) {
-  walk->keep = 0;
-  walk->skip = 0;
-  walk->rest = 0;
-  walk->header_count = 0;
-  walk->followed = ZS_HTTP2_LOST;
-}
-
-/* An operation begins. */
-static inline __attribute__((always_inline)) void zs_http2_begin(struct zs_http2_walk* walk) {
-  if (walk->followed == ZS_HTTP2_LOST) {
-    zs_http2_lose(walk);
-  }
+  zs_frame_follow(walk, preface ? ZS_HTTP2_PREFACE_BYTES : 0);
 }
 
 /* How many of the next `left` bytes are to be captured: not 0, except in a payload that is skipped.
  * They are ZS_HTTP2_HEADER_BYTES at most if they are of a header. */
-static inline __attribute__((always_inline)) __u32 zs_http2_wanted(const struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) __u32 zs_http2_wanted(const struct zs_frame_walk* walk,
                                                                    __u32 left) {
   __u32 wanted = walk->keep;
   if (wanted == 0 && walk->skip == 0) {
@@ -116,24 +55,24 @@ static inline __attribute__((always_inline)) __u32 zs_http2_wanted(const struct 
 }
 
 /* Takes the header's word for what its payload is. 0: it cannot be one. */
-static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_frame_walk* walk,
                                                                 const __u8* header) {
   const __u32 length = header[0] << 16U | header[1] << 8U | header[2];
   const __u8 type = header[3];
   walk->rest = 0;
   walk->hops = 0;
   walk->lead = 0;
-  if (walk->followed == ZS_HTTP2_LOST && zs_http2_begins_preface(header)) {
-    zs_http2_follow(walk, ZS_HTTP2_PREFACE_BYTES - ZS_HTTP2_HEADER_BYTES);
+  if (walk->followed == ZS_FRAME_LOST && zs_http2_begins_preface(header)) {
+    zs_frame_follow(walk, ZS_HTTP2_PREFACE_BYTES - ZS_HTTP2_HEADER_BYTES);
     return 1;
   }
-  if (walk->followed != ZS_HTTP2_KNOWN) {
-    if (!(walk->followed == ZS_HTTP2_LOST ? zs_http2_resumes(header)
+  if (walk->followed != ZS_FRAME_KNOWN) {
+    if (!(walk->followed == ZS_FRAME_LOST ? zs_http2_resumes(header)
                                           : zs_http2_plausible(header))) {
-      zs_http2_lose(walk);
+      zs_frame_lose(walk);
       return 0;
     }
-    walk->followed = ZS_HTTP2_GUESSED;
+    walk->followed = ZS_FRAME_GUESSED;
   }
   walk->header_count = 0;
   walk->keep = length;
@@ -166,7 +105,7 @@ static inline __attribute__((always_inline)) int zs_http2_enter(struct zs_http2_
  * the last message that begins in it is the next window. A prefix may lie across two of them; its
  * first bytes are then the last ones of the window before, in walk->header.
  */
-static inline __attribute__((always_inline)) void zs_http2_hop(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) void zs_http2_hop(struct zs_frame_walk* walk,
                                                                const __u8* kept) {
   const __s32 window = ZS_HTTP2_KEPT_BYTES;
   const __s32 lead = walk->lead & 7U;
@@ -203,21 +142,12 @@ static inline __attribute__((always_inline)) void zs_http2_hop(struct zs_http2_w
   walk->skip = over;
 }
 
-/* Where bytes were passed over up to a message, it is kept. */
-static inline __attribute__((always_inline)) void zs_http2_land(struct zs_http2_walk* walk) {
-  if (walk->rest && !walk->skip && !walk->keep) {
-    walk->keep = walk->rest < ZS_HTTP2_KEPT_BYTES ? walk->rest : ZS_HTTP2_KEPT_BYTES;
-    walk->skip = walk->rest - walk->keep;
-    walk->rest = 0;
-  }
-}
-
 /*
  * The `count` bytes that zs_http2_wanted asked for; `bytes`, which must have room for
  * ZS_HTTP2_KEPT_BYTES, are looked at if they are of a header or may begin with a message. 0: no
  * frame begins here, and the rest of the operation is not to be captured.
  */
-static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_frame_walk* walk,
                                                                    const __u8* bytes, __u32 count) {
   if (walk->keep) {
     if (walk->hops && count == ZS_HTTP2_KEPT_BYTES && walk->keep == ZS_HTTP2_KEPT_BYTES) {
@@ -230,7 +160,7 @@ static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_htt
       walk->hops = 0;
     }
     walk->keep -= count < walk->keep ? count : walk->keep;
-    zs_http2_land(walk);
+    zs_frame_land(walk);
     return 1;
   }
   if (walk->skip || count == 0) {
@@ -239,7 +169,7 @@ static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_htt
   if (count >= ZS_HTTP2_HEADER_BYTES) {
     return zs_http2_enter(walk, bytes);
   }
-  if (walk->followed == ZS_HTTP2_LOST) {
+  if (walk->followed == ZS_FRAME_LOST) {
     return 0; /* too short to tell */
   }
   for (__u32 i = 0; i < ZS_HTTP2_HEADER_BYTES - 1; ++i) {
@@ -249,32 +179,4 @@ static inline __attribute__((always_inline)) int zs_http2_captured(struct zs_htt
   }
   walk->header_count = (walk->header_count + count) & 15U;
   return walk->header_count < ZS_HTTP2_HEADER_BYTES ? 1 : zs_http2_enter(walk, walk->header);
-}
-
-/* How many of the next `left` bytes are passed over. */
-static inline __attribute__((always_inline)) __u32 zs_http2_skipped(struct zs_http2_walk* walk,
-                                                                    __u32 left) {
-  if (walk->keep) {
-    return 0;
-  }
-  const __u32 count = walk->skip < left ? walk->skip : left;
-  walk->skip -= count;
-  zs_http2_land(walk);
-  return count;
-}
-
-/* `count` bytes went by that could not be read (sendfile). Inside one payload nothing is lost but
- * the bytes. */
-static inline __attribute__((always_inline)) void zs_http2_missed(struct zs_http2_walk* walk,
-                                                                  __u32 count) {
-  walk->skip += walk->rest;
-  walk->rest = 0;
-  walk->hops = 0;
-  if (walk->followed == ZS_HTTP2_LOST || walk->header_count || count > walk->keep + walk->skip) {
-    zs_http2_lose(walk);
-    return;
-  }
-  const __u32 kept = count < walk->keep ? count : walk->keep;
-  walk->keep -= kept;
-  walk->skip -= count - kept;
 }

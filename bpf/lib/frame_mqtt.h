@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#include "bpf/lib/frame_http2.h"
+#include "bpf/lib/frame_walk.h"
 #include "bpf/lib/gate_mqtt.h"
 
 #define ZS_MQTT_WHOLE_BYTES 512
@@ -25,7 +25,7 @@
 
 /* How many of the next `left` bytes are to be captured: not 0, except in a payload that is skipped.
  * They are 2 at most if they are of a header. */
-static inline __attribute__((always_inline)) __u32 zs_mqtt_wanted(const struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) __u32 zs_mqtt_wanted(const struct zs_frame_walk* walk,
                                                                   __u32 left) {
   __u32 wanted = walk->keep;
   if (wanted == 0 && walk->skip == 0) {
@@ -41,14 +41,14 @@ static inline __attribute__((always_inline)) int zs_mqtt_resumes(__u8 type, __u3
 }
 
 /* Takes the whole header's word for what follows. */
-static inline __attribute__((always_inline)) int zs_mqtt_enter(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_mqtt_enter(struct zs_frame_walk* walk,
                                                                __u8 type, __u32 length) {
-  if (walk->followed == ZS_HTTP2_LOST) {
+  if (walk->followed == ZS_FRAME_LOST) {
     if (!zs_mqtt_resumes(type, length)) {
-      zs_http2_lose(walk);
+      zs_frame_lose(walk);
       return 0;
     }
-    walk->followed = ZS_HTTP2_GUESSED;
+    walk->followed = ZS_FRAME_GUESSED;
   }
   walk->header_count = 0;
   __u32 keep = length;
@@ -66,7 +66,7 @@ static inline __attribute__((always_inline)) int zs_mqtt_enter(struct zs_http2_w
 
 /* The `count` bytes that zs_mqtt_wanted asked for. 0: no packet begins here, and the rest of the
  * operation is not to be captured. */
-static inline __attribute__((always_inline)) int zs_mqtt_captured(struct zs_http2_walk* walk,
+static inline __attribute__((always_inline)) int zs_mqtt_captured(struct zs_frame_walk* walk,
                                                                   const __u8* bytes, __u32 count) {
   if (walk->keep) {
     walk->keep -= count < walk->keep ? count : walk->keep;
@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) int zs_mqtt_captured(struct zs_http
   const __u32 have = known + (count > 1 ? 2 : 1);
   walk->header_count = have & 15U;
   if (have < 2) {
-    return walk->followed != ZS_HTTP2_LOST;
+    return walk->followed != ZS_FRAME_LOST;
   }
   if (!(walk->header[(have - 1) & 15U] & 0x80U)) {
     __u32 length = walk->header[1] & 0x7fU;
@@ -92,8 +92,8 @@ static inline __attribute__((always_inline)) int zs_mqtt_captured(struct zs_http
     length |= have > 4 ? (walk->header[4] & 0x7fU) << 21U : 0;
     return zs_mqtt_enter(walk, walk->header[0], length);
   }
-  if (have >= ZS_MQTT_HEADER_MOST || walk->followed == ZS_HTTP2_LOST) {
-    zs_http2_lose(walk);
+  if (have >= ZS_MQTT_HEADER_MOST || walk->followed == ZS_FRAME_LOST) {
+    zs_frame_lose(walk);
     return 0;
   }
   return 1;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf/abi/abi.h"
-#include "bpf/lib/frame_http2.h"
+#include "bpf/lib/frame_walk.h"
 #include "bpf/lib/kernel.h"
 
 enum zs_connection_state {
@@ -73,7 +73,7 @@ struct zs_connection {
   __u32 handled_stream;    /* server: the last stream whose handler was begun */
   __u32 reserved2;
   struct zs_route_note route;   /* Go, server, HTTP/1 */
-  struct zs_http2_walk walk[2]; /* HTTP/2, AMQP, MQTT, by enum zs_direction */
+  struct zs_frame_walk walk[2]; /* HTTP/2, AMQP, MQTT, by enum zs_direction */
 };
 
 /*

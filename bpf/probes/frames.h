@@ -18,7 +18,7 @@
 struct zs_frames {
   struct zs_scratch* out;
   struct zs_connection* connection;
-  struct zs_http2_walk* walk;
+  struct zs_frame_walk* walk;
 };
 
 /* Puts out the stretch that ends at `position`. */
@@ -41,7 +41,7 @@ static __always_inline void frames__flush(struct zs_frames* frames, __u64 positi
 /* 1: the operation is done, or the rest of it is not to be followed. */
 static __always_inline long frames__follow(struct zs_frames* frames, enum zs_protocol protocol) {
   struct zs_scratch* out = frames->out;
-  struct zs_http2_walk* walk = frames->walk;
+  struct zs_frame_walk* walk = frames->walk;
   const __u64 position = out->copy.position;
   if (position >= out->copy.end) {
     return 1;
@@ -88,7 +88,7 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
     }
   }
   const __u64 rest = out->copy.end - out->copy.position;
-  const __u32 skipped = zs_http2_skipped(walk, rest);
+  const __u32 skipped = zs_frame_skipped(walk, rest);
   if (skipped) {
     out->copy.position += skipped;
     frames__flush(frames, out->copy.position);
@@ -126,17 +126,17 @@ static __always_inline void frames__capture(struct zs_scratch* out,
   out->copy.position = 0;
   out->copy.end = byte_count;
   out->copy.filled = 0;
-  zs_http2_begin(frames.walk);
+  zs_frame_begin(frames.walk);
   if (connection->protocol == ZS_PROTOCOL_AMQP) {
-    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_amqp, &frames, 0);
+    bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_amqp, &frames, 0);
   } else if (connection->protocol == ZS_PROTOCOL_MQTT) {
-    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_mqtt, &frames, 0);
+    bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_mqtt, &frames, 0);
   } else {
-    bpf_loop(ZS_HTTP2_STEPS_MAX, frames__step_http2, &frames, 0);
+    bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_http2, &frames, 0);
   }
   if (out->copy.position < byte_count) {
     counters__add(ZS_COUNTER_LOST_FRAMES);
-    zs_http2_lose(frames.walk);
+    zs_frame_lose(frames.walk);
   }
   if (out->frames.range_start < byte_count) {
     frames__flush(&frames, byte_count);

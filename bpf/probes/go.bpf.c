@@ -152,10 +152,10 @@ int go__grpc_new_stream(struct pt_regs* regs) {
     counters__add(ZS_COUNTER_GO_CALLS_UNREADABLE);
     return 0;
   }
-  const struct zs_http2_walk* sent = &connection->walk[ZS_SEND];
+  const struct zs_frame_walk* sent = &connection->walk[ZS_SEND];
   __u64 request_id = 0;
   __u8 evidence = ZS_EVIDENCE_NONE;
-  if (stream % 2 == 0 || (sent->followed == ZS_HTTP2_KNOWN && stream <= sent->last_stream)) {
+  if (stream % 2 == 0 || (sent->followed == ZS_FRAME_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
   } else if (goroutine__check_running(go, regs->r14, &hit.now)) {
     evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);

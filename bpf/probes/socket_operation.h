@@ -535,8 +535,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
   if (connection->protocol == ZS_PROTOCOL_MQTT && connection->seen_from_start) {
-    zs_http2_follow(&connection->walk[ZS_SEND], 0);
-    zs_http2_follow(&connection->walk[ZS_RECEIVE], 0);
+    zs_frame_follow(&connection->walk[ZS_SEND], 0);
+    zs_frame_follow(&connection->walk[ZS_RECEIVE], 0);
   }
   /* Frames look the same in both directions of HTTP/2; the preface is a client's. */
   if (connection->role == ZS_ROLE_UNKNOWN &&
@@ -554,10 +554,10 @@ ZS_COLD void connection__upgrade(const struct zs_process* process, struct zs_con
   const int frames = capture__h2c(slot);
   if (frames > 0) {
     connection->protocol = ZS_PROTOCOL_HTTP2;
-    zs_http2_lose(&connection->walk[ZS_RECEIVE]);
-    zs_http2_lose(&connection->walk[ZS_SEND]);
+    zs_frame_lose(&connection->walk[ZS_RECEIVE]);
+    zs_frame_lose(&connection->walk[ZS_SEND]);
     /* `slot` is the direction. */
-    zs_http2_follow(&connection->walk[slot == ZS_SEND], frames);
+    zs_frame_follow(&connection->walk[slot == ZS_SEND], frames);
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_SERVER) {
       context__on_go_upgrade(&process->go, connection);
     }
@@ -650,7 +650,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     if (!connection->announced) {
       /* What the agent sees first will be the middle of its streams. */
       connection->seen_from_start = 0;
-      zs_http2_missed(&connection->walk[dir], byte_count);
+      zs_frame_missed(&connection->walk[dir], byte_count);
       return 0;
     }
   }
@@ -726,7 +726,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       connection->told[dir] = out->frames.stream_offset + byte_count;
       return 0;
     }
-    zs_http2_missed(&connection->walk[dir], byte_count);
+    zs_frame_missed(&connection->walk[dir], byte_count);
   }
   if (zs_likely(readable)) {
     __u32 head_want = frames ? ZS_HEAD_BYTES_MAX : connection->head_budget[dir];

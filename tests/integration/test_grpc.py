@@ -17,10 +17,11 @@ import servers
 QUICK = ("python", "cpp")
 ALL = ("python", "cpp", "go", "node", "java")
 # What gRPC's conventions call an error on a server; on a client all but OK are.
-SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+SERVER_ERRORS = {None, "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 # What the client gave up: its server may have noticed the deadline itself, or been told, or have ended before.
 GIVEN_UP_KINDS = {"deadline", "cancel"}
 GIVEN_UP = {"CANCELLED", "DEADLINE_EXCEEDED", "OK"}
+CONNECTION_ENDED = {"connection_closed", "connection_reset"}
 
 
 def printed(program):
@@ -88,6 +89,9 @@ class Calls(harness.Case):
                 if call["kind"] in GIVEN_UP_KINDS and seen[2] in GIVEN_UP and (seen[4] or 0) <= 1 >= (seen[5] or 0):
                     # Both sides ended it at the same time: what they saw last differs from what was on the wire.
                     status, messages = seen[2], seen[4:6]
+                elif call["kind"] in GIVEN_UP_KINDS and found[0].attributes.get("error.type") in CONNECTION_ENDED:
+                    # The connection went away with the call on it: nobody has said a word about it.
+                    status, messages = None, seen[4:6]
                 elif call["method"] == "Missing" and kind == harness.SERVER and seen[4] == 0:
                     messages = (0, 0)  # refused by its fields alone, before the message was there
                 error = status in SERVER_ERRORS if kind == harness.SERVER else status != "OK"

@@ -20,9 +20,9 @@ using protocols::Step;
 using protocols::amqp::Runner;
 
 struct AmqpWalk {
-  static void start(zs_http2_walk* walk, bool client) { zs_amqp_start(walk, client); }
-  static __u32 wanted(const zs_http2_walk* walk, __u32 left) { return zs_amqp_wanted(walk, left); }
-  static int captured(zs_http2_walk* walk, const __u8* bytes, __u32 count) {
+  static void start(zs_frame_walk* walk, bool client) { zs_amqp_start(walk, client); }
+  static __u32 wanted(const zs_frame_walk* walk, __u32 left) { return zs_amqp_wanted(walk, left); }
+  static int captured(zs_frame_walk* walk, const __u8* bytes, __u32 count) {
     return zs_amqp_captured(walk, bytes, count);
   }
 };

@@ -53,9 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view bytes = input.substr(0, length);
     input.remove_prefix(bytes.size());
     const size_t side = control & 1;
-    zs_http2_walk& walk = walks[side].walk;
+    zs_frame_walk& walk = walks[side].walk;
     if ((control & 2) != 0) {
-      zs_http2_missed(&walk, static_cast<__u32>(bytes.size()));
+      zs_frame_missed(&walk, static_cast<__u32>(bytes.size()));
       offsets[side] += bytes.size();
       continue;
     }

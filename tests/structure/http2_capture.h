@@ -14,7 +14,7 @@
 namespace zerospan::tests {
 
 struct Http2Capture {
-  zs_http2_walk walk{};
+  zs_frame_walk walk{};
 
   // Chunks without offset and time; their views point into `bytes`. Adjacent ranges are one chunk,
   // and what was passed over is the uncaptured end of the chunk before it.
@@ -22,8 +22,8 @@ struct Http2Capture {
     std::vector<model::Chunk> chunks(1);
     const auto end = static_cast<__u32>(bytes.size());
     __u32 position = 0;
-    zs_http2_begin(&walk);
-    for (__u32 i = 0; i < ZS_HTTP2_STEPS_MAX && position < end; ++i) {
+    zs_frame_begin(&walk);
+    for (__u32 i = 0; i < ZS_FRAME_STEPS_MAX && position < end; ++i) {
       const __u32 count = zs_http2_wanted(&walk, end - position);
       const auto* const at = reinterpret_cast<const __u8*>(bytes.data()) + position;
       add(chunks, bytes.substr(position, count));
@@ -31,12 +31,12 @@ struct Http2Capture {
       if (!zs_http2_captured(&walk, at, count)) {
         break;
       }
-      const __u32 skipped = zs_http2_skipped(&walk, end - position);
+      const __u32 skipped = zs_frame_skipped(&walk, end - position);
       chunks.back().length += skipped;
       position += skipped;
     }
     if (position < end) {
-      zs_http2_lose(&walk);
+      zs_frame_lose(&walk);
       chunks.back().length += end - position;
     }
     return chunks;

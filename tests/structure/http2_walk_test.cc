@@ -186,11 +186,11 @@ TEST(WalkHttp2, StepsOverLargeData) {
   EXPECT_EQ(captured, bytes.size() - 26'000 + 2 * ZS_HTTP2_KEPT_BYTES);
   // What cannot be read is harmless inside of a payload only.
   walk.capture(Script::data(3, std::string(2000, 'f'), false).substr(0, 1900));
-  zs_http2_missed(&walk.walk, 109);
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_KNOWN);
+  zs_frame_missed(&walk.walk, 109);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_KNOWN);
   EXPECT_EQ(walk.capture(Script::data(3, "z", true)).front().head.size(), 10U);
-  zs_http2_missed(&walk.walk, 5);
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
+  zs_frame_missed(&walk.walk, 5);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_LOST);
 }
 
 // Messages of all sizes, gathered in frames as some implementations do.
@@ -242,7 +242,7 @@ TEST(WalkHttp2, FindsThePreface) {
   Script s;
   const std::string begin = s.preface() + s.request(3, "a", true);
   EXPECT_EQ(walk.capture(begin).front().head.size(), begin.size());
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_KNOWN);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_KNOWN);
   const std::string more = s.request(5, "b", true);
   EXPECT_EQ(walk.capture(more).front().head.size(), more.size());
 }
@@ -272,26 +272,26 @@ TEST(WalkHttp2, GivesUpAnOperationWithTooManyFrames) {
   zs_http2_start(&walk.walk, 0);
   Script s;
   std::string many = s.settings();
-  for (int i = 0; i < ZS_HTTP2_STEPS_MAX; ++i) {
+  for (int i = 0; i < ZS_FRAME_STEPS_MAX; ++i) {
     many += frame(FrameType::kPing, 0, 0, "pingpong");
   }
   const auto chunks = walk.capture(many);
   EXPECT_LT(chunks.front().head.size(), many.size());
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_LOST);
   // DATA does not prove where frames are; HEADERS do.
   EXPECT_EQ(walk.capture(Script::data(1, "abc", true)).front().head.size(),
             size_t{ZS_HTTP2_HEADER_BYTES});
   const std::string request = s.request(1, "a", true);
   EXPECT_EQ(walk.capture(request).front().head.size(), request.size());
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_GUESSED);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_GUESSED);
   // A guess is not believed once a frame looks wrong, also if its header ends with the operation.
   walk.capture("garb");
   walk.capture("age b");
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_LOST);
   EXPECT_EQ(walk.walk.header_count, 0);
   EXPECT_EQ(walk.capture(s.request(3, "b", true)).size(), 1U);
   walk.capture("garbage that begins no frame");
-  EXPECT_EQ(walk.walk.followed, ZS_HTTP2_LOST);
+  EXPECT_EQ(walk.walk.followed, ZS_FRAME_LOST);
 }
 
 }  // namespace

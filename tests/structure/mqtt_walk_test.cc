@@ -20,9 +20,9 @@ using protocols::Step;
 using protocols::mqtt::Runner;
 
 struct MqttWalk {
-  static void start(zs_http2_walk* walk, bool /*client*/) { zs_http2_follow(walk, 0); }
-  static __u32 wanted(const zs_http2_walk* walk, __u32 left) { return zs_mqtt_wanted(walk, left); }
-  static int captured(zs_http2_walk* walk, const __u8* bytes, __u32 count) {
+  static void start(zs_frame_walk* walk, bool /*client*/) { zs_frame_follow(walk, 0); }
+  static __u32 wanted(const zs_frame_walk* walk, __u32 left) { return zs_mqtt_wanted(walk, left); }
+  static int captured(zs_frame_walk* walk, const __u8* bytes, __u32 count) {
     return zs_mqtt_captured(walk, bytes, count);
   }
 };
@@ -60,7 +60,7 @@ TEST(MqttWalk, IsFoundAgainAtAPing) {
   Walker walker;
   walker.start();
   walker.step(runner, {true, connect(4)});
-  zs_http2_lose(&walker.walks[0]);
+  zs_frame_lose(&walker.walks[0]);
   walker.step(runner, {true, publish(4, {"lost", "x"})});
   walker.step(runner, {true, packet(0xc0, "") + publish(4, {"found", "x"})});
   EXPECT_EQ(runner.told, std::vector<std::string>{"publish found b1"});

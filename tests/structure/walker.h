@@ -14,14 +14,14 @@
 #include <vector>
 
 #include "agent/protocols/messaging_runner.h"
-#include "bpf/lib/frame_http2.h"
+#include "bpf/lib/frame_walk.h"
 
 namespace zerospan::structure {
 
 // One connection's two directions, as the kernel follows them. `Walk` has the protocol's own part.
 template <typename Walk>
 struct Walker {
-  std::array<zs_http2_walk, 2> walks{};  // the client's, the server's
+  std::array<zs_frame_walk, 2> walks{};  // the client's, the server's
   std::string captured;
 
   void start() {
@@ -32,9 +32,9 @@ struct Walker {
   // Gives the runner the stretches of an operation that are captured.
   template <typename Runner>
   void step(Runner& runner, const protocols::Step& step) {
-    zs_http2_walk& walk = walks[step.request ? 0 : 1];
+    zs_frame_walk& walk = walks[step.request ? 0 : 1];
     const std::string& bytes = step.bytes;
-    zs_http2_begin(&walk);
+    zs_frame_begin(&walk);
     size_t position = 0;
     size_t begin = 0;
     size_t kept = 0;
@@ -52,10 +52,10 @@ struct Walker {
       const auto* at = reinterpret_cast<const __u8*>(bytes.data()) + position;
       position += count;
       if (count != 0 && !Walk::captured(&walk, at, count)) {
-        zs_http2_lose(&walk);
+        zs_frame_lose(&walk);
         break;
       }
-      const __u32 skipped = zs_http2_skipped(&walk, static_cast<__u32>(bytes.size() - position));
+      const __u32 skipped = zs_frame_skipped(&walk, static_cast<__u32>(bytes.size() - position));
       position += skipped;
       if (skipped != 0) {
         flush(position);

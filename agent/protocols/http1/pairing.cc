@@ -214,16 +214,8 @@ void Pairing::announce_request(ExchangeSink& sink) {
 void Pairing::announce(Pending& pending, ExchangeSink& sink) {
   pending.announced = true;
   pending.exchange.sequence = next_sequence_++;
-  RequestStart start;
-  start.sequence = pending.exchange.sequence;
-  start.role = role_;
-  start.request_id = pending.exchange.request_id;
-  start.evidence = pending.exchange.evidence;
-  start.batch_index = pending.exchange.batch_index;
-  start.thread_id = pending.exchange.thread_id;
-  start.time_ns = pending.exchange.request_start_ns;
-  start.http = &pending.http();
-  sink.on_request(start);
+  pending.exchange.role = role_;
+  sink.on_request(request_start(pending.exchange));
 }
 
 void Pairing::note_request_bytes(uint64_t time_ns, uint64_t body_size, bool exact) {

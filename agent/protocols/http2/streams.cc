@@ -107,16 +107,8 @@ void Streams::announce(Stream& stream, model::Role role, ExchangeSink& sink) {
     last_request_id_ = exchange.request_id;
     exchange.batch_index = batch_index_;
   }
-  RequestStart start;
-  start.sequence = exchange.sequence;
-  start.role = role;
-  start.request_id = exchange.request_id;
+  RequestStart start = request_start(exchange);
   start.stream_id = stream.id;
-  start.evidence = exchange.evidence;
-  start.batch_index = exchange.batch_index;
-  start.thread_id = exchange.thread_id;
-  start.time_ns = exchange.request_start_ns;
-  start.http = &stream.http();
   sink.on_request(start);
 }
 

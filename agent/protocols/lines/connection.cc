@@ -332,16 +332,7 @@ std::unique_ptr<model::Exchange> Connection::make(model::DbExchange&& db, uint32
 }
 
 void Connection::announce(const model::Exchange& exchange) {
-  RequestStart start;
-  start.sequence = exchange.sequence;
-  start.role = exchange.role;
-  start.request_id = exchange.request_id;
-  start.evidence = exchange.evidence;
-  start.batch_index = exchange.batch_index;
-  start.thread_id = exchange.thread_id;
-  start.time_ns = exchange.request_start_ns;
-  start.db = &std::get<model::DbExchange>(exchange.payload);
-  sink_->on_request(start);
+  sink_->on_request(request_start(exchange));
 }
 
 void Connection::ask(model::DbExchange&& db, uint8_t kind, uint32_t answers, uint32_t incomplete,

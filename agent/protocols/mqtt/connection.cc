@@ -422,15 +422,7 @@ void Connection::announce(Pending& pending) {
   model::Exchange& exchange = *pending.exchange;
   exchange.sequence = next_sequence_++;
   pending.announced = true;
-  RequestStart start;
-  start.sequence = exchange.sequence;
-  start.role = exchange.role;
-  start.request_id = exchange.request_id;
-  start.evidence = exchange.evidence;
-  start.thread_id = exchange.thread_id;
-  start.time_ns = exchange.request_start_ns;
-  start.messaging = &std::get<model::MessagingExchange>(exchange.payload);
-  sink_->on_request(start);
+  sink_->on_request(request_start(exchange));
 }
 
 void Connection::tell(Pending&& pending) {

@@ -84,16 +84,7 @@ void Session::announce(model::Exchange& exchange, ExchangeSink& sink) {
   }
   exchange.batch_index = batch_index_;
   exchange.sequence = next_sequence_++;
-  RequestStart start;
-  start.sequence = exchange.sequence;
-  start.role = exchange.role;
-  start.request_id = exchange.request_id;
-  start.evidence = exchange.evidence;
-  start.batch_index = exchange.batch_index;
-  start.thread_id = exchange.thread_id;
-  start.time_ns = exchange.request_start_ns;
-  start.db = &db_of(exchange);
-  sink.on_request(start);
+  sink.on_request(request_start(exchange));
 }
 
 void Session::emit(Pending& pending, ExchangeSink& sink) {
