@@ -162,13 +162,8 @@ void Agent::run_worker(uint32_t index) {
       pipeline.set_clock(anchor);
       record_clock(index, anchor);
     }
-    Result<size_t> count =
+    const size_t count =
         capture_->poll_ring(index, last_round ? 0 : kWorkerWaitMilliseconds, handle);
-    if (!count) {
-      static log::Limited limited;
-      limited.error("{}", count.error().message);
-      count = 0;
-    }
     hand_on(log::monotonic_ns());
     if (look_ns != 0) {
       pipeline_time_.observe(static_cast<double>(log::monotonic_ns() - look_ns) / 1e9);
@@ -178,7 +173,7 @@ void Agent::run_worker(uint32_t index) {
     }
     // What happened before stop() was called is in the ring by then: one more look after the flag
     // finds it all.
-    if (last_round && *count == 0) {
+    if (last_round && count == 0) {
       break;
     }
     last_round = last_round || stopping_;

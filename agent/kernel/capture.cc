@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "agent/core/unique_fd.h"
+#include "agent/kernel/ring_reader.h"
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
@@ -153,20 +154,12 @@ std::string libuv_file(uint32_t pid) {
   return proc + "/exe";
 }
 
-// One ring buffer and the call-back that is current while it is read.
 struct Ring {
   UniqueFd map;
   UniqueFd wakes;  // an epoll set: ready once for each wake-up, whatever is in the ring
-  std::unique_ptr<ring_buffer, RingBufferDeleter> reader;
-  const Capture::RecordHandler* handler = nullptr;
+  std::optional<RingReader> reader;
   bool busy = false;
 };
-
-int on_record(void* context, void* data, size_t size) {
-  const auto* ring = static_cast<Ring*>(context);
-  (*ring->handler)({static_cast<const std::byte*>(data), size});
-  return 0;
-}
 
 int on_process_record(void* context, void* data, size_t size) {
   zs_process_record record;
@@ -354,11 +347,15 @@ struct Capture::Impl {
       if (bpf_map_update_elem(outer, &i, &inner, BPF_ANY) != 0) {
         return tl::unexpected(bpf_error(errno, "adding a ring buffer"));
       }
-      ring.reader.reset(ring_buffer__new(inner, on_record, &ring, nullptr));
+      Result<RingReader> reader = RingReader::map(inner, options.ring_bytes);
+      if (!reader) {
+        return tl::unexpected(reader.error());
+      }
+      ring.reader = std::move(*reader);
       ring.wakes.reset(::epoll_create1(EPOLL_CLOEXEC));
       epoll_event event{};
       event.events = EPOLLIN | EPOLLET;
-      if (!ring.reader ||
+      if (!ring.wakes.valid() ||
           ::epoll_ctl(ring.wakes.get(), EPOLL_CTL_ADD, ring.map.get(), &event) != 0) {
         return tl::unexpected(bpf_error(errno, "reading a ring buffer"));
       }
@@ -648,11 +645,10 @@ Result<std::unique_ptr<Probes>> Capture::probe_go(const std::string& path,
   return links;
 }
 
-Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& handler) {
+size_t Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& handler) {
   Ring& ring = impl_->rings.at(index);
-  ring.handler = &handler;
   volatile __u32* asleep = &impl_->control->asleep[index];
-  int count = ring_buffer__consume(ring.reader.get());
+  size_t count = ring.reader->consume(handler);
   if (count == 0) {
     // After records came just now, more will soon.
     epoll_event wake{};
@@ -660,13 +656,10 @@ Result<size_t> Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHa
     ::epoll_wait(ring.wakes.get(), &wake, 1,
                  ring.busy ? std::min(timeout_ms, kGatherMilliseconds) : timeout_ms);
     *asleep = 0;
-    count = ring_buffer__consume(ring.reader.get());
-  }
-  if (count < 0 && count != -EINTR) {
-    return tl::unexpected(error_from_errno(-count, "reading the ring buffer"));
+    count = ring.reader->consume(handler);
   }
   ring.busy = count > 0;
-  return static_cast<size_t>(std::max(count, 0));
+  return count;
 }
 
 void Capture::mute(uint64_t socket, uint64_t connection_id) {

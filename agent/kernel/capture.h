@@ -179,7 +179,7 @@ class Capture {
   // looks again, sooner only if the ring fills: to be woken by a record would cost the traced
   // program more than all else. Returns the number of records. The bytes are valid during the call.
   using RecordHandler = std::function<void(std::span<const std::byte>)>;
-  Result<size_t> poll_ring(uint32_t ring, int timeout_ms, const RecordHandler& handler);
+  size_t poll_ring(uint32_t ring, int timeout_ms, const RecordHandler& handler);
 
   // Any thread. The connection's operations are not recorded any more.
   void mute(uint64_t socket, uint64_t connection_id);

@@ -202,6 +202,13 @@ struct zs_go_http2_server {
  * very program has them; addresses are of the process. 0: not known.
  */
 struct zs_go_process {
+  /* What each request uses comes first. */
+  __u32 state;      /* enum zs_go_state; by the kernel side, as the next one */
+  __u32 descends;   /* goroutines that a serving one has started make calls */
+  __u32 generation; /* tells programs apart that had this tgid */
+  __u32 g_goid;
+  __s32 tls; /* of the thread's g, from its fs base */
+  __u32 g_m;
   __u64 goidgen; /* runtime.sched.goidgen: no goroutine has a higher id */
   __u64 allgs;   /* runtime.allgs: the slice of all g */
   __u64 allp;    /* runtime.allp: the slice of the scheduler's processors */
@@ -211,12 +218,8 @@ struct zs_go_process {
                                 peer's end while a request is served */
   struct zs_code streams[ZS_GO_STREAMS]; /* RoundTrip of HTTP/2 clients: it starts a stream's
                                             goroutine, which writes the stream's headers */
-  __s32 tls;                             /* of the thread's g, from its fs base */
-  __u32 generation;                      /* tells programs apart that had this tgid */
-  __u32 g_goid;
-  __u32 g_parent_goid; /* ZS_GO_ABSENT before Go 1.21 */
+  __u32 g_parent_goid;                   /* ZS_GO_ABSENT before Go 1.21 */
   __u32 g_gopc;
-  __u32 g_m;
   __u32 m_curg;
   __u32 m_g0;
   __u32 p_goidcache; /* and goidcacheend behind it; ZS_GO_ABSENT if they are apart */
@@ -234,10 +237,8 @@ struct zs_go_process {
   __u32 grpc_client_conn;
   __u32 grpc_client_next_id;
   __u32 grpc_new_stream_client; /* in the closure that gives a stream its number */
-  __u32 checks_passed;          /* by the kernel side, as the rest */
+  __u32 checks_passed;          /* by the kernel side, as the next one */
   __u32 checks_failed;
-  __u32 state;    /* enum zs_go_state */
-  __u32 descends; /* goroutines that a serving one has started make calls */
 };
 
 /* Value of the map of processes; key: tgid in the initial pid namespace. An entry means: capture.

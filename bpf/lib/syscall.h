@@ -40,6 +40,7 @@ struct zs_syscall {
   __u64 argument1;
   __u64 argument2;
   __u64 argument3;
+  __u64 g; /* Go's internal ABI has the running goroutine here (src/cmd/compile/abi-internal.md) */
 };
 
 /* `regs` and `task` below must have a type that the verifier knows: plain loads. */
@@ -50,6 +51,7 @@ static __always_inline void zs_syscall__from_regs(struct zs_syscall* call,
   call->argument1 = regs->si;
   call->argument2 = regs->dx;
   call->argument3 = regs->r10;
+  call->g = regs->r14;
 }
 
 static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {

@@ -263,21 +263,22 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
 /*
  * Go: a request is read by the goroutine that serves its connection, or by one that waited for the
  * peer's end meanwhile, and got the next request's first byte (net/http's backgroundRead, started
- * by whoever read the body's end). Bodies are read by anyone, and say nothing. A global function,
- * which the verifier looks at once (see capture__first()).
+ * by whoever read the body's end). Bodies are read by anyone, and say nothing. `g` is what the
+ * register has: another one's after C or assembly code has used it, so it is only believed if it
+ * names the goroutine that the connection had. A global function, which the verifier looks at once
+ * (see capture__first()).
  */
 __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connection* connection,
-                                      __u32 begins) {
+                                      __u32 begins, __u64 g) {
   const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  __u64 g = 0;
   if (!go || !connection || connection->role != ZS_ROLE_SERVER ||
-      (!begins && connection->goroutine) || !go__read_g(go, &g)) {
+      (!begins && connection->goroutine)) {
     return 0;
   }
   const __u64 known = connection->goroutine;
   if (!known || g != connection->goroutine_at || !goroutine__is_still(go, g, known)) {
     struct zs_goroutine_now now;
-    if (!goroutine__check(go, g, &now)) {
+    if (!go__read_g(go, &g) || !goroutine__check(go, g, &now)) {
       return 0;
     }
     const bool helps = known && now.goid != known && goroutine__read_origin(go, &now) &&
@@ -367,7 +368,7 @@ static __always_inline enum zs_evidence connection__answer_proves(
 /* A read of a connection: it decides what the reading thread serves. */
 static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
                                                 struct zs_connection* connection, __u32 tid,
-                                                enum zs_gate gate) {
+                                                const struct zs_syscall* call, enum zs_gate gate) {
   bool begins = false;
   if (connection->role == ZS_ROLE_SERVER &&
       (connection->request_id == 0 ||
@@ -378,7 +379,7 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      context__on_go_receive(&process->go, connection, begins);
+      context__on_go_receive(&process->go, connection, begins, call ? call->g : 0);
     }
     return;
   }
@@ -687,7 +688,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       context__on_multiplexed(process, connection, tid, direction, record);
     }
   } else if (direction == ZS_RECEIVE) {
-    context__on_receive(sk, process, connection, tid, gate);
+    context__on_receive(sk, process, connection, tid, call, gate);
     if (connection->role == ZS_ROLE_SERVER) {
       record->request_id = connection->request_id;
     }

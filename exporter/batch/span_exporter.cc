@@ -108,10 +108,12 @@ std::vector<model::Span> SpanExporter::next_batch() {
   {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return stop_deadline_ || !queue_.empty(); });
-    wake_.wait_until(lock, last_batch_at_ + options_.schedule_delay, [this] {
-      return stop_deadline_ || queue_.size() >= options_.max_batch_spans ||
-             settled_spans_ < flush_up_to_;
-    });
+    if (last_batch_at_) {
+      wake_.wait_until(lock, *last_batch_at_ + options_.schedule_delay, [this] {
+        return stop_deadline_ || queue_.size() >= options_.max_batch_spans ||
+               settled_spans_ < flush_up_to_;
+      });
+    }
     chunks = queue_.take(options_.max_batch_spans);
   }
   last_batch_at_ = Clock::now();

@@ -90,7 +90,7 @@ class SpanExporter {
   RetrySchedule schedule_;
   bool peer_away_at_stop_ = false;  // one attempt failed during shutdown: no more of them
   bool healthy_ = true;
-  Clock::time_point last_batch_at_{};
+  std::optional<Clock::time_point> last_batch_at_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;     // for the exporter's thread
