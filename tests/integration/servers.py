@@ -299,7 +299,7 @@ def php(case, nginx_server):
     """PHP-FPM on a Unix socket in the folder of an nginx that passes index.php to it."""
     names = [name for name in ("php-fpm8.2", "php-fpm", "php-fpm8.4", "php-fpm8.3") if shutil.which(name)]
     if not names:
-        case.skipTest("php-fpm is not installed (scripts/install-test-deps.sh --all)")
+        case.fail("php-fpm is not installed (scripts/install-test-deps.sh --all)")
     folder = nginx_server.log.parent
     (folder / "fpm.conf").write_text(
         f"[global]\nerror_log = {folder}/fpm.log\ndaemonize = no\n"

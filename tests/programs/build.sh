@@ -68,7 +68,8 @@ build() {
       npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
     kube-apiserver)
       mv kube-apiserver/* .
-      CGO_ENABLED=0 go build -trimpath -o program . ;;
+      CGO_ENABLED=0 go build -trimpath -o program .
+      CGO_ENABLED=0 go build -trimpath -o kubectl ./kubectl ;;
     otel_go)
       mv otel_go/* .
       # What the linker leaves out is what zerospan does not find.
