@@ -177,7 +177,7 @@ def cost_of_routes(bench, table, name, framework, rounds, seconds):
         agent = bench.agent("--pid", str(pair.servers[chosen].pid), *options)
         pin(agent.pid, pair.load_core)
         both = pair.micros(seconds)
-        agent.interrupt()
+        agent.end()
         agent.output.unlink(missing_ok=True)
         stats = agent.stats()
         measured.setdefault(options, []).append(
@@ -216,7 +216,7 @@ def cost_per_call(bench, table, rounds, seconds):
         agent = bench.agent("--pid", str(pair.servers[chosen].pid))
         pin(agent.pid, pair.load_core)
         both = pair.micros(seconds)
-        agent.interrupt()
+        agent.end()
         agent.output.unlink(missing_ok=True)
         stats = agent.stats()
         hits.append((stats["go_calls"] + stats["go_streams"]) / stats["exchanges"])
@@ -251,7 +251,7 @@ def cost_when_idle(bench, table, rounds, seconds):
         chosen = i % 2
         agent = bench.agent("--pid", str(pair[chosen].pid))
         both = micros()
-        agent.interrupt()
+        agent.end()
         agent.output.unlink(missing_ok=True)
         rows.append((both[chosen] / both[1 - chosen], both[1 - chosen], both[chosen]))
     for connection, server in zip(connections, pair):
@@ -278,7 +278,7 @@ def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seco
         # The agent shares the load generator's core, as it would share any core but the servers'.
         pin(agent.pid, pair.load_core)
         micros = pair.micros(run_for)
-        agent.interrupt()
+        agent.end()
         agent.output.unlink(missing_ok=True)
         return micros
 
@@ -336,7 +336,7 @@ def idle_hooks(bench, make, path, sleeper, seconds):
         used = bpf_runs(agent.pid)
         requests = traffic.wrk(f"http://127.0.0.1:{server.port}{path}", seconds, connections=16)[0]
         used = [after - earlier for after, earlier in zip(bpf_runs(agent.pid), used)]
-        agent.interrupt()
+        agent.end()
     finally:
         BPF_STATISTICS.write_text(before)
     server.program.stop()
@@ -354,7 +354,7 @@ def go_probes(bench, table):
     relay = go_relay(bench)
     agent = bench.agent("--pid", str(relay.pid))
     requests = traffic.wrk(f"http://127.0.0.1:{relay.port}/", 2, connections=16)[0]
-    agent.interrupt()
+    agent.end()
     hits = agent.stats()["go_calls"] / requests
     table.add("uprobe hits per request, Go proxy", f"{hits:.2f} of {requests}", "<= 1.01", hits, 1.01)
     stats = agent.stats()
@@ -467,7 +467,7 @@ def idle_memory(bench, table):
     table.add("resident memory, idle, 100 processes watched", f"{rss:.1f} MB", "<= 40 MB", rss, 40)
     locked = locked_bytes(agent.pid) / 2**20
     table.add("locked memory of BPF maps", f"{locked:.1f} MiB", "<= 16 MiB", locked, 16)
-    agent.interrupt()
+    agent.end()
     for sleeper in sleepers:
         sleeper.stop()
 
@@ -479,7 +479,7 @@ def load_memory(bench, table):
     while total < 100_000:
         total += traffic.wrk(f"http://127.0.0.1:{server.port}/fast", 3, connections=64)[0]
     rss = resident_mb(agent.pid, "VmHWM")
-    agent.interrupt()
+    agent.end()
     table.add(f"resident memory, most, under {total} requests", f"{rss:.1f} MB", "<= 80 MB", rss, 80)
     lost = sum(agent.lost().values())
     table.add(f"records and spans lost of {total} requests", str(lost), "0", lost, 0)
@@ -499,7 +499,7 @@ def go_processes(bench, table):
               "<= 2000 ms", agent.seconds_to_ready, 2)
     rss = resident_mb(agent.pid, "VmHWM")
     table.add("resident memory, most, with 100 Go processes of 10 files", f"{rss:.1f} MB", "<= 60 MB", rss, 60)
-    agent.interrupt()
+    agent.end()
     for program in programs:
         program.stop()
 
@@ -518,7 +518,7 @@ def life(bench, table):
                 harness.wait_for(lambda: agent.output.exists() and agent.output.stat().st_size > size,
                                  "the span", 5, 0.001)
                 shown.append(time.monotonic() - done)
-        agent.interrupt()
+        agent.end()
         stops.append(agent.seconds_to_stop)
     for name, values, limit in (("start to attached, slowest of 5", starts, 1.0),
                                 ("span visible after its end, slowest of 50", shown, 0.2),

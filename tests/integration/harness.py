@@ -233,14 +233,18 @@ class Agent(Program):
                 raise
         self.seconds_to_ready = time.monotonic() - started
 
-    def interrupt(self, seconds=15.0):
-        """SIGINT, the flush, exit code 0; returns the spans of a `trace`."""
+    def end(self, seconds=15.0):
+        """SIGINT, the flush, exit code 0."""
         started = time.monotonic()
         os.kill(self.pid, signal.SIGINT)
         code = self.wait_exit(seconds)
         self.seconds_to_stop = time.monotonic() - started
         if code != 0:
             raise AssertionError(f"exit code {code} after SIGINT: {self}")
+
+    def interrupt(self, seconds=15.0):
+        """end(), and the spans of a `trace`."""
+        self.end(seconds)
         return self.spans()
 
     def resident_peak_kb(self):

@@ -203,7 +203,7 @@ class Attach(Fan):
                 agent.process.kill()
                 agent.process.wait(20)
             else:
-                agent.interrupt()
+                agent.end()
         going.set()
         thread.join()
         self.assertEqual([], failed[:3])
@@ -246,7 +246,7 @@ class Attach(Fan):
               f"{agent.resident_peak_kb() / 1024:.0f} MiB, {probed} of 10 files probed", flush=True)
         self.assertEqual(10, probed)
         self.assertLess(agent.resident_peak_kb(), 60 * 1024)
-        agent.interrupt()
+        agent.end()
 
 
 class Builds(Fan):

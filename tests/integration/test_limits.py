@@ -54,7 +54,7 @@ class Limits(harness.Case):
 
         harness.wait_for(followed, "a connection that is followed again", interval=0.1)
         logged = server.wait_logged(len(ids) + len(last))
-        agent.interrupt()
+        agent.end()
         spans = agent.spans()
         by_id = {line.id: line for line in logged}
         self.assertEqual(len(spans), len({span.id for span in spans}))
@@ -74,7 +74,7 @@ class Limits(harness.Case):
         sleepers = [self.start(["/usr/bin/sleep", "1000"]) for _ in range(PROCESSES + 4)]
         agent = self.watch("--pid", ",".join(str(sleeper.pid) for sleeper in sleepers), max_processes=PROCESSES)
         agent.wait_line(agent.errors, r"4 selected processes are not traced: capture\.max_processes")
-        agent.interrupt()
+        agent.end()
         self.assertEqual(4, agent.stats()["processes_over_limit"])
 
     def test_process_events(self):
@@ -100,7 +100,7 @@ class Limits(harness.Case):
             return agent.output.read_text()
 
         harness.wait_for(seen, "a span of the server", interval=0.1)
-        agent.interrupt()
+        agent.end()
         self.assertGreater(agent.stats()["capture_lost_process_ring_full"], 0)
         self.assertEqual({server.pid}, {span.resource["process.pid"] for span in agent.spans()})
 

@@ -29,7 +29,7 @@ class Load(harness.Case):
         requests = log.read_bytes().count(b"\n") - before
         self.wait_written(agent)
         rss = agent.resident_peak_kb()
-        agent.interrupt()
+        agent.end()
         spans, complete = 0, 0
         with open(agent.output) as lines:
             for line in lines:

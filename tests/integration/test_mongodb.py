@@ -106,7 +106,7 @@ class Drivers(harness.Case):
         agent = self.agent("--pid", f"{self.server.pid},{client.pid}", "--output", recording,
                            command="record")
         self.go_on(client)
-        agent.interrupt()
+        agent.end()
         output = subprocess.run([harness.BINARY, "replay", recording, "--format=otlp-json"], check=True, capture_output=True,
                                 text=True, timeout=60).stdout
         logins = [span for span in harness.parse_spans(output) if span.name.startswith("saslStart")]

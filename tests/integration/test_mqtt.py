@@ -93,7 +93,7 @@ class Mqtt(harness.Case):
             recording = self.directory / f"recording{version}"
             agent = self.agent("--pid", f"{self.broker.pid},{client.pid}", "--output", recording, command="record")
             self.finish(client, 60)
-            agent.interrupt()
+            agent.end()
             recorded = recording.read_bytes()
             self.assertIn(b"open/orders", recorded)
             self.assertNotIn(self.broker.PASSWORD.encode(), recorded)

@@ -140,7 +140,7 @@ class Overload(harness.Case):
 
     def finish(self):
         """Ends the agent; returns its final counters, which must be those of the spans that it wrote."""
-        self.watcher.interrupt()
+        self.watcher.end()
         stats = self.watcher.stats()
         self.assertEqual(stats["records_reserved"], stats["records_decoded"] + stats["records_lost_ring_full"])
         dropped = sum(value for name, value in stats.items() if name.startswith("spans_dropped_"))

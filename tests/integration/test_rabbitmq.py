@@ -110,7 +110,7 @@ class Rabbitmq(harness.Case):
         recording = self.directory / "recording"
         agent = self.agent("--pid", f"{self.broker.pid},{client.pid}", "--output", recording, command="record")
         self.finish(client, 60)
-        agent.interrupt()
+        agent.end()
         recorded = recording.read_bytes()
         self.assertIn(b"nowhere", recorded)
         self.assertNotIn(self.broker.PASSWORD.encode(), recorded)

@@ -113,7 +113,7 @@ class Commands(Case):
             self.assertTrue(client.recv(4096).startswith(b"%7"))
             client.sendall(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n")
             self.assertEqual(b"_\r\n", client.recv(4096))
-        agent.interrupt()
+        agent.end()
         output = subprocess.run([harness.BINARY, "replay", recording, "--format=otlp-json"], check=True, capture_output=True,
                                 text=True, timeout=60).stdout
         spans = harness.parse_spans(output)

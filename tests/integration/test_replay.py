@@ -29,7 +29,7 @@ class Replay(harness.Case):
         traffic.run_mixed(server, requests)
         targets = [traffic.with_id("/proxy?delay=5") for _ in range(50)]
         traffic.concurrent_gets(server.port, targets, 50)
-        agent.interrupt()
+        agent.end()
         recording.chmod(0o644)
 
         # Workers write as they come: the order of lines between them is no promise.

@@ -57,7 +57,7 @@ class Robustness(harness.Case):
         server = servers.go(self)
         agent = self.agent("--pid", str(server.pid))
         self.ask(server)
-        agent.interrupt()
+        agent.end()
         print(f"\nstart to attached {agent.seconds_to_ready * 1000:.0f} ms, "
               f"shutdown {agent.seconds_to_stop * 1000:.0f} ms", flush=True)
         # Far above the goal of 1 s: another program may have the processor.
@@ -199,7 +199,7 @@ class Export(harness.Case):
             self.assertTrue(looks and int(looks.group(1)) > 0, f"no latency of stage {stage}")
         self.assertGreater(totals["zerospan_export_requests_total"], 0)
         self.assertGreater(totals["zerospan_ring_peak_bytes"], 0)
-        agent.interrupt()
+        agent.end()
         os.kill(receiver.pid, signal.SIGTERM)
         receiver.wait_exit()
         spans = harness.parse_spans(output.read_text()) if output.exists() else []
@@ -227,7 +227,7 @@ class Export(harness.Case):
         with traffic.Connection(server.port) as connection:
             for _ in range(300):
                 connection.send(traffic.Request("GET", traffic.with_id("/s/200")))
-        agent.interrupt()
+        agent.end()
         stats = agent.stats()
         self.assertEqual(300, stats["spans_made"])
         self.assertEqual(300, sum(v for k, v in agent.lost().items() if k.startswith("spans_dropped_")))

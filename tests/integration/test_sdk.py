@@ -229,7 +229,7 @@ class Go(Case):
         live = self.directory / "live.jsonl"
         agent = self.agent("--pid", str(server.pid), f"--output={recording}", f"--spans={live}", command="record")
         self.load(server.port)
-        agent.interrupt()
+        agent.end()
         replayed = self.directory / "replayed.jsonl"
         done = subprocess.run([harness.BINARY, "replay", recording, f"--output={replayed}", "--format=json"],
                               capture_output=True, text=True)
