@@ -153,6 +153,29 @@ class PairUnderLoad:
             server.program.stop()
 
 
+class Pace:
+    """A program beside the servers that no hook sees (pace.cc): how fast the machine is meanwhile."""
+
+    def __init__(self, bench):
+        self.counts = bench.directory / "pace"
+        self.program = bench.start(["taskset", "-c", str(min(os.sched_getaffinity(0))),
+                                    harness.BUILD / "bench" / "pace", self.counts])
+        harness.wait_for(lambda: self.counts.exists() and any(self.counts.read_bytes()), "turns of pace")
+
+    def now(self):
+        return cpu_with_fallback(self.program.pid), struct.unpack("=Q", self.counts.read_bytes())[0]
+
+    def servers_turns(self, pair, seconds):
+        """CPU of a server per response, in this program's turns."""
+        cpu, turns = self.now()
+        micros = statistics.mean(pair.micros(seconds))
+        later, more = self.now()
+        return micros / ((later - cpu) / (more - turns) * 1e6)
+
+    def stop(self):
+        self.program.stop()
+
+
 class RoutePairUnderLoad(PairUnderLoad):
     """The same of servers with a Go router. Uprobes are in a file, whoever runs it: each program has a file of its
     own."""
@@ -267,48 +290,52 @@ def cost_per_request(bench, table, name, make, path, selected_goal, rounds, seco
     """Of each round's two servers, the agent has selected one, in turn.
 
     What programs pay that are not selected cannot be had side by side, since the probes are the host's: many
-    short turns with an agent that watches a sleeping process, each between two without any. A hook of a tenth of
-    a microsecond drowns in that noise; so the kernel's own count of the programs' run time stands beside it.
+    short turns with an agent that watches a sleeping process, each between two without any, and each measured in
+    what a program takes meanwhile that the probes do not see. The kernel's own count of their run time stands beside it.
     """
     pair = PairUnderLoad(bench, make, path)
     sleeper = bench.start(["sleep", "100000"])
 
-    def traced(pid, run_for):
+    def traced(pid, measure):
         agent = bench.agent("--pid", str(pid))
         # The agent shares the load generator's core, as it would share any core but the servers'.
         pin(agent.pid, pair.load_core)
-        micros = pair.micros(run_for)
+        measured = measure()
         agent.end()
         agent.output.unlink(missing_ok=True)
-        return micros
+        return measured
 
     selected, unselected, idle, alone = [], [], [], []
     for i in range(rounds):
         chosen = i % 2
-        both = traced(pair.servers[chosen].pid, seconds)
+        both = traced(pair.servers[chosen].pid, lambda: pair.micros(seconds))
         selected.append(both[chosen])
         unselected.append(both[1 - chosen])
-    turn = seconds / 5
-    before = statistics.mean(pair.micros(turn))
+    pace = Pace(bench)
+
+    def turn():
+        return pace.servers_turns(pair, seconds / 5)
+
+    before = turn()
     for _ in range(rounds * 6):
-        idle.append(statistics.mean(traced(sleeper.pid, turn)))
-        after = statistics.mean(pair.micros(turn))
+        idle.append(traced(sleeper.pid, turn))
+        after = turn()
         alone.append((before + after) / 2)
         before = after
+    pace.stop()
     pair.stop()
     hooks = idle_hooks(bench, make, path, sleeper, seconds)
     sleeper.stop()
 
-    def row(kind, with_it, without, goal):
-        ratios = [a / b for a, b in zip(with_it, without)]
-        ratio = statistics.median(ratios)
-        table.add(f"server CPU per request, {name}, {kind}",
-                  f"{ratio:.3f}x ({min(ratios):.2f} to {max(ratios):.2f}): {statistics.median(without):.1f} -> "
-                  f"{statistics.median(with_it):.1f} us", f"<= {goal:.2f}x", ratio, goal)
-
-    row("selected against not selected", selected, unselected, selected_goal)
-    row("nothing selected against no agent", idle, alone, 1.02)
-    without = statistics.median(alone)
+    ratios = [a / b for a, b in zip(selected, unselected)]
+    without = statistics.median(unselected)
+    table.add(f"server CPU per request, {name}, selected against not selected",
+              f"{statistics.median(ratios):.3f}x ({min(ratios):.2f} to {max(ratios):.2f}): {without:.1f} -> "
+              f"{statistics.median(selected):.1f} us", f"<= {selected_goal:.2f}x", statistics.median(ratios), selected_goal)
+    ratios = [a / b for a, b in zip(idle, alone)]
+    table.add(f"server CPU per request, {name}, nothing selected against no agent",
+              f"{statistics.median(ratios):.3f}x ({min(ratios):.2f} to {max(ratios):.2f})", "<= 1.02x",
+              statistics.median(ratios), 1.02)
     runs, nanoseconds = hooks
     clock = empty_hook_ns()
     cost = (nanoseconds - runs * clock) / 1000

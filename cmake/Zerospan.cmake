@@ -42,6 +42,8 @@ function(zerospan_test name)
     # g++ 12 sees uninitialised members in moved-from std::variant temporaries of initializer lists.
     target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
   endif()
+  # Most of a build is tests, whose own code runs for milliseconds: this halves the time that they take to compile.
+  target_compile_options(${name} PRIVATE -O0 -g1)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set(labels unit)
   if(ARG_THREADS)

@@ -39,7 +39,7 @@ struct zs_frame_position {
   __u64 stream_offset; /* of the operation's first byte */
   __u64 range_start;   /* what is before it is in the ring */
   __u32 buffer;        /* index of `current` */
-  __u32 reserved;
+  __u32 ahead;         /* bytes behind the scratch area's `filled` that are copied already */
 };
 
 /*

@@ -14,6 +14,10 @@
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
 
+/* A look at the program's memory costs as much as the copy of some thousand bytes, and most
+ * operations are small frames that are wanted whole. */
+#define ZS_FRAMES_AHEAD_BYTES 1024
+
 /* Arguments of frames__step; the rest of its state is in the scratch area. */
 struct zs_frames {
   struct zs_scratch* out;
@@ -36,6 +40,27 @@ static __always_inline void frames__flush(struct zs_frames* frames, __u64 positi
   rings__output(frames->connection->ring, record, sizeof(*record) + head_bytes);
   out->frames.range_start = position;
   out->copy.filled = 0;
+  out->frames.ahead = 0;
+}
+
+/* The next `count` bytes of the operation, of `left` in this buffer, are behind what is filled. */
+static __always_inline bool frames__have(struct zs_scratch* out, __u32 count, __u64 left) {
+  const __u64 filled = out->copy.filled;
+  if (count <= out->frames.ahead) {
+    return true;
+  }
+  __u64 more = left < ZS_FRAMES_AHEAD_BYTES ? left : ZS_FRAMES_AHEAD_BYTES;
+  if (more < count) {
+    more = count;
+  }
+  if (more > ZS_HEAD_BYTES_MAX || filled > ZS_HEAD_BYTES_MAX ||
+      bpf_probe_read_user(&out->bytes[filled], more,
+                          (const void*)(out->frames.current.base + out->copy.position -
+                                        out->frames.buffer_start))) {
+    return false;
+  }
+  out->frames.ahead = more;
+  return true;
 }
 
 /* 1: the operation is done, or the rest of it is not to be followed. */
@@ -52,6 +77,7 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
         !buffers__at(&out->buffers, out->frames.buffer, &out->frames.current)) {
       return 1;
     }
+    out->frames.ahead = 0;
     out->frames.buffer_start = out->frames.buffer_end;
     out->frames.buffer_end += out->frames.current.length;
     return 0;
@@ -72,13 +98,11 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
       frames__flush(frames, position);
     }
     const __u64 filled = out->copy.filled;
-    if (filled > ZS_HEAD_BYTES_MAX ||
-        bpf_probe_read_user(
-            &out->bytes[filled], count,
-            (const void*)(out->frames.current.base + position - out->frames.buffer_start))) {
+    if (filled > ZS_HEAD_BYTES_MAX || !frames__have(out, count, left)) {
       counters__add(ZS_COUNTER_LOST_USER_MEMORY);
       return 1;
     }
+    out->frames.ahead -= count;
     out->copy.filled = filled + count;
     out->copy.position = position + count;
     if (!(protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_captured(walk, &out->bytes[filled], count)
@@ -126,6 +150,7 @@ static __always_inline void frames__capture(struct zs_scratch* out,
   out->copy.position = 0;
   out->copy.end = byte_count;
   out->copy.filled = 0;
+  out->frames.ahead = 0;
   zs_frame_begin(frames.walk);
   if (connection->protocol == ZS_PROTOCOL_AMQP) {
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_amqp, &frames, 0);
