@@ -36,6 +36,7 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
       case MessagingSystem::kRabbitmq:
         return kRabbitmq;
       case MessagingSystem::kMqtt:
+      case MessagingSystem::kNats:
         break;  // no SDK makes spans of it
     }
   }

@@ -535,7 +535,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
-  if (connection->protocol == ZS_PROTOCOL_MQTT && connection->seen_from_start) {
+  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS) &&
+      connection->seen_from_start) {
     zs_frame_follow(&connection->walk[ZS_SEND], 0);
     zs_frame_follow(&connection->walk[ZS_RECEIVE], 0);
   }
@@ -744,6 +745,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_NATS  ? ZS_NATS_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MONGODB
                                ? ZS_MONGODB_SECRET_BYTES
                                : ZS_POSTGRESQL_HEADER_BYTES;
