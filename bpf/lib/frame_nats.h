@@ -103,8 +103,8 @@ static inline __attribute__((always_inline)) int zs_nats_resumes(__u8 kind, __u3
   if (kind == ZS_NATS_PAYLOAD || kind == ZS_NATS_HEADERS) {
     return byte == ' ';
   }
-  return byte == '\r' && (word == ZS_NATS_WORD('P', 'I', 'N', 'G') ||
-                          word == ZS_NATS_WORD('P', 'O', 'N', 'G'));
+  return byte == '\r' &&
+         (word == ZS_NATS_WORD('P', 'I', 'N', 'G') || word == ZS_NATS_WORD('P', 'O', 'N', 'G'));
 }
 
 /* One function for the verifier to look at by itself: it would follow each combination of the bytes
@@ -149,10 +149,10 @@ static inline __attribute__((always_inline)) void zs_nats_number(struct zs_frame
   } else if (byte != '\r') {
     const __u32 digit = byte - 48U;
     const __u32 number = line->number;
-    line->number = digit > 9                        ? ZS_NATS_NO_NUMBER
-                   : number == ZS_NATS_NO_WORD      ? digit
+    line->number = digit > 9                       ? ZS_NATS_NO_NUMBER
+                   : number == ZS_NATS_NO_WORD     ? digit
                    : number <= ZS_NATS_NUMBER_MOST ? number * 10 + digit
-                                                    : ZS_NATS_NO_NUMBER;
+                                                   : ZS_NATS_NO_NUMBER;
   }
 }
 
@@ -244,9 +244,7 @@ static inline __attribute__((always_inline)) __u32 zs_nats_captured(struct zs_fr
   if (kind == ZS_NATS_UNKNOWN || line->length > ZS_NATS_LINE_MOST ||
       (walk->followed == ZS_FRAME_LOST && kind == ZS_NATS_FIRST_WORD)) {
     /* It tells what is there instead. */
-    const __u32 kept = walk->followed == ZS_FRAME_LOST ? 0
-                       : kind == ZS_NATS_UNKNOWN       ? at + 1
-                                                       : at;
+    const __u32 kept = walk->followed == ZS_FRAME_LOST ? 0 : kind == ZS_NATS_UNKNOWN ? at + 1 : at;
     zs_frame_lose(walk);
     return kept < count ? kept : count;
   }

@@ -34,11 +34,11 @@ TEST(Connection, MessagesOfBothSides) {
     runner.answer(msg("a.b", "hello") + "PONG\r\n" + msg("a.c", "") +
                   msg("_INBOX.1", "yes", headers(kContext)));
     runner.ask("pub\ta.e\t2\r\nxx\r\n");
-    EXPECT_THAT(runner.told,
-                ElementsAre("connect", "publish a.b b5", "publish a.c b0",
-                            "publish a.d b100000 <"s + kContext + ">", "deliver a.b b5",
-                            "deliver a.c b0", "deliver _INBOX.1 b3 <"s + kContext + ">",
-                            "publish a.e b2"));
+    EXPECT_THAT(
+        runner.told,
+        ElementsAre("connect", "publish a.b b5", "publish a.c b0",
+                    "publish a.d b100000 <"s + kContext + ">", "deliver a.b b5", "deliver a.c b0",
+                    "deliver _INBOX.1 b3 <"s + kContext + ">", "publish a.e b2"));
     EXPECT_THAT(runner.flagged, IsEmpty());
     EXPECT_EQ(runner.counters.unparsed_bytes, 0U);
     runner.finish();

@@ -80,8 +80,8 @@ inline std::vector<Step> random_session(std::mt19937_64& random, size_t turns) {
           server += "PONG\r\n";
           break;
         default:
-          server += "+OK\r\nPING\r\n-ERR 'Permissions Violation for Publish to \"" + subject +
-                    "\"'\r\n";
+          server +=
+              "+OK\r\nPING\r\n-ERR 'Permissions Violation for Publish to \"" + subject + "\"'\r\n";
           break;
       }
     }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// nats WHAT: prints "ready", takes the server's URL from standard input, and works with NATS's client for Go: "work" or "load". It prints
-// "sent SUBJECT SIZE" and "got SUBJECT SIZE" of each message, of load the numbers only; "refused SUBJECT" of what the server does not
-// allow; and "done".
+// nats WHAT: prints "ready", takes the server's URL from standard input, and works with NATS's client for Go: "work", "load", or "joined",
+// which prints "connected" and waits for another line first. It prints "sent SUBJECT SIZE" and "got SUBJECT SIZE" of each message, of load
+// the numbers only; "refused SUBJECT" of what the server does not allow; and "done".
 package main
 
 import (
@@ -37,7 +37,6 @@ func say(word, subject string, size int) {
 	fmt.Println(word, subject, size)
 }
 
-// The server counts a message's headers among its bytes; the conventions want the body alone.
 func got(message *nats.Msg) {
 	say("got", message.Subject, len(message.Data))
 }
@@ -124,6 +123,38 @@ func work(url string) {
 	}
 	check(verbose.Flush())
 	verbose.Close()
+
+	if _, err := nats.Connect(strings.Replace(url, "tester:", "guess:", 1)); err == nil {
+		panic("not refused")
+	}
+	fmt.Println("refused connect")
+}
+
+func joined(url string, input *bufio.Reader) {
+	var received sync.WaitGroup
+	reader := connect(url)
+	_, err := reader.Subscribe("joined.>", func(message *nats.Msg) {
+		got(message)
+		received.Done()
+	})
+	check(err)
+	check(reader.Flush())
+	writer := connect(url)
+	check(writer.Flush())
+	fmt.Println("connected")
+	_, err = input.ReadString('\n')
+	check(err)
+	for i := range 1000 {
+		received.Add(1)
+		subject := fmt.Sprint("joined.", i%10)
+		data := []byte(strings.Repeat("x", i))
+		check(writer.Publish(subject, data))
+		say("sent", subject, len(data))
+	}
+	check(writer.Flush())
+	received.Wait()
+	writer.Close()
+	reader.Close()
 }
 
 func load(url string) {
@@ -155,12 +186,16 @@ func load(url string) {
 
 func main() {
 	fmt.Println("ready")
-	url, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	input := bufio.NewReader(os.Stdin)
+	url, err := input.ReadString('\n')
 	check(err)
 	url = strings.TrimSpace(url)
-	if os.Args[1] == "load" {
+	switch os.Args[1] {
+	case "load":
 		load(url)
-	} else {
+	case "joined":
+		joined(url, input)
+	default:
 		work(url)
 	}
 	fmt.Println("done")
