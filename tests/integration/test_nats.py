@@ -121,25 +121,48 @@ class Nats(harness.Case):
         for hidden in (b"\"lang\"", b"\"server_id\""):
             self.assertNotIn(hidden, recorded)
 
-    def load(self, select):
+    def load(self, select, **how):
         client = self.begin("load")
-        agent = self.agent("--pid", ",".join(str(pid) for pid in select(client)))
+        agent = self.agent("--pid", str(select(client)), **how)
         self.tell(client, self.broker.address)
+        return client, agent
+
+    @staticmethod
+    def wait_written(agent, count):
+        seen = 0
+        with agent.output.open("rb") as output:
+            def written():
+                nonlocal seen
+                seen += sum(line.count(b'"startTimeUnixNano"') for line in output)
+                return seen >= count
+            harness.wait_for(written, f"{count} spans to be written", 240, 0.5)
+
+    def check_load(self, select, kind):
+        # Spans come faster than they are written: what remains when the client has ended is waited for.
+        client, agent = self.load(select, env={"ZEROSPAN_EXPORTER_QUEUE_SIZE": "400000", "ZEROSPAN_SHUTDOWN_DEADLINE": "1m"})
+        self.wait_written(agent, 200_000)
         ours = self.end(client, agent, 120)
         self.assertEqual((100_000, 100_000), self.counts)
-        return {key: collections.Counter(map(described, spans)) for key, spans in ours.items() if key[1] != "connect"}
-
-    def expected_load(self):
-        return collections.Counter({f"load {digits}": 9 * 10 ** (digits - 1) + (digits == 1) for digits in range(1, 6)})
+        expected = collections.Counter({f"load {digits}": 9 * 10 ** (digits - 1) + (digits == 1) for digits in range(1, 6)})
+        for name in ("publish", "deliver"):
+            self.assertEqual(expected, collections.Counter(map(described, ours[kind, name])), name)
+        self.assertEqual({(kind, name) for name in ("connect", "publish", "deliver")}, set(ours))
+        self.assertEqual(0, agent.stats()["capture_lost_frames"])
 
     def test_load_of_the_client(self):
-        expected = self.expected_load()
-        self.assertEqual({(CLIENT, "publish"): expected, (CLIENT, "deliver"): expected}, self.load(lambda client: [client.pid]))
+        self.check_load(lambda client: client.pid, CLIENT)
 
     def test_load_of_the_server(self):
-        expected = self.expected_load()
-        self.assertEqual({(SERVER, "publish"): expected, (SERVER, "deliver"): expected},
-                         self.load(lambda client: [self.broker.pid]))
+        self.check_load(lambda client: self.broker.pid, SERVER)
+
+    def test_what_is_lost_is_counted(self):
+        client, agent = self.load(lambda client: client.pid, env={"ZEROSPAN_EXPORTER_QUEUE_SIZE": "1000"})
+        self.assertEqual(0, client.wait_exit(120), client)
+        spans = agent.interrupt(60)
+        lost = agent.lost()
+        self.assertEqual({"spans_dropped_queue_full"}, set(lost))
+        # With the two connects.
+        self.assertEqual(sum(self.broker.counts()) + 2, len(spans) + lost["spans_dropped_queue_full"])
 
 
 if __name__ == "__main__":
