@@ -39,7 +39,6 @@ static inline __attribute__((always_inline)) enum zs_gate zs_gate_nats(const __u
                  : ZS_GATE_NO;
     /* Behind an unknown method of HTTP a path would come. */
     case ZS_NATS_WORD('P', 'U', 'B', ' '):
-    case ZS_NATS_WORD('S', 'U', 'B', ' '):
       return bytes[4] == '/' ? ZS_GATE_NO : ZS_GATE_REQUEST;
     case ZS_NATS_WORD('M', 'S', 'G', ' '):
       return bytes[4] == '/' ? ZS_GATE_NO : ZS_GATE_RESPONSE;
@@ -50,11 +49,14 @@ static inline __attribute__((always_inline)) enum zs_gate zs_gate_nats(const __u
     default:
       break;
   }
+  const int ping =
+      word == ZS_NATS_WORD('P', 'I', 'N', 'G') || word == ZS_NATS_WORD('P', 'O', 'N', 'G');
   if (!known) {
-    return ZS_GATE_NO;
+    /* It may be Redis's, too. */
+    return ping && count == 6 && bytes[4] == '\r' && bytes[5] == '\n' ? ZS_GATE_IDLE : ZS_GATE_NO;
   }
   /* What is not known for a line may be the rest of a CONNECT. */
-  return word == ZS_NATS_WORD('P', 'I', 'N', 'G') || word == ZS_NATS_WORD('P', 'O', 'N', 'G') ||
+  return ping || word == ZS_NATS_WORD('S', 'U', 'B', ' ') ||
                  word == ZS_NATS_WORD('U', 'N', 'S', 'U')
              ? ZS_GATE_REQUEST
              : ZS_GATE_SECRET;

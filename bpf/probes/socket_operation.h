@@ -509,8 +509,13 @@ ZS_COLD void context__on_multiplexed(struct zs_process* process,
 
 ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
                                int seen) {
+  if (seen == ZS_SEEN(ZS_PROTOCOL_NATS, ZS_GATE_IDLE) && connection->seen_from_start &&
+      protocol__is_on(ZS_PROTOCOL_REDIS)) {
+    /* A PING by which a connection begins is Redis's; in the middle of one it is anybody's. */
+    seen = ZS_SEEN(ZS_PROTOCOL_REDIS, ZS_GATE_REQUEST);
+  }
   const int gate = ZS_SEEN_GATE(seen);
-  if (seen == ZS_SEEN(ZS_PROTOCOL_AMQP, ZS_GATE_IDLE)) {
+  if (gate == ZS_GATE_IDLE) {
     return;
   }
   if (gate == ZS_GATE_NO) {

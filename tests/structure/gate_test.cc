@@ -788,7 +788,9 @@ TEST(GateNats, KindsOfLines) {
   EXPECT_EQ(gate_nats("HMSG a 1 1 1\r\nx\r\n", false), ZS_GATE_RESPONSE);
   EXPECT_EQ(gate_nats("PUB a 1\r\nx\r\n", false), ZS_GATE_REQUEST);
   EXPECT_EQ(gate_nats("HPUB a 1 1\r\nx\r\n", false), ZS_GATE_REQUEST);
-  EXPECT_EQ(gate_nats("SUB a 1\r\n", false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_nats("PING\r\n", false), ZS_GATE_IDLE);
+  EXPECT_EQ(gate_nats("PONG\r\n", false), ZS_GATE_IDLE);
+  EXPECT_EQ(gate_nats("SUB a 1\r\n", true), ZS_GATE_REQUEST);
   for (const bool known : {false, true}) {
     EXPECT_EQ(gate_nats("CONNECT {\"pass\":1}\r\n", known), ZS_GATE_SECRET);
   }
@@ -796,7 +798,7 @@ TEST(GateNats, KindsOfLines) {
   EXPECT_EQ(gate_nats("\"pass\":\"secret\"}\r\n", true), ZS_GATE_SECRET);
   EXPECT_EQ(gate_nats("pass", true), ZS_GATE_SECRET);
   for (const std::string& other :
-       {"GET / HTTP/1.1\r\n"s, "PING\r\n"s, ""s, "PUB /a HTTP/1.1\r\n"s, "INFO / HTTP/1.1\r\n"s,
+       {"GET / HTTP/1.1\r\n"s, "PING\r\nPING\r\n"s, "SUB a 1\r\n"s, ""s, "PUB /a HTTP/1.1\r\n"s, "INFO / HTTP/1.1\r\n"s,
         "CONNECT a:443 HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, "\x16\x03\x01\x02\0\x01"s}) {
     EXPECT_EQ(gate_nats(other, false), ZS_GATE_NO) << printable(other);
   }
