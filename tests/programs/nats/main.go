@@ -144,6 +144,9 @@ func joined(url string, input *bufio.Reader) {
 	fmt.Println("connected")
 	_, err = input.ReadString('\n')
 	check(err)
+	// Redis's clients send a PING like this one.
+	check(reader.Flush())
+	check(writer.Flush())
 	for i := range 1000 {
 		received.Add(1)
 		subject := fmt.Sprint("joined.", i%10)
