@@ -798,8 +798,9 @@ TEST(GateNats, KindsOfLines) {
   EXPECT_EQ(gate_nats("\"pass\":\"secret\"}\r\n", true), ZS_GATE_SECRET);
   EXPECT_EQ(gate_nats("pass", true), ZS_GATE_SECRET);
   for (const std::string& other :
-       {"GET / HTTP/1.1\r\n"s, "PING\r\nPING\r\n"s, "SUB a 1\r\n"s, ""s, "PUB /a HTTP/1.1\r\n"s, "INFO / HTTP/1.1\r\n"s,
-        "CONNECT a:443 HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s, "\x16\x03\x01\x02\0\x01"s}) {
+       {"GET / HTTP/1.1\r\n"s, "PING\r\nPING\r\n"s, "SUB a 1\r\n"s, ""s, "PUB /a HTTP/1.1\r\n"s,
+        "INFO / HTTP/1.1\r\n"s, "CONNECT a:443 HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s,
+        "\x16\x03\x01\x02\0\x01"s}) {
     EXPECT_EQ(gate_nats(other, false), ZS_GATE_NO) << printable(other);
   }
 }
