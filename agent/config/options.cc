@@ -183,7 +183,7 @@ void add_capture(std::vector<Option>& table) {
                         .help = "Protocols that are followed. A connection of another one is left "
                                 "alone after its first bytes. Known: amqp, http1, http2, kafka, "
                                 "memcached, mongodb, mqtt, "
-                                "mysql, postgresql, redis."},
+                                "mysql, nats, postgresql, redis."},
                        ZEROSPAN_FIELD(capture.protocols),
                        list_of(choice_of<std::string>({{"amqp", "amqp"},
                                                        {"http1", "http1"},
@@ -193,6 +193,7 @@ void add_capture(std::vector<Option>& table) {
                                                        {"mongodb", "mongodb"},
                                                        {"mqtt", "mqtt"},
                                                        {"mysql", "mysql"},
+                                                       {"nats", "nats"},
                                                        {"postgresql", "postgresql"},
                                                        {"redis", "redis"}}))));
 }

@@ -223,7 +223,7 @@ struct DbExchange {
   uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
 };
 
-enum class MessagingSystem : uint8_t { kKafka, kRabbitmq, kMqtt };
+enum class MessagingSystem : uint8_t { kKafka, kRabbitmq, kMqtt, kNats };
 
 // What is done with messages, as the conventions tell it apart.
 enum class MessagingOperation : uint8_t { kOther, kSend, kReceive, kSettle };
@@ -234,6 +234,7 @@ struct MessagingExchange {
   MessagingOperation type = MessagingOperation::kOther;
   std::string operation;       // as the protocol names it; empty: not known
   std::string destination;     // empty: none, several, or not known
+  bool temporary = false;      // the destination is for one caller, with a name made up for it
   std::string destination_id;  // Kafka: of a topic whose name is not known, its id
   std::optional<int32_t> partition;
   std::optional<int64_t> offset;  // of the only message

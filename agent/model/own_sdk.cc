@@ -37,6 +37,8 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
         return kRabbitmq;
       case MessagingSystem::kMqtt:
         break;  // no SDK makes spans of it
+      case MessagingSystem::kNats:
+        break;  // Java's agent does, in its latest versions: not told apart
     }
   }
   return 0;

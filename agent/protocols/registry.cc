@@ -21,6 +21,8 @@
 #include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/connection.h"
 #include "agent/protocols/mysql/detect.h"
+#include "agent/protocols/nats/connection.h"
+#include "agent/protocols/nats/detect.h"
 #include "agent/protocols/postgresql/connection.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/connection.h"
@@ -114,6 +116,16 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<mqtt::Connection>(connection, mqtt::Options{}, counters);
 }
 }  // namespace mqtt_entry
+
+namespace nats_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return nats::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<nats::Connection>(connection, nats::Options{}, counters);
+}
+}  // namespace nats_entry
 
 namespace memcached_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {

@@ -23,6 +23,8 @@ std::string_view system_name(model::MessagingSystem system) {
       return "rabbitmq";
     case model::MessagingSystem::kMqtt:
       return "mqtt";
+    case model::MessagingSystem::kNats:
+      return "nats";
   }
   return "_OTHER";
 }
@@ -60,7 +62,13 @@ void SpanBuilder::build_messaging(const model::Exchange& exchange,
   }
   if (!messaging.destination.empty()) {
     const std::string destination = to_text(messaging.destination, options_.max_value_bytes);
-    span.name.append(" ").append(destination);
+    if (messaging.temporary) {
+      // Not in the name: there are as many as callers.
+      span.attributes.add_bool("messaging.destination.temporary", true);
+      span.attributes.add_bool("messaging.destination.anonymous", true);
+    } else {
+      span.name.append(" ").append(destination);
+    }
     span.attributes.add_text("messaging.destination.name", destination);
   } else if (!messaging.destination_id.empty()) {
     add_text(span, "zerospan.messaging.destination.id", messaging.destination_id);

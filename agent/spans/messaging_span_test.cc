@@ -45,9 +45,27 @@ std::map<std::string, std::string> attributes_of(const model::Span& span) {
       found[std::string(attribute.key)] = "#" + std::to_string(*number);
     } else if (const auto* text = std::get_if<std::string_view>(&attribute.value)) {
       found[std::string(attribute.key)] = *text;
+    } else if (const auto* flag = std::get_if<bool>(&attribute.value)) {
+      found[std::string(attribute.key)] = *flag ? "true" : "false";
     }
   }
   return found;
+}
+
+TEST(MessagingSpan, TemporaryDestinationIsNotInTheName) {
+  model::Exchange exchange = make_send(Role::kClient);
+  auto& messaging = std::get<model::MessagingExchange>(exchange.payload);
+  messaging.system = model::MessagingSystem::kNats;
+  messaging.operation = "publish";
+  messaging.destination = "_INBOX.x1";
+  messaging.temporary = true;
+  const model::Span span = build(exchange);
+  EXPECT_EQ(span.name, "publish");
+  const auto attributes = attributes_of(span);
+  EXPECT_EQ(attributes.at("messaging.system"), "nats");
+  EXPECT_EQ(attributes.at("messaging.destination.name"), "_INBOX.x1");
+  EXPECT_EQ(attributes.at("messaging.destination.temporary"), "true");
+  EXPECT_EQ(attributes.at("messaging.destination.anonymous"), "true");
 }
 
 TEST(MessagingSpan, Send) {

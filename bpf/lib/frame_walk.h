@@ -3,9 +3,9 @@
 
 /*
  * Where one direction of a connection is that consists of frames: what all protocols share that are
- * followed frame by frame (frame_http2.h, frame_amqp.h, frame_mqtt.h). A frame is a header, bytes
- * that are wanted, and bytes that are passed over. Plain values and pointers, no maps: also
- * compiled for the host, where tests feed what is captured to the parsers.
+ * followed frame by frame (frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h). A frame is a
+ * header, bytes that are wanted, and bytes that are passed over. Plain values and pointers, no
+ * maps: also compiled for the host, where tests feed what is captured to the parsers.
  *
  * The caller holds the bytes. For each operation:
  *
@@ -38,10 +38,23 @@ enum zs_frame_followed {
   ZS_FRAME_KNOWN = 2,   /* from the connection's start on */
 };
 
+/* NATS: the line that stands for a frame's header, as far as it has come. */
+struct zs_frame_line {
+  __u32 word;   /* the last letters of its first word */
+  __u32 number; /* its last word, */
+  __u32 before; /* and the one before it */
+  __u32 length; /* of a hidden one: of the window that is read, what is kept */
+  __u8 word_length;
+  __u8 kind; /* enum zs_nats_line */
+};
+
 struct zs_frame_walk {
-  __u32 keep;      /* bytes of the frame's payload that come next and are wanted */
-  __u32 skip;      /* bytes of the payload behind them */
-  __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
+  __u32 keep; /* bytes of the frame's payload that come next and are wanted */
+  __u32 skip; /* bytes of the payload behind them */
+  union {
+    __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
+    struct zs_frame_line line;
+  };
   __u8 header_count;
   __u8 followed; /* 0: where the next frame begins is not known */
   /* HTTP/2, for messages of gRPC: */

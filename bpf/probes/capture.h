@@ -14,6 +14,7 @@
 #include "bpf/lib/gate_mongodb.h"
 #include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
+#include "bpf/lib/gate_nats.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
 #include "bpf/lib/syscall.h"
@@ -91,7 +92,7 @@ static __always_inline bool protocol__is_on(enum zs_protocol protocol) {
 /* Is it followed frame by frame, where there is bpf_loop? */
 static __always_inline bool protocol__has_frames(__u8 protocol) {
   return protocol == ZS_PROTOCOL_HTTP2 || protocol == ZS_PROTOCOL_AMQP ||
-         protocol == ZS_PROTOCOL_MQTT;
+         protocol == ZS_PROTOCOL_MQTT || protocol == ZS_PROTOCOL_NATS;
 }
 
 /*
@@ -146,6 +147,12 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     const enum zs_gate gate = zs_gate_mqtt(out->bytes, seen, byte_count, !any);
     if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_MQTT) {
       return ZS_SEEN(ZS_PROTOCOL_MQTT, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_NATS || (any && protocol__is_on(ZS_PROTOCOL_NATS))) {
+    const enum zs_gate gate = zs_gate_nats(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_NATS) {
+      return ZS_SEEN(ZS_PROTOCOL_NATS, gate);
     }
   }
   if (protocol == ZS_PROTOCOL_HTTP2 || (any && protocol__is_on(ZS_PROTOCOL_HTTP2))) {

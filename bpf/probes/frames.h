@@ -3,14 +3,15 @@
 #pragma once
 
 /*
- * Copies what the frame walker (bpf/lib/frame_http2.h, frame_amqp.h, frame_mqtt.h) wants of one
- * socket operation of a connection that is followed frame by frame. Each stretch of captured bytes
- * becomes a data record of its own, which also counts the bytes behind it that were passed over: an
- * operation of small frames is one record, one of large DATA frames one for each.
+ * Copies what the frame walker (bpf/lib/frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h)
+ * wants of one socket operation of a connection that is followed frame by frame. Each stretch of
+ * captured bytes becomes a data record of its own, which also counts the bytes behind it that were
+ * passed over: an operation of small frames is one record, one of large DATA frames one for each.
  */
 #include "bpf/lib/frame_amqp.h"
 #include "bpf/lib/frame_http2.h"
 #include "bpf/lib/frame_mqtt.h"
+#include "bpf/lib/frame_nats.h"
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
 
@@ -30,7 +31,7 @@ static __always_inline void frames__flush(struct zs_frames* frames, __u64 positi
   struct zs_scratch* out = frames->out;
   struct zs_data_record* record = &out->record;
   const __u64 head_bytes = out->copy.filled;
-  if (head_bytes > ZS_HEAD_BYTES_MAX) {
+  if (head_bytes > ZS_HEAD_BYTES_MAX || position == out->frames.range_start) {
     return;
   }
   record->offset = out->frames.stream_offset + out->frames.range_start;
@@ -63,6 +64,19 @@ static __always_inline bool frames__have(struct zs_scratch* out, __u32 count, __
   return true;
 }
 
+/*
+ * NATS: how many of the `count` bytes behind the `filled` ones are kept. A global function, which
+ * the verifier looks at once (see capture__first()): it reads byte by byte.
+ */
+__noinline int frames__read_nats(struct zs_frame_walk* walk, __u32 slot, __u32 filled,
+                                 __u32 count) {
+  struct zs_scratch* out = scratch__get(slot);
+  if (!walk || !out || filled > ZS_HEAD_BYTES_MAX) {
+    return 0;
+  }
+  return zs_nats_captured(walk, &out->bytes[filled], count);
+}
+
 /* 1: the operation is done, or the rest of it is not to be followed. */
 static __always_inline long frames__follow(struct zs_frames* frames, enum zs_protocol protocol) {
   struct zs_scratch* out = frames->out;
@@ -89,6 +103,7 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
   }
   const __u32 count = protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_wanted(walk, left)
                       : protocol == ZS_PROTOCOL_MQTT ? zs_mqtt_wanted(walk, left)
+                      : protocol == ZS_PROTOCOL_NATS ? zs_nats_wanted(walk, left)
                                                      : zs_http2_wanted(walk, left);
   if (count > ZS_HEAD_BYTES_MAX) {
     return 1;
@@ -102,12 +117,24 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
       counters__add(ZS_COUNTER_LOST_USER_MEMORY);
       return 1;
     }
-    out->frames.ahead -= count;
-    out->copy.filled = filled + count;
-    out->copy.position = position + count;
-    if (!(protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_captured(walk, &out->bytes[filled], count)
-          : protocol == ZS_PROTOCOL_MQTT ? zs_mqtt_captured(walk, &out->bytes[filled], count)
-                                         : zs_http2_captured(walk, &out->bytes[filled], count))) {
+    __u64 kept = count;
+    bool goes_on;
+    if (protocol == ZS_PROTOCOL_NATS) {
+      kept = frames__read_nats(walk, out->record.direction, filled, count);
+      if (kept > count) {
+        return 1;
+      }
+      goes_on = walk->followed != ZS_FRAME_LOST;
+    } else {
+      goes_on = protocol == ZS_PROTOCOL_AMQP ? zs_amqp_captured(walk, &out->bytes[filled], count)
+                : protocol == ZS_PROTOCOL_MQTT
+                    ? zs_mqtt_captured(walk, &out->bytes[filled], count)
+                    : zs_http2_captured(walk, &out->bytes[filled], count);
+    }
+    out->frames.ahead -= kept;
+    out->copy.filled = filled + kept;
+    out->copy.position = position + kept;
+    if (!goes_on) {
       return 1;
     }
   }
@@ -115,6 +142,9 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
   const __u32 skipped = zs_frame_skipped(walk, rest);
   if (skipped) {
     out->copy.position += skipped;
+    out->frames.ahead = 0;
+  }
+  if (protocol == ZS_PROTOCOL_NATS ? zs_nats_stretch_ends(walk, skipped) : skipped != 0) {
     frames__flush(frames, out->copy.position);
   }
   return 0;
@@ -130,6 +160,10 @@ static long frames__step_amqp(__u32 index, void* context) {
 
 static long frames__step_mqtt(__u32 index, void* context) {
   return frames__follow(context, ZS_PROTOCOL_MQTT);
+}
+
+static long frames__step_nats(__u32 index, void* context) {
+  return frames__follow(context, ZS_PROTOCOL_NATS);
 }
 
 /*
@@ -156,6 +190,8 @@ static __always_inline void frames__capture(struct zs_scratch* out,
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_amqp, &frames, 0);
   } else if (connection->protocol == ZS_PROTOCOL_MQTT) {
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_mqtt, &frames, 0);
+  } else if (connection->protocol == ZS_PROTOCOL_NATS) {
+    bpf_loop(ZS_NATS_STEPS_MAX, frames__step_nats, &frames, 0);
   } else {
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_http2, &frames, 0);
   }

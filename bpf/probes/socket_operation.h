@@ -509,8 +509,13 @@ ZS_COLD void context__on_multiplexed(struct zs_process* process,
 
 ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_direction direction,
                                int seen) {
+  if (seen == ZS_SEEN(ZS_PROTOCOL_NATS, ZS_GATE_IDLE) && connection->seen_from_start &&
+      protocol__is_on(ZS_PROTOCOL_REDIS)) {
+    /* A PING by which a connection begins is Redis's; in the middle of one it is anybody's. */
+    seen = ZS_SEEN(ZS_PROTOCOL_REDIS, ZS_GATE_REQUEST);
+  }
   const int gate = ZS_SEEN_GATE(seen);
-  if (seen == ZS_SEEN(ZS_PROTOCOL_AMQP, ZS_GATE_IDLE)) {
+  if (gate == ZS_GATE_IDLE) {
     return;
   }
   if (gate == ZS_GATE_NO) {
@@ -535,7 +540,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
-  if (connection->protocol == ZS_PROTOCOL_MQTT && connection->seen_from_start) {
+  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS) &&
+      connection->seen_from_start) {
     zs_frame_follow(&connection->walk[ZS_SEND], 0);
     zs_frame_follow(&connection->walk[ZS_RECEIVE], 0);
   }
@@ -744,6 +750,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                            : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_NATS  ? ZS_NATS_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MONGODB
                                ? ZS_MONGODB_SECRET_BYTES
                                : ZS_POSTGRESQL_HEADER_BYTES;

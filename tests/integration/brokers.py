@@ -4,6 +4,7 @@
 """Message brokers, with what they store as oracles."""
 
 import collections
+import json
 import os
 import pathlib
 import re
@@ -175,6 +176,42 @@ max_inflight_messages 0
                 "\n".join(self.process.errors)):
             found["deliver" if way == "Sending" else "publish"][f"{topic} {size}"] += 1
         return found
+
+
+class Nats:
+    """NATS's server 2.12. The oracle is what it counts."""
+
+    PASSWORD = "secret-password"
+
+    def __init__(self, case):
+        case.need("go")
+        (program,) = servers.prepared("nats")
+        self.client = pathlib.Path(program) / "program"
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="nats-", dir=case.directory))
+        self.port, self.monitor = harness.free_port(), harness.free_port()
+        settings = folder / "server.conf"
+        settings.write_text(f"""
+listen: 127.0.0.1:{self.port}
+http: 127.0.0.1:{self.monitor}
+authorization {{
+  users = [{{ user: tester, password: "{self.PASSWORD}", permissions: {{ publish: {{ deny: "closed.>" }} }} }}]
+}}
+""")
+        self.process = case.start([pathlib.Path(program) / "nats-server", "-c", settings])
+        harness.wait_for(lambda: harness.accepts(self.port) and harness.accepts(self.monitor), "NATS's server to start")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def address(self):
+        return f"nats://tester:{self.PASSWORD}@127.0.0.1:{self.port}"
+
+    def counts(self):
+        """(messages from clients, messages to clients)."""
+        counted = json.loads(harness.scrape(self.monitor, "/varz"))
+        return counted["in_msgs"], counted["out_msgs"]
 
 
 def printed(lines):

@@ -23,6 +23,7 @@
 #include "agent/protocols/mongodb/detect.h"
 #include "agent/protocols/mqtt/detect.h"
 #include "agent/protocols/mysql/detect.h"
+#include "agent/protocols/nats/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
 #include "bpf/lib/gate_kafka.h"
@@ -30,6 +31,7 @@
 #include "bpf/lib/gate_mongodb.h"
 #include "bpf/lib/gate_mqtt.h"
 #include "bpf/lib/gate_mysql.h"
+#include "bpf/lib/gate_nats.h"
 #include "bpf/lib/gate_postgresql.h"
 #include "bpf/lib/gate_redis.h"
 
@@ -764,6 +766,70 @@ TEST(GateMongodb, LetsThroughWhateverIsDetected) {
       for (const char leftover : {'X', '\0'}) {
         ASSERT_NE(gate_mongodb(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
       }
+    }
+  }
+  EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+zs_gate gate_nats(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_nats(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateNats, KindsOfLines) {
+  using namespace std::string_literals;
+  EXPECT_EQ(gate_nats("INFO {\"server_id\":1}\r\n", false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_nats("MSG a 1 1\r\nx\r\n", false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_nats("HMSG a 1 1 1\r\nx\r\n", false), ZS_GATE_RESPONSE);
+  EXPECT_EQ(gate_nats("PUB a 1\r\nx\r\n", false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_nats("HPUB a 1 1\r\nx\r\n", false), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_nats("PING\r\n", false), ZS_GATE_IDLE);
+  EXPECT_EQ(gate_nats("PONG\r\n", false), ZS_GATE_IDLE);
+  EXPECT_EQ(gate_nats("SUB a 1\r\n", true), ZS_GATE_REQUEST);
+  for (const bool known : {false, true}) {
+    EXPECT_EQ(gate_nats("CONNECT {\"pass\":1}\r\n", known), ZS_GATE_SECRET);
+  }
+  EXPECT_EQ(gate_nats("PING\r\n", true), ZS_GATE_REQUEST);
+  EXPECT_EQ(gate_nats("\"pass\":\"secret\"}\r\n", true), ZS_GATE_SECRET);
+  EXPECT_EQ(gate_nats("pass", true), ZS_GATE_SECRET);
+  for (const std::string& other :
+       {"GET / HTTP/1.1\r\n"s, "PING\r\nPING\r\n"s, "SUB a 1\r\n"s, ""s, "PUB /a HTTP/1.1\r\n"s,
+        "INFO / HTTP/1.1\r\n"s, "CONNECT a:443 HTTP/1.1\r\n"s, "*1\r\n$4\r\nPING\r\n"s,
+        "\x16\x03\x01\x02\0\x01"s}) {
+    EXPECT_EQ(gate_nats(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateNats, LetsThroughWhateverIsDetected) {
+  std::mt19937_64 random(20261201);
+  const std::vector<std::string> starts = {"INFO {\"a\":1}\r\n", "CONNECT {\"a\":1}\r\n",
+                                           "PUB a.b 1\r\nx\r\n", "HPUB a.b c 1 1\r\nx\r\n",
+                                           "MSG a 9 1\r\nx\r\n", "HMSG a.b 9 c 1 1\r\nx\r\n"};
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    // The walk captures no more than the word of such a line.
+    if (protocols::nats::detect(bytes) && bytes != "INFO " && bytes != "CONNECT ") {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_nats(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_amqp(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mqtt(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mongodb(bytes, false), ZS_GATE_NO) << printable(bytes);
     }
   }
   EXPECT_GT(accepted, 50'000U);  // or this proves little

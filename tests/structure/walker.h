@@ -47,21 +47,41 @@ struct Walker {
       }
     };
     while (position < bytes.size()) {
-      const __u32 count = Walk::wanted(&walk, static_cast<__u32>(bytes.size() - position));
-      kept += count;
+      __u32 count = Walk::wanted(&walk, static_cast<__u32>(bytes.size() - position));
       const auto* at = reinterpret_cast<const __u8*>(bytes.data()) + position;
+      const bool goes_on = count == 0 || captures(walk, at, &count);
+      kept += count;
       position += count;
-      if (count != 0 && !Walk::captured(&walk, at, count)) {
+      if (!goes_on) {
         zs_frame_lose(&walk);
         break;
       }
       const __u32 skipped = zs_frame_skipped(&walk, static_cast<__u32>(bytes.size() - position));
       position += skipped;
-      if (skipped != 0) {
+      if (ends_stretch(walk, skipped)) {
         flush(position);
       }
     }
     flush(bytes.size());
+  }
+
+ private:
+  // A walk over lines keeps fewer bytes than it reads, and tells where a stretch ends.
+  static constexpr bool kOfLines =
+      requires(zs_frame_walk* walk, __u32* count) { Walk::captured(walk, nullptr, count); };
+  static bool captures(zs_frame_walk& walk, const __u8* bytes, __u32* count) {
+    if constexpr (kOfLines) {
+      return Walk::captured(&walk, bytes, count) != 0;
+    } else {
+      return Walk::captured(&walk, bytes, *count) != 0;
+    }
+  }
+  static bool ends_stretch(const zs_frame_walk& walk, __u32 skipped) {
+    if constexpr (kOfLines) {
+      return Walk::ends(&walk, skipped);
+    } else {
+      return skipped != 0;
+    }
   }
 };
 
