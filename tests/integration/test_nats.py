@@ -92,8 +92,11 @@ class Nats(harness.Case):
             self.assertEqual(asked, answered)
         self.assertEqual([("error closed.door", "permissions_violation")],
                          [(span.name, span.attributes["error.type"]) for span in ours["error"]])
-        self.assertEqual([None, None, None, "authorization_violation"],
-                         sorted((span.attributes.get("error.type") for span in ours["connect"]), key=str))
+        *connected, refused = sorted((span.attributes.get("error.type") for span in ours["connect"]), key=str)
+        self.assertEqual([None] * 3, connected)
+        # The server closes at once, which may reset the connection before the client has read the answer.
+        resets = ("connection_reset",) if ours["connect"][0].kind == CLIENT else ()
+        self.assertIn(refused, ("authorization_violation", *resets))
         self.assertEqual(1, told["refused"]["closed.door"] * told["refused"]["connect"])
 
     def test_open_before(self):
