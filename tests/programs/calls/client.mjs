@@ -54,7 +54,7 @@ async function rpc() {
   await call(client, 'add', [1, 2]);
   await call(client, 'add', [1, 2], 17);
   await call(client, 'text/repeat', { text: 'long', count: 2000 }, 'an "id"');
-  await call(client, 'add', ['y'.repeat(3000), 'z'], 'before what is long');
+  await call(client, 'add', ['y'.repeat(3000), 'z'], 'behind what is long');
   await call(client, 'fails', [], 'f');
   await call(client, 'missing', [], 'm');
   await call(client, 'notify', [], null);
@@ -65,7 +65,7 @@ async function notTold() {
   const client = new GraphQLClient(url);
   await client.request(LONG);
   const batch = jayson.Client.http({ port, host: '127.0.0.1', path: '/rpc' });
-  const calls = [batch.request('add', [1, 2], undefined, false), batch.request('add', [3, 4], undefined, false)];
+  const calls = [batch.request('add', [1, 2], 'batch 1', false), batch.request('add', [3, 4], 'batch 2', false)];
   await new Promise((resolve) => { batch.request(calls, resolve); });
 }
 

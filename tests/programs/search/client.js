@@ -14,7 +14,8 @@ const client = new Client({ node: `http://127.0.0.1:${port}`, maxRetries: 0, req
 let current = {};
 client.on('response', (error, result) => {
   const { method, path: target } = result.meta.request.params;
-  const made = target.split('?')[0] !== '/' || ['info', 'ping'].includes(current.call) ? current : { call: 'info', path: {} };
+  // The client looks once by itself which product it talks to.
+  const made = target.split('?')[0] !== '/' || method === 'HEAD' ? current : { call: 'info', path: {} };
   console.log(JSON.stringify({ ...made, method, status: result.statusCode || (error && error.statusCode) || 0 }));
 });
 

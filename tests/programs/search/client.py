@@ -25,7 +25,7 @@ current = {}
 class Telling(Connection):
     def perform_request(self, method, url, *arguments, **how):
         # The client looks once by itself which product it talks to.
-        made = current if url != "/" or current["call"] in ("info", "ping") else {"call": "info", "path": {}}
+        made = current if url != "/" or method == "HEAD" else {"call": "info", "path": {}}
         status = 0
         try:
             answer = super().perform_request(method, url, *arguments, **how)
