@@ -33,6 +33,8 @@ void check_members(std::string_view text, std::string_view start) {
     require(member.key == expected.key);
     require(!member.whole || member.raw == expected.raw);
   }
+  while (whole.next(expected)) {
+  }
   require(!cut.whole() || whole.whole() || !whole.valid());
 }
 
