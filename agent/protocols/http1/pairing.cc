@@ -20,7 +20,7 @@ size_t head_bytes(const model::HeaderBlock& headers) {
 size_t pending_bytes(const Pending& pending) {
   return head_bytes(pending.http().request_headers) + head_bytes(pending.http().response_headers) +
          pending.http().target.size() + pending.http().method.size() +
-         (pending.keeps_bodies ? 2 * Body::kMostKept : 0);
+         (pending.keeps_bodies ? 2 * Body::kMostKept : pending.http().response_body_start.size());
 }
 
 // Makes it new, keeping the buffers that the sink left in it.
