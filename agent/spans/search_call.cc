@@ -20,8 +20,7 @@ std::string_view find_system(const model::HttpExchange& http, std::string_view u
       http.response_headers.find("x-elastic-product") == "Elasticsearch") {
     return kElasticsearch;
   }
-  // opensearch-py, opensearch-js, opensearch-java and the like.
-  if (user_agent.starts_with("opensearch-")) {
+  if (user_agent.starts_with(kOpensearchClients)) {
     return kOpensearch;
   }
   return http.request_headers.has_any(model::header_bit(KnownHeader::kXElasticClientMeta))

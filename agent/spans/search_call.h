@@ -24,6 +24,17 @@ struct SearchCall {
   std::string_view node;     // the same
 };
 
+inline constexpr std::string_view kOpensearchClients = "opensearch-";  // -py, -js, -java, ...
+
+// Sorts out nearly all others at little cost.
+[[nodiscard]] inline bool may_be_search_call(const model::HttpExchange& http,
+                                             std::string_view user_agent) {
+  return http.response_headers.has_any(model::header_bit(model::KnownHeader::kXElasticProduct)) ||
+         http.request_headers.has_any(model::header_bit(model::KnownHeader::kXElasticClientMeta)) ||
+         (user_agent.starts_with(kOpensearchClients.front()) &&
+          user_agent.starts_with(kOpensearchClients));
+}
+
 // By what the server's answer says of its product, else by what only such a client says of itself;
 // a path alone is no evidence. `path` is the target's.
 [[nodiscard]] std::optional<SearchCall> find_search_call(const model::HttpExchange& http,

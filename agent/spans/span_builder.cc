@@ -254,9 +254,12 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       add_aws_call(*aws, options_.max_value_bytes, span);
     }
   }
-  const auto search = find_search_call(http, target.path, fields.user_agent);
-  if (search) {
-    add_search_call(*search, http, options_.max_value_bytes, span);
+  bool search = false;
+  if (may_be_search_call(http, fields.user_agent)) {
+    if (const auto call = find_search_call(http, target.path, fields.user_agent)) {
+      add_search_call(*call, http, options_.max_value_bytes, span);
+      search = true;
+    }
   }
   const bool has_body = !http.request_body_start.empty() && !search;
   if (has_body) {
