@@ -19,8 +19,7 @@ namespace {
 constexpr uint64_t kAlignment = 8;
 
 Result<std::shared_ptr<void>> map_pages(int fd, size_t length, int protection, size_t offset) {
-  void* pages =
-      ::mmap(nullptr, length, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
+  void* pages = ::mmap(nullptr, length, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (pages == MAP_FAILED) {
     return tl::unexpected(error_from_errno(errno, "mapping a ring buffer"));
   }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Reads a BPF ring buffer (Documentation/bpf/ringbuf.rst, kernel/bpf/ringbuf.c). Apart from libbpf's
-// reader in two ways:
+// Reads a BPF ring buffer (Documentation/bpf/ringbuf.rst, kernel/bpf/ringbuf.c). Apart from
+// libbpf's reader in two ways:
 // - It maps the data once, and copies the one record in a lap that goes over the end. libbpf maps
 //   them twice in a row, and each page counts twice as resident memory.
 // - It tells the kernel side how far it is once per kPublishBytes and not once per record. The

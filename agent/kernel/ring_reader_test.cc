@@ -23,8 +23,7 @@ struct Ring {
 
   [[nodiscard]] RingMemory memory() { return {&consumer, &producer, data}; }
   [[nodiscard]] size_t room() {
-    return data.size() -
-           (producer - std::atomic_ref(consumer).load(std::memory_order_acquire));
+    return data.size() - (producer - std::atomic_ref(consumer).load(std::memory_order_acquire));
   }
   static size_t size_of(std::string_view text) { return (8 + text.size() + 7) / 8 * 8; }
 
