@@ -149,8 +149,8 @@ void Connection::end_request_head(const Operation& op, const Framing& framing, E
   Stream& s = stream(op.direction);
   pairing_.note_request_bytes(op.time_ns, 0, true);
   Pending& pending = *pairing_.current_request();
-  pending.keeps_bodies =
-      pending.http().method == "POST" && has_type_of_call(pending.http().request_headers);
+  pending.keeps_bodies = std::string_view(pending.http().method) == "POST" &&
+                         has_type_of_call(pending.http().request_headers);
   const bool keeps_bodies = pending.keeps_bodies;
   const bool connect = pending.is_connect;
   const bool answered = pending.response_begun;
@@ -208,7 +208,8 @@ void Connection::end_response_head(const Operation& op, const Framing& framing,
   } else {
     s.body.begin(Body::Kind::kUntilClose);
   }
-  if (pending != nullptr && !s.body.lost() && keeps_answer(*pending)) {
+  if (pending != nullptr && (pending->keeps_bodies || !bound) && !s.body.lost() &&
+      keeps_answer(*pending)) {
     s.body.keep_start();
   }
   s.state = State::kBody;
@@ -222,11 +223,10 @@ void Connection::end_response_head(const Operation& op, const Framing& framing,
 // Only JSON-RPC says in the body whether a call failed. What is not known of a request that is
 // still to come, or not whole, is left open.
 bool Connection::keeps_answer(const Pending& pending) const {
-  const bool bound = pairing_.response_is_bound();
-  if ((bound && !pending.keeps_bodies) || !has_type_of_call(pending.http().response_headers)) {
+  if (!has_type_of_call(pending.http().response_headers)) {
     return false;
   }
-  return !bound || !pending.request_done ||
+  return !pairing_.response_is_bound() || !pending.request_done ||
          pending.http().request_body_start.find("\"jsonrpc\"") != std::string::npos;
 }
 
