@@ -16,12 +16,29 @@ namespace zerospan::model {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)> kNames = {
-    "host",          "user-agent",      "content-length",   "transfer-encoding",
-    "forwarded",     "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
-    "traceparent",   "tracestate",      "baggage",          "b3",
-    "x-b3-traceid",  "x-b3-spanid",     "x-b3-sampled",     "x-b3-flags",
-    "uber-trace-id", "x-amzn-trace-id", "content-type",     "connect-protocol-version",
+    "host",
+    "user-agent",
+    "content-length",
+    "transfer-encoding",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "content-type",
+    "connect-protocol-version",
     "authorization",
+    "x-elastic-product",
+    "x-elastic-client-meta",
 };
 
 constexpr std::array<uint32_t, kKnownHeaderLengths> first_letters() {

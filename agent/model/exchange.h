@@ -66,6 +66,8 @@ enum class KnownHeader : uint8_t {
   kContentType,
   kConnectProtocolVersion,
   kAuthorization,
+  kXElasticProduct,
+  kXElasticClientMeta,
   kOther,
 };
 
@@ -190,6 +192,10 @@ struct HttpExchange {
   bool request_body_size_exact =
       true;  // false: chunked framing that was not captured is counted in, or bytes were lost
   bool response_body_size_exact = true;
+  // The bodies' first bytes, without chunked framing, of the few messages of which the parser keeps
+  // them (protocols/http1); nothing behind a byte that was not captured. HTTP/1 only.
+  std::string request_body_start;
+  std::string response_body_start;
   std::string route;      // as the server's own router has it; empty: not known
   bool upgraded = false;  // 101, or a 2xx answer to CONNECT: the connection is opaque from here on
   std::optional<StreamReset> reset;  // HTTP/2, with Outcome::kReset

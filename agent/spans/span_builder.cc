@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "agent/spans/aws_call.h"
+#include "agent/spans/body_call.h"
 #include "agent/spans/grpc_span.h"
 #include "agent/spans/interruption.h"
+#include "agent/spans/search_call.h"
 #include "agent/spans/text.h"
 
 namespace zerospan::spans {
@@ -252,6 +254,19 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       add_aws_call(*aws, options_.max_value_bytes, span);
     }
   }
+  bool search = false;
+  if (may_be_search_call(http, fields.user_agent)) {
+    if (const auto call = find_search_call(http, target.path, fields.user_agent)) {
+      add_search_call(*call, http, options_.max_value_bytes, span);
+      search = true;
+    }
+  }
+  const bool has_body = !http.request_body_start.empty() && !search;
+  if (has_body) {
+    if (const auto graphql = find_graphql_call(http, target.path, fields.content_type)) {
+      add_graphql_call(*graphql, options_.max_value_bytes, span);
+    }
+  }
 
   if (!connection.peer.address.empty()) {
     add_text(span, "network.peer.address", connection.peer.address);
@@ -286,6 +301,11 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       is_grpc_error(*rpc->status, server)) {
     span.attributes.add_text("error.type", grpc_status_name(*rpc->status));
     span.status = model::StatusCode::kError;
+  }
+  if (has_body && !rpc) {
+    if (const auto call = find_json_rpc_call(http)) {
+      add_json_rpc_call(*call, options_.max_value_bytes, span);
+    }
   }
 }
 

@@ -32,6 +32,7 @@ void Body::begin(Kind kind, uint64_t content_length) {
   kind_ = kind;
   remaining_ = content_length;
   size_ = 0;
+  keeping_ = false;
   exact_ = kind != Kind::kUnknown;
   digits_ = 0;
   done_ = kind == Kind::kNone || (kind == Kind::kLength && content_length == 0);
@@ -43,32 +44,51 @@ void Body::begin(Kind kind, uint64_t content_length) {
 void Body::lose() {
   step_ = Step::kLost;
   exact_ = false;
+  keeping_ = false;
 }
 
-size_t Body::feed(std::string_view bytes) {
+void Body::keep(std::string_view data, std::string* start) {
+  if (!keeping_) {
+    return;
+  }
+  keeping_ = start != nullptr && start->size() + data.size() < kMostKept;
+  if (start != nullptr) {
+    start->append(data.substr(0, kMostKept - std::min(start->size(), kMostKept)));
+  }
+}
+
+uint64_t Body::pass(uint64_t count) {
+  const uint64_t taken = std::min(count, remaining_);
+  remaining_ -= taken;
+  size_ += taken;
+  done_ = remaining_ == 0;
+  return taken;
+}
+
+size_t Body::feed(std::string_view bytes, std::string* start) {
   if (done_) {
     return 0;
   }
   if (step_ == Step::kLost || kind_ == Kind::kUntilClose) {
+    keep(bytes, start);
     size_ += bytes.size();
     return bytes.size();
   }
   if (kind_ == Kind::kChunked) {
-    return feed_chunked(bytes);
+    return feed_chunked(bytes, start);
   }
-  return static_cast<size_t>(skip(bytes.size()));
+  const auto taken = static_cast<size_t>(pass(bytes.size()));
+  keep(bytes.substr(0, taken), start);
+  return taken;
 }
 
 uint64_t Body::skip(uint64_t count) {
   if (done_ || count == 0) {
     return 0;
   }
+  keeping_ = false;
   if (kind_ == Kind::kLength) {
-    const uint64_t taken = std::min(count, remaining_);
-    remaining_ -= taken;
-    size_ += taken;
-    done_ = remaining_ == 0;
-    return taken;
+    return pass(count);
   }
   if (kind_ == Kind::kChunked && step_ != Step::kLost) {
     // Within one chunk's data nothing is missed; anything more may have held a chunk's size.
@@ -85,7 +105,7 @@ uint64_t Body::skip(uint64_t count) {
   return count;
 }
 
-size_t Body::feed_chunked(std::string_view bytes) {
+size_t Body::feed_chunked(std::string_view bytes, std::string* start) {
   size_t at = 0;
   while (at < bytes.size()) {
     const char c = bytes[at];
@@ -117,6 +137,7 @@ size_t Body::feed_chunked(std::string_view bytes) {
         break;
       case Step::kData: {
         const uint64_t taken = std::min<uint64_t>(remaining_, bytes.size() - at);
+        keep(bytes.substr(at, static_cast<size_t>(taken)), start);
         remaining_ -= taken;
         size_ += taken;
         at += static_cast<size_t>(taken);

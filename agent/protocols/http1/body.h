@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Finds the end of one message body (RFC 9112 sections 6 and 7) in bytes of which some were not
-// captured. Holds no bytes of it.
+// captured. Holds no bytes of it, but copies its first ones out if asked to.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace zerospan::protocols::http1 {
@@ -21,11 +22,18 @@ class Body {
     kUnknown,     // the head did not tell, or was not captured whole
   };
 
+  static constexpr size_t kMostKept = 1024;
+
   void begin(Kind kind, uint64_t content_length = 0);
 
+  // After begin(): feed() is to append the body's first bytes, without framing, to its `start`.
+  // Ends by itself with kMostKept of them, or at the first that was not captured.
+  void keep_start() { keeping_ = true; }
+  [[nodiscard]] bool keeping() const { return keeping_; }
+
   // Captured bytes that come next. Returns how many of them belong to the body; fewer than given
-  // only if the body is done.
-  size_t feed(std::string_view bytes);
+  // only if the body is done. `start` may be null: no more is kept.
+  size_t feed(std::string_view bytes, std::string* start = nullptr);
 
   // `count` bytes come next that were not captured. Returns how many belong to the body, as feed().
   uint64_t skip(uint64_t count);
@@ -54,7 +62,10 @@ class Body {
     kLost,
   };
 
-  size_t feed_chunked(std::string_view bytes);
+  size_t feed_chunked(std::string_view bytes, std::string* start);
+  // Of a body with a length: how many of the next `count` bytes are its own.
+  uint64_t pass(uint64_t count);
+  void keep(std::string_view data, std::string* start);
   // Framing is gone: all that comes is counted, framing included.
   void lose();
 
@@ -62,6 +73,7 @@ class Body {
   Step step_ = Step::kData;
   uint8_t digits_ = 0;
   bool done_ = true;
+  bool keeping_ = false;
   bool exact_ = true;
   uint64_t remaining_ = 0;  // of the body by length, or of the chunk
   uint64_t size_ = 0;

@@ -23,6 +23,40 @@ TEST(Body, EndsByItsLength) {
   EXPECT_TRUE(body.done());
 }
 
+TEST(Body, KeepsItsStart) {
+  std::string start;
+  Body body;
+  body.begin(Body::Kind::kLength, 5000);
+  body.feed(std::string(10, 'a'), &start);
+  EXPECT_EQ(start, "");  // nobody has asked for it
+  body.begin(Body::Kind::kLength, 5000);
+  body.keep_start();
+  body.feed(std::string(1000, 'a'), &start);
+  body.feed(std::string(1000, 'b'), &start);
+  EXPECT_EQ(start, std::string(1000, 'a') + std::string(Body::kMostKept - 1000, 'b'));
+  EXPECT_FALSE(body.keeping());
+
+  // Nothing behind what was not captured.
+  start.clear();
+  body.begin(Body::Kind::kLength, 50);
+  body.keep_start();
+  body.feed("ab", &start);
+  body.skip(1);
+  body.feed("cd", &start);
+  EXPECT_EQ(start, "ab");
+
+  const std::string chunked = "2;x\r\nab\r\n3\r\ncde\r\n0\r\n\r\nnext";
+  for (size_t piece = 1; piece <= chunked.size(); ++piece) {
+    start.clear();
+    body.begin(Body::Kind::kChunked);
+    body.keep_start();
+    for (size_t at = 0; !body.done();) {
+      at += body.feed(std::string_view(chunked).substr(at, piece), &start);
+    }
+    EXPECT_EQ(start, "abcde");
+  }
+}
+
 TEST(Body, EndsByItsLastChunkInAnyPieces) {
   const std::string bytes =
       "5;x=\"y\"\r\nabcde\r\n0A \r\n0123456789\r\n000;z\r\nT: 1\r\nU: 2\r\n\r\nnext";

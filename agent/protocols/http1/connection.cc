@@ -311,7 +311,7 @@ size_t Connection::feed_body(const Operation& op, std::string_view bytes, bool f
     return 0;
   }
   const bool was_lost = s.body.lost();
-  const size_t taken = s.body.feed(bytes);
+  const size_t taken = s.body.feed(bytes, s.body.keeping() ? body_start(op.direction) : nullptr);
   note_body(op);
   if (s.body.done()) {
     end_message(op, sink);
@@ -405,6 +405,15 @@ void Connection::note_body(const Operation& op) {
   } else {
     pairing_.note_response_bytes(op.time_ns, body.size(), body.exact());
   }
+}
+
+std::string* Connection::body_start(model::Direction direction) {
+  if (is_request(direction)) {
+    Pending* const pending = pairing_.current_request();
+    return pending == nullptr ? nullptr : &pending->http().request_body_start;
+  }
+  Pending* const pending = pairing_.current_response();
+  return pending == nullptr ? nullptr : &pending->http().response_body_start;
 }
 
 void Connection::end_message(const Operation& op, ExchangeSink& sink) {

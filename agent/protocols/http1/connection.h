@@ -127,6 +127,9 @@ class Connection final : public ConnectionParser {
   // The rest of a head will not be seen; `reason` is an IncompleteReason.
   void cut_head(const Operation& op, std::string_view head, uint32_t reason, ExchangeSink& sink);
   void note_body(const Operation& op);
+  // Where the first bytes of the body that is being read go; null: nowhere.
+  [[nodiscard]] std::string* body_start(model::Direction direction);
+  [[nodiscard]] bool keeps_answer(const Pending& pending) const;
   void end_message(const Operation& op, ExchangeSink& sink);
   void lose_body(const Operation& op, bool gap, ExchangeSink& sink);
   // The next message's beginning is unknown from here on.

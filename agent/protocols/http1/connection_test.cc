@@ -301,6 +301,49 @@ TEST(Connection, BoundsTheRequestsThatWait) {
   EXPECT_EQ(player.counters.responses_without_request, 2U);
 }
 
+std::string post(std::string_view type, std::string_view body) {
+  return "POST / HTTP/1.1\r\nContent-Type: " + std::string(type) +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+std::string answer(std::string_view type, std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Type: " + std::string(type) +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+TEST(Connection, KeepsTheBeginningsOfCallsOnly) {
+  constexpr std::string_view kCall = R"({"jsonrpc":"2.0"})";
+  constexpr std::string_view kJson = "application/json";
+  const auto kept = [](const std::string& request, const std::string& response) {
+    Player player(model::Role::kServer);
+    player.say(kQ, request);
+    player.say(kR, response);
+    const model::HttpExchange& http = Player::http(player.only());
+    return http.request_body_start + " " + http.response_body_start;
+  };
+  const std::string call(kCall);
+  EXPECT_EQ(kept(post(kJson, kCall), answer(kJson, "{}")), call + " {}");
+  EXPECT_EQ(kept(post("application/JSON; charset=utf-8", kCall), answer("text/html", "{}")),
+            call + " ");
+  EXPECT_EQ(kept(post(kJson, "{}"), answer(kJson, "{}")), "{} ");
+  EXPECT_EQ(kept(post("application/graphql", "{a}"), answer(kJson, "{}")), "{a} ");
+  EXPECT_EQ(kept(post("text/plain", kCall), answer(kJson, "{}")), " ");
+  EXPECT_EQ(kept(post("application/jsonx", kCall), answer(kJson, "{}")), " ");
+  EXPECT_EQ(kept(get("1", "Content-Type: application/json\r\n"), answer(kJson, "{}")), " ");
+}
+
+// A send may be recorded behind the answer to it.
+TEST(Connection, KeepsTheBeginningOfAnAnswerThatComesFirst) {
+  Player player(model::Role::kClient);
+  player.say(kQ, get("1"));
+  player.say(kR, ok("1", 2));
+  player.say(kR, answer("application/json", "{}"));
+  player.say_late(kQ, post("application/json", R"({"jsonrpc":"2.0"})"), player.now - 500);
+  ASSERT_EQ(player.sink.exchanges.size(), 2U);
+  EXPECT_EQ(Player::http(player.sink.exchanges[1]).response_body_start, "{}");
+  EXPECT_EQ(Player::http(player.sink.exchanges[1]).request_body_start, R"({"jsonrpc":"2.0"})");
+}
+
 TEST(Connection, BoundsItsMemory) {
   Options options;
   options.max_memory_bytes = 20000;

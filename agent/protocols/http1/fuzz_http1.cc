@@ -38,6 +38,9 @@ class Checker : public ExchangeSink {
     const auto& http = std::get<model::HttpExchange>(exchange.payload);
     require(exchange.outcome != model::Outcome::kNoResponse || http.status == 0,
             "no response has no status");
+    require(http.request_body_start.size() <= http1::Body::kMostKept &&
+                http.response_body_start.size() <= http1::Body::kMostKept,
+            "bounded beginnings");
     for (const model::HeaderBlock* block : {&http.request_headers, &http.response_headers}) {
       for (size_t i = 0; i < block->size(); ++i) {
         total_ += (*block)[i].name.size() + (*block)[i].value.size();

@@ -18,6 +18,18 @@ bool is_success(uint16_t status) {
   return status >= 200 && status < 300;
 }
 
+// What the body's beginning says is told of calls that are written as JSON or GraphQL.
+bool has_type_of_call(const model::HeaderBlock& headers) {
+  if (!headers.has_any(model::header_bit(model::KnownHeader::kContentType))) {
+    return false;
+  }
+  std::string_view type = headers.find("content-type");
+  type = type.substr(0, type.find_first_of("; \t"));
+  return equals_ignoring_case(type, "application/json") ||
+         equals_ignoring_case(type, "application/graphql") ||
+         equals_ignoring_case(type, "application/json-rpc");
+}
+
 }  // namespace
 
 bool Connection::begin_message(const Operation& op, std::string_view line, ExchangeSink& sink) {
@@ -81,6 +93,7 @@ void Connection::adopt_response(ExchangeSink& sink) {
     return;
   }
   const bool open = !pending.response_done;
+  pending.http().response_body_start.clear();
   if (pending.http().response_body_size != 0) {
     // The bytes that were taken for its body are something else.
     pending.http().response_body_size = 0;
@@ -135,7 +148,10 @@ size_t Connection::end_head(const Operation& op, std::string_view bytes, Exchang
 void Connection::end_request_head(const Operation& op, const Framing& framing, ExchangeSink& sink) {
   Stream& s = stream(op.direction);
   pairing_.note_request_bytes(op.time_ns, 0, true);
-  const Pending& pending = *pairing_.current_request();
+  Pending& pending = *pairing_.current_request();
+  pending.keeps_bodies = std::string_view(pending.http().method) == "POST" &&
+                         has_type_of_call(pending.http().request_headers);
+  const bool keeps_bodies = pending.keeps_bodies;
   const bool connect = pending.is_connect;
   const bool answered = pending.response_begun;
   const bool upgraded = pending.http().upgraded;
@@ -157,6 +173,9 @@ void Connection::end_request_head(const Operation& op, const Framing& framing, E
     s.body.begin(Body::Kind::kUnknown);
   } else {
     s.body.begin(Body::Kind::kLength, framing.content_length);
+  }
+  if (keeps_bodies && !s.body.lost()) {
+    s.body.keep_start();
   }
   s.state = State::kBody;
   if (s.body.done()) {
@@ -189,12 +208,26 @@ void Connection::end_response_head(const Operation& op, const Framing& framing,
   } else {
     s.body.begin(Body::Kind::kUntilClose);
   }
+  if (pending != nullptr && (pending->keeps_bodies || !bound) && !s.body.lost() &&
+      keeps_answer(*pending)) {
+    s.body.keep_start();
+  }
   s.state = State::kBody;
   if (s.body.done()) {
     end_message(op, sink);
   } else if (s.body.lost()) {
     lose_body(op, false, sink);
   }
+}
+
+// Only JSON-RPC says in the body whether a call failed. What is not known of a request that is
+// still to come, or not whole, is left open.
+bool Connection::keeps_answer(const Pending& pending) const {
+  if (!has_type_of_call(pending.http().response_headers)) {
+    return false;
+  }
+  return !pairing_.response_is_bound() || !pending.request_done ||
+         pending.http().request_body_start.find("\"jsonrpc\"") != std::string::npos;
 }
 
 // A response that changes the protocol ends the connection's HTTP. True: it was one.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/protocols/http1/body.h"
+
 namespace zerospan::protocols::http1 {
 namespace {
 
@@ -17,7 +19,8 @@ size_t head_bytes(const model::HeaderBlock& headers) {
 
 size_t pending_bytes(const Pending& pending) {
   return head_bytes(pending.http().request_headers) + head_bytes(pending.http().response_headers) +
-         pending.http().target.size() + pending.http().method.size();
+         pending.http().target.size() + pending.http().method.size() +
+         (pending.keeps_bodies ? 2 * Body::kMostKept : pending.http().response_body_start.size());
 }
 
 // Makes it new, keeping the buffers that the sink left in it.
@@ -27,6 +30,8 @@ void reset(Pending& pending) {
   http.target.clear();
   http.request_headers.clear();
   http.response_headers.clear();
+  http.request_body_start.clear();
+  http.response_body_start.clear();
   http.version_minor = 1;
   http.status = 0;
   http.request_body_size = http.response_body_size = 0;
@@ -46,7 +51,7 @@ void reset(Pending& pending) {
   pending.queued_bytes = 0;
   pending.announced = pending.request_done = pending.request_end_known = false;
   pending.response_begun = pending.response_done = pending.response_lost = false;
-  pending.is_head = pending.is_connect = false;
+  pending.is_head = pending.is_connect = pending.keeps_bodies = false;
 }
 
 }  // namespace
@@ -171,6 +176,7 @@ void Pairing::adopt_held(Pending& request) {
   http.status = held_.http().status;
   http.upgraded = held_.http().upgraded;
   std::swap(http.response_headers, held_.http().response_headers);
+  std::swap(http.response_body_start, held_.http().response_body_start);
   http.response_body_size = held_.http().response_body_size;
   http.response_body_size_exact = held_.http().response_body_size_exact;
   request.response_begun = true;

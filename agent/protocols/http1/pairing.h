@@ -30,6 +30,7 @@ struct Pending {
   bool response_lost = false;  // bytes were missed where its response may have been
   bool is_head = false;
   bool is_connect = false;
+  bool keeps_bodies = false;  // their first bytes
 
   [[nodiscard]] model::HttpExchange& http() {
     return std::get<model::HttpExchange>(exchange.payload);

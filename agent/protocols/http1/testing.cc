@@ -118,6 +118,7 @@ std::string describe(const model::Exchange& exchange) {
           std::to_string(exchange.incomplete) + " id " + std::to_string(exchange.request_id) +
           " batch " + std::to_string(exchange.batch_index) + " answered " +
           std::to_string(static_cast<int>(exchange.response_start_ns != 0));
+  text += " starts <" + http.request_body_start + "> <" + http.response_body_start + ">";
   for (const model::HeaderBlock* block : {&http.request_headers, &http.response_headers}) {
     text += " |";
     for (size_t i = 0; i < block->size(); ++i) {
@@ -202,6 +203,25 @@ const std::vector<NamedConversation>& conversations() {
         {kR, "HTTP/1.1 200 OK\nx-id: 2\nTransfer-Encoding: chunked\n\n2\nab\n0\n\n"},
         {kQ, get("3"), 3},
         {kR, ok("3", 2)}}},
+      {"calls whose bodies' first bytes are kept",
+       {{kQ,
+         "POST /1 HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
+         "43\r\n\r\n{\"jsonrpc\":\"2.0\",\"method\":\"sum\",\"id\":\"one\"}",
+         1},
+        {kR,
+         "HTTP/1.1 200 OK\r\nx-id: 1\r\nContent-Type: application/json; charset=utf-8\r\n"
+         "transfer-encoding: chunked\r\n\r\n12\r\n{\"jsonrpc\":\"2.0\",\"\r\n"
+         "15\r\nresult\":3,\"id\":\"one\"}\r\n0\r\n\r\n"},
+        {kQ,
+         "POST /2 HTTP/1.1\r\ncontent-type: Application/GraphQL\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n3\r\nque\r\n9\r\nry { a { \r\n4\r\nb }}\r\n0\r\n\r\n",
+         2},
+        {kR, ok("2", 7)},
+        {kQ,
+         "POST /3 HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n" +
+             std::string(2000, 'j'),
+         3},
+        {kR, ok("3", 0)}}},
       {"until close",
        {{kQ, "GET /1 HTTP/1.0\r\n\r\n", 1},
         {kR, "HTTP/1.0 200 OK\r\nx-id: 1\r\n\r\nsome"},
