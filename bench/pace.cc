@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// How fast the machine is just now: work that no socket hook sees, half in the kernel and half in memory, on the core
-// of the servers that are measured.
+// How fast the machine is just now: work that no socket hook sees, half in the kernel and half in
+// memory, on the core of the servers that are measured.
 //
 //   pace FILE
 //
@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
         return 1;
       }
     }
-    memory[0] = std::accumulate(memory.begin(), memory.end(), turns->load(std::memory_order_relaxed));
+    memory[0] =
+        std::accumulate(memory.begin(), memory.end(), turns->load(std::memory_order_relaxed));
     turns->fetch_add(1, std::memory_order_relaxed);
   }
 }

@@ -4,9 +4,8 @@
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
 # sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, nats, aws,
-# calls, search, otel_go,
-# otel_java, otel_node, otel_python), once per version of its sources, into ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints
-# the command that runs it, one word a line.
+# calls, search, otel_go, otel_java, otel_node, otel_python), once per version of its sources, into
+# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
 # Several callers at once wait for the first.
 set -eu
 
