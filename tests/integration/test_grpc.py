@@ -118,8 +118,9 @@ class Calls(harness.Case):
                 if len(found) > 1:
                     kept = [span for span in found if told(span)[2] != "UNAVAILABLE" and
                             (told(span)[2] != "INTERNAL" or told(span)[5])]
-                    refused += len(found) - len(kept)
-                    spans[key] = kept
+                    # Where every attempt failed, the last one is what the call came to.
+                    spans[key] = kept or [max(found, key=lambda span: span.start)]
+                    refused += len(found) - len(spans[key])
             problems = list(self.problems(calls, served, spans))
             print(f"\n  {language} goes away every {age} ms: {agent.stats()['connections_opened'] // 2} connections, "
                   f"{refused} spans of refused streams; {len(problems)} problems", end="", file=sys.stderr)
