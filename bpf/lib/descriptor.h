@@ -4,21 +4,32 @@
 
 #include "bpf/lib/kernel.h"
 
-/* The socket behind a descriptor of a task; NULL if there is none. An address, for BPF_CORE_READ.
+/* kernel/bpf/helpers.c, since 6.2: the same address, whose type the verifier knows from then on. */
+extern void* bpf_rdonly_cast(const void* address, __u32 type) __ksym __weak;
+extern int LINUX_KERNEL_VERSION __kconfig;
+
+#define zs_kernel_cast(address, type) \
+  ((const type*)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
+
+/*
+ * The socket behind a descriptor of a task; NULL if there is none. An address, for BPF_CORE_READ. A
+ * struct socket names its file; what other files have in that place is no file's address.
  */
-static __always_inline const struct socket* task__socket(const struct task_struct* task,
-                                                         __u32 descriptor) {
+static __always_inline const struct sock* task__socket(const struct task_struct* task,
+                                                       __u32 descriptor) {
   const struct fdtable* table = task->files->fdt;
   if (descriptor >= table->max_fds) {
     return NULL;
   }
-  struct file** slots = table->fd;
   struct file* file = NULL;
-  if (bpf_probe_read_kernel(&file, sizeof(file), slots + descriptor) || !file) {
+  if (bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor) || !file) {
     return NULL;
   }
-  if ((BPF_CORE_READ(file, f_inode, i_mode) & ZS_S_IFMT) != ZS_S_IFSOCK) {
-    return NULL;
+  if (LINUX_KERNEL_VERSION >= KERNEL_VERSION(6, 3, 0)) {
+    const struct socket* socket =
+        zs_kernel_cast(zs_kernel_cast(file, struct file)->private_data, struct socket);
+    return socket->file == file ? socket->sk : NULL;
   }
-  return BPF_CORE_READ(file, private_data);
+  const struct socket* socket = BPF_CORE_READ(file, private_data);
+  return BPF_CORE_READ(socket, file) == file ? BPF_CORE_READ(socket, sk) : NULL;
 }

@@ -15,6 +15,7 @@
  *     capture `count` bytes at `position`;
  *     if (!zs_PROTOCOL_captured(walk, bytes, count)) break;
  *     position += count;
+ *     (HTTP/2: position += zs_http2_payload(walk, bytes at hand), which are captured, too)
  *     position += zs_frame_skipped(walk, end - position);
  *   }
  *   if (position < end) zs_frame_lose(walk);

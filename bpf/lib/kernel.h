@@ -36,7 +36,6 @@ struct sock_common {
 };
 
 struct inode {
-  unsigned short i_mode;
   unsigned long i_ino;
 };
 
@@ -174,8 +173,6 @@ static __always_inline bool zs_has_loop(void) {
 #define ZS_MSG_PEEK 2
 #define ZS_RCV_SHUTDOWN 1
 #define ZS_O_NONBLOCK 04000
-#define ZS_S_IFMT 0170000
-#define ZS_S_IFSOCK 0140000
 #define ZS_PF_IO_WORKER 0x00000010
 #define ZS_PF_KTHREAD 0x00200000
 #define ZS_EAGAIN 11

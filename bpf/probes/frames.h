@@ -131,6 +131,12 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
                     ? zs_mqtt_captured(walk, &out->bytes[filled], count)
                     : zs_http2_captured(walk, &out->bytes[filled], count);
     }
+    if (protocol == ZS_PROTOCOL_HTTP2 && goes_on) {
+      const __u32 ahead = out->frames.ahead - count;
+      const __u32 room =
+          filled + count < ZS_HEAD_BYTES_MAX ? ZS_HEAD_BYTES_MAX - filled - count : 0;
+      kept += zs_http2_payload(walk, ahead < room ? ahead : room);
+    }
     out->frames.ahead -= kept;
     out->copy.filled = filled + kept;
     out->copy.position = position + kept;
@@ -147,7 +153,7 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
   if (protocol == ZS_PROTOCOL_NATS ? zs_nats_stretch_ends(walk, skipped) : skipped != 0) {
     frames__flush(frames, out->copy.position);
   }
-  return 0;
+  return out->copy.position >= out->copy.end;
 }
 
 static long frames__step_http2(__u32 index, void* context) {

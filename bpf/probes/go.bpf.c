@@ -15,40 +15,55 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ZS_DESCRIPTOR_MAX (1U << 24)
+#define ZS_NET_FD_WORDS 8 /* of net.netFD, from its descriptor on */
+
+/* A stream socket that a program's memory names, and its entry; NULL: it has none yet. */
+struct zs_go_socket {
+  const struct sock* sk;
+  struct zs_connection* connection;
+};
 
 /*
- * The socket behind a net.Conn, given the interface's data pointer; NULL if it is no *net.TCPConn
+ * The socket behind a net.Conn, given the interface's data pointer; false if it is no *net.TCPConn
  * or *net.UnixConn. Nothing here knows Go's types: a net.netFD says of itself which family and kind
  * of socket it is, and that has to be what the kernel says of its descriptor.
  */
-static __always_inline const struct sock* go__plain_socket(const struct zs_go_process* go,
-                                                           __u64 connection) {
+static __always_inline bool go__plain_socket(const struct zs_go_process* go, __u64 connection,
+                                             struct zs_go_socket* socket) {
   __u64 net_fd = 0;
-  __u64 family = 0;
-  __u64 kind = 0;
-  __u64 descriptor = 0;
-  if (!go__read(&net_fd, connection + go->conn_fd) ||
-      !go__read(&kind, net_fd + go->net_fd_sotype) || kind != ZS_SOCK_STREAM ||
-      !go__read(&descriptor, net_fd + go->net_fd_sysfd) || descriptor >= ZS_DESCRIPTOR_MAX ||
-      !go__read(&family, net_fd + go->net_fd_family)) {
-    return NULL;
+  __u64 fields[ZS_NET_FD_WORDS]; /* one look costs less than three */
+  const __u32 family_at = (go->net_fd_family - go->net_fd_sysfd) / sizeof(__u64);
+  const __u32 kind_at = (go->net_fd_sotype - go->net_fd_sysfd) / sizeof(__u64);
+  if (family_at >= ZS_NET_FD_WORDS || kind_at >= ZS_NET_FD_WORDS ||
+      !go__read(&net_fd, connection + go->conn_fd) ||
+      bpf_probe_read_user(fields, sizeof(fields), (const void*)(net_fd + go->net_fd_sysfd))) {
+    return false;
+  }
+  const __u64 descriptor = fields[0];
+  const __u64 family = fields[family_at];
+  if (fields[kind_at] != ZS_SOCK_STREAM || descriptor >= ZS_DESCRIPTOR_MAX) {
+    return false;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  const struct socket* socket = task__socket(task, descriptor);
-  const struct sock* sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
-  return sk && zs_read(sk, __sk_common.skc_family) == family && socket__is_stream(sk, (__u16)family)
-             ? sk
-             : NULL;
+  const struct sock* sk = task__socket(task, descriptor);
+  if (!sk) {
+    return false;
+  }
+  socket->sk = sk;
+  socket->connection = connection__find(sk);
+  return socket->connection ? socket->connection->family == family
+                            : zs_read(sk, __sk_common.skc_family) == family &&
+                                  socket__is_stream(sk, (__u16)family);
 }
 
 /* The same of what may be a wrapper that begins with the net.Conn that it wraps, as they do: that
  * of golang.org/x/net/http2/h2c, of netutil.LimitListener, and many a program's own. */
-static __always_inline const struct sock* go__socket(const struct zs_go_process* go,
-                                                     __u64 connection) {
-  const struct sock* sk = go__plain_socket(go, connection);
+static __always_inline bool go__socket(const struct zs_go_process* go, __u64 connection,
+                                       struct zs_go_socket* socket) {
   __u64 wrapped = 0;
-  return sk || !go__read(&wrapped, connection + sizeof(wrapped)) ? sk
-                                                                 : go__plain_socket(go, wrapped);
+  return go__plain_socket(go, connection, socket) ||
+         (go__read(&wrapped, connection + sizeof(wrapped)) &&
+          go__plain_socket(go, wrapped, socket));
 }
 
 /* What a probe's program begins with: the process, and the goroutine that runs. */
@@ -56,12 +71,10 @@ struct zs_go_hit {
   struct zs_process* process;
   struct zs_go_process* go;
   struct zs_goroutine_now now;
-  __u32 tgid;
 };
 
 static __always_inline bool go__find(struct zs_go_hit* hit) {
-  hit->tgid = bpf_get_current_pid_tgid() >> 32U;
-  hit->process = processes__find(hit->tgid);
+  hit->process = processes__find(bpf_get_current_pid_tgid() >> 32U);
   if (!hit->process || !(hit->process->flags & ZS_PROCESS_GO)) {
     return false;
   }
@@ -79,9 +92,13 @@ static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_reg
  */
 static __always_inline struct zs_connection* go__client_connection(const struct zs_go_hit* hit,
                                                                    __u64 data) {
-  const struct sock* sk = go__socket(hit->go, data);
-  struct zs_connection* connection = sk ? connection__find(sk) : NULL;
-  if (sk && !connection) {
+  struct zs_go_socket socket;
+  if (!go__socket(hit->go, data, &socket)) {
+    return NULL;
+  }
+  struct zs_connection* connection = socket.connection;
+  if (!connection) {
+    const struct sock* sk = socket.sk;
     connection = connection__create(sk, hit->process, zs_read(sk, __sk_common.skc_family), false);
     if (connection) {
       connection->role = ZS_ROLE_CLIENT;
@@ -114,7 +131,7 @@ int go__round_trip(struct pt_regs* regs) {
     return 0;
   }
   __u64 request_id = 0;
-  connection->caller_evidence = goroutine__origin(hit.go, hit.tgid, &hit.now, &request_id);
+  connection->caller_evidence = goroutine__origin(hit.go, &hit.now, &request_id);
   connection->caller_request_id = request_id;
   connection->caller_told = 1;
   return 0;
@@ -158,7 +175,7 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   if (stream % 2 == 0 || (sent->followed == ZS_FRAME_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
   } else if (goroutine__check_running(go, regs->r14, &hit.now)) {
-    evidence = goroutine__origin(go, hit.tgid, &hit.now, &request_id);
+    evidence = goroutine__origin(go, &hit.now, &request_id);
   }
   if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {
     return 0; /* to tell nothing says the same */
@@ -184,8 +201,9 @@ int go__grpc_new_stream(struct pt_regs* regs) {
  * net.Conn's. What is read must be a stream that has begun, and no other goroutine's.
  */
 static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, __u32 stream) {
-  const struct sock* sk = go__socket(hit->go, data);
-  struct zs_connection* connection = sk ? connection__find(sk) : NULL;
+  goroutines__prefetch(hit->go, hit->now.goid);
+  struct zs_go_socket socket;
+  struct zs_connection* connection = go__socket(hit->go, data, &socket) ? socket.connection : NULL;
   __u64 request_id = 0;
   if (connection && connection->protocol == ZS_PROTOCOL_HTTP2 &&
       connection->role != ZS_ROLE_CLIENT) {
@@ -198,7 +216,7 @@ static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, 
   }
   const struct zs_goroutine* known = NULL;
   if (!request_id || connection->handled_stream == stream) {
-    known = goroutines__find(hit->go, hit->tgid, hit->now.goid);
+    known = goroutines__find(hit->go, hit->now.goid);
   }
   if (request_id && connection->handled_stream == stream) {
     if (known && known->request_id == request_id) {
@@ -207,17 +225,17 @@ static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, 
     go__refuse(hit->go);
   } else if (request_id) {
     connection->handled_stream = stream;
-    goroutine__serve_stream(hit->go, hit->tgid, hit->now.goid, connection, request_id);
+    goroutine__serve_stream(hit->go, hit->now.goid, connection, request_id);
     return;
   }
   counters__add(ZS_COUNTER_GO_STREAMS_UNREADABLE);
   if (known) {
-    goroutine__doubt(hit->go, hit->tgid, hit->now.goid, ZS_EVIDENCE_NONE);
+    goroutine__doubt(hit->go, hit->now.goid, ZS_EVIDENCE_NONE);
     return;
   }
   /* gRPC on top of net/http's server: that one's goroutine is known, and has started this one. */
   const struct zs_goroutine* starter = goroutine__read_origin(hit->go, &hit->now)
-                                           ? goroutines__find(hit->go, hit->tgid, hit->now.parent)
+                                           ? goroutines__find(hit->go, hit->now.parent)
                                            : NULL;
   if (starter && starter->serves) {
     goroutine__descend(hit->go, &hit->now, &request_id);

@@ -19,14 +19,13 @@ static __always_inline __u64 go_route__offset(__u64 cookie, __u32 which) {
 
 /* What the running goroutine serves; NULL: nothing. */
 static __always_inline struct zs_goroutine* go_route__goroutine(const struct pt_regs* regs) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
-  struct zs_process* process = processes__find(tgid);
+  struct zs_process* process = processes__find(bpf_get_current_pid_tgid() >> 32U);
   struct zs_goroutine_now now;
   if (!process || !(process->flags & ZS_PROCESS_GO) ||
       !goroutine__check_running(&process->go, regs->r14, &now)) {
     return NULL;
   }
-  const int slot = goroutines__slot(&process->go, tgid, now.goid);
+  const int slot = goroutines__slot(&process->go, now.goid);
   struct zs_goroutine* goroutine = slot < 0 ? NULL : goroutines__at(slot);
   return goroutine && goroutine->serves ? goroutine : NULL;
 }

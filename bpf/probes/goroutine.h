@@ -129,80 +129,125 @@ static __always_inline bool goroutine__is_still(const struct zs_go_process* go, 
   return go->state == ZS_GO_VERIFIED && go__read(&now, g + go->g_goid) && now == goid;
 }
 
-/* Whether the entry is still this goroutine's: asked again after its values were read, because
- * another goroutine may have got it meanwhile. */
-static __always_inline bool goroutine__is(const struct zs_goroutine* entry,
-                                          const struct zs_go_process* go, __u32 tgid, __u64 goid) {
-  barrier();
-  return entry->goid == goid && entry->tgid == tgid && entry->generation == go->generation;
-}
-
 static __always_inline struct zs_goroutine* goroutines__at(__u32 slot) {
   return bpf_map_lookup_elem(&goroutines, &slot);
 }
 
-/* The first slot of the goroutine's set. Ids are given in turn: those of one process do not meet.
+static __always_inline struct zs_goroutine_tag* goroutines__tag(__u32 slot) {
+  const __u32 index = slot / ZS_GO_WAYS;
+  struct zs_goroutine_set* set = bpf_map_lookup_elem(&goroutine_sets, &index);
+  return set ? &set->ways[slot % ZS_GO_WAYS] : NULL;
+}
+
+static __always_inline bool tag__is(const struct zs_goroutine_tag* tag,
+                                    const struct zs_go_process* go, __u64 goid) {
+  return tag->goid == goid && tag->generation == go->generation;
+}
+
+/* Whether the slot is still this goroutine's: asked again after its values were read, because
+ * another goroutine may have got it meanwhile. */
+static __always_inline bool goroutines__holds(__u32 slot, const struct zs_go_process* go,
+                                              __u64 goid) {
+  barrier();
+  const struct zs_goroutine_tag* tag = goroutines__tag(slot);
+  return tag && tag__is(tag, go, goid);
+}
+
+/* The goroutine's set. Ids are given in turn: those of one process do not meet. */
+static __always_inline __u64 goroutines__place(const struct zs_go_process* go, __u64 goid) {
+  return goid + (__u64)go->generation * 0x9e3779b1U;
+}
+
+static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u64 goid) {
+  return goroutines__place(go, goid) % ZS_GO_SETS;
+}
+
+/*
+ * Begins to load what goroutines__claim() of a goroutine without an entry will touch, all of it
+ * cold; the program does its other work meanwhile. That the way is the one that was written longest
+ * ago is a guess, right as long as goroutines end in about the order in which they began.
  */
-static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u32 tgid,
-                                             __u64 goid) {
-  const __u64 set = goid + (__u64)(tgid ^ go->generation) * 0x9e3779b1U;
-  return (set & (ZS_GO_SETS - 1)) * ZS_GO_WAYS;
+static __always_inline void goroutines__prefetch(const struct zs_go_process* go, __u64 goid) {
+  const __u32 index = goroutines__set(go, goid);
+  const volatile struct zs_goroutine_set* set = bpf_map_lookup_elem(&goroutine_sets, &index);
+  const __u32 slot = index * ZS_GO_WAYS + (goroutines__place(go, goid) / ZS_GO_SETS) % ZS_GO_WAYS;
+  const volatile struct zs_goroutine* entry = goroutines__at(slot);
+  if (set && entry) {
+    (void)set->ways[0].goid;
+    (void)entry->request_id;
+  }
 }
 
 /* Where the goroutine's entry is; -1: it has none. As the next one a global function, which the
  * verifier looks at once (see capture__first()). */
-__noinline int goroutines__slot(const struct zs_go_process* go, __u32 tgid, __u64 goid) {
+__noinline int goroutines__slot(const struct zs_go_process* go, __u64 goid) {
   if (!go) {
     return -1;
   }
-  const __u32 set = goroutines__set(go, tgid, goid);
-  for (__u32 i = 0; i < ZS_GO_WAYS; ++i) {
-    const struct zs_goroutine* entry = goroutines__at(set + i);
-    if (entry && goroutine__is(entry, go, tgid, goid)) {
-      return set + i;
+  const __u32 index = goroutines__set(go, goid);
+  const struct zs_goroutine_set* set = bpf_map_lookup_elem(&goroutine_sets, &index);
+  for (__u32 i = 0; set && i < ZS_GO_WAYS; ++i) {
+    if (tag__is(&set->ways[i], go, goid)) {
+      return index * ZS_GO_WAYS + i;
     }
   }
   return -1;
 }
 
+static __always_inline const struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
+                                                                   __u64 goid) {
+  const int slot = goroutines__slot(go, goid);
+  return slot < 0 ? NULL : goroutines__at(slot);
+}
+
 #define ZS_GO_SLOT_KNOWN 0x10000 /* the goroutine had it before */
 
-/* What goroutines__claim() does; the slot, or -1. */
-__noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u64 goid) {
-  __u64 oldest = ~0ULL;
-  __u64 holder = ZS_GO_CLAIMED;
-  __u32 slot = 0;
+/*
+ * The slot of the goroutine's entry, with ZS_GO_SLOT_KNOWN; or if it has none that of an empty one,
+ * which another may have had to give up. It is the caller's alone until goroutines__release(). -1:
+ * another CPU was faster, and the goroutine has no entry.
+ */
+__noinline int goroutines__claim(const struct zs_go_process* go, __u64 goid) {
   if (!go) {
     return -1;
   }
-  const __u32 set = goroutines__set(go, tgid, goid);
+  const __u32 index = goroutines__set(go, goid);
+  struct zs_goroutine_set* set = bpf_map_lookup_elem(&goroutine_sets, &index);
+  const __u32 now = bpf_jiffies64();
+  __u32 longest = 0;
+  __u64 holder = ZS_GO_CLAIMED;
+  __u32 way = 0;
+  if (!set) {
+    return -1;
+  }
   for (__u32 i = 0; i < ZS_GO_WAYS; ++i) {
-    const struct zs_goroutine* entry = goroutines__at(set + i);
-    if (!entry) {
-      return -1;
-    }
-    if (goroutine__is(entry, go, tgid, goid)) {
-      slot = (set + i) | ZS_GO_SLOT_KNOWN;
+    const struct zs_goroutine_tag* tag = &set->ways[i];
+    const __u64 other = tag->goid;
+    if (tag__is(tag, go, goid)) {
+      way = i | ZS_GO_SLOT_KNOWN;
       holder = goid;
       break;
     }
-    const __u64 other = entry->goid;
-    const __u64 used = other ? entry->used : 0;
-    if (other != ZS_GO_CLAIMED && used < oldest) {
-      slot = set + i;
+    const __u32 unused = other ? now - tag->used : ~0U;
+    if (other != ZS_GO_CLAIMED && unused >= longest) {
+      way = i;
       holder = other;
-      oldest = used;
+      longest = unused;
     }
   }
-  struct zs_goroutine* entry = goroutines__at(slot & ~ZS_GO_SLOT_KNOWN);
-  if (holder == ZS_GO_CLAIMED || !entry ||
-      __sync_val_compare_and_swap(&entry->goid, holder, ZS_GO_CLAIMED) != holder) {
+  struct zs_goroutine_tag* tag = &set->ways[way % ZS_GO_WAYS];
+  if (holder == ZS_GO_CLAIMED ||
+      __sync_val_compare_and_swap(&tag->goid, holder, ZS_GO_CLAIMED) != holder) {
     return -1;
   }
-  entry->used = bpf_jiffies64();
-  if (!(slot & ZS_GO_SLOT_KNOWN)) {
-    entry->tgid = tgid;
-    entry->generation = go->generation;
+  tag->used = now;
+  const __u32 slot = index * ZS_GO_WAYS + way;
+  if (way & ZS_GO_SLOT_KNOWN) {
+    return slot;
+  }
+  tag->generation = go->generation;
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (entry) {
     entry->request_id = 0;
     entry->connection_id = 0;
     entry->connection = 0;
@@ -217,51 +262,37 @@ __noinline int goroutines__take(const struct zs_go_process* go, __u32 tgid, __u6
   return slot;
 }
 
-static __always_inline const struct zs_goroutine* goroutines__find(const struct zs_go_process* go,
-                                                                   __u32 tgid, __u64 goid) {
-  const int slot = goroutines__slot(go, tgid, goid);
-  return slot < 0 ? NULL : goroutines__at(slot);
-}
-
-/* goroutines__claim() of a goroutine that has an entry, if that is in `slot`; else NULL. */
-static __always_inline struct zs_goroutine* goroutines__claim_at(__u32 slot,
-                                                                 const struct zs_go_process* go,
-                                                                 __u32 tgid, __u64 goid) {
-  struct zs_goroutine* entry = goroutines__at(slot);
-  if (!entry || !goroutine__is(entry, go, tgid, goid) ||
-      __sync_val_compare_and_swap(&entry->goid, goid, ZS_GO_CLAIMED) != goid) {
-    return NULL;
+/* goroutines__claim() of a goroutine that has an entry, if that is in `slot`. */
+static __always_inline bool goroutines__claim_at(__u32 slot, const struct zs_go_process* go,
+                                                 __u64 goid) {
+  struct zs_goroutine_tag* tag = goroutines__tag(slot);
+  if (!tag || !tag__is(tag, go, goid) ||
+      __sync_val_compare_and_swap(&tag->goid, goid, ZS_GO_CLAIMED) != goid) {
+    return false;
   }
-  entry->used = bpf_jiffies64();
-  return entry;
+  tag->used = bpf_jiffies64();
+  return true;
 }
 
-/*
- * The goroutine's entry, or if it has none (`known` says which) an empty one, which another may
- * have had to give up. It is the caller's alone until goroutines__release(). NULL: another CPU was
- * faster, and the goroutine has no entry.
- */
-static __always_inline struct zs_goroutine* goroutines__claim(const struct zs_go_process* go,
-                                                              __u32 tgid, __u64 goid, bool* known) {
-  const int slot = goroutines__take(go, tgid, goid);
-  *known = slot >= 0 && (slot & ZS_GO_SLOT_KNOWN);
-  return slot < 0 ? NULL : goroutines__at(slot & ~ZS_GO_SLOT_KNOWN);
-}
-
-static __always_inline void goroutines__release(struct zs_goroutine* entry, __u64 goid) {
-  __sync_lock_test_and_set(&entry->goid, goid);
+static __always_inline void goroutines__release(__u32 slot, __u64 goid) {
+  struct zs_goroutine_tag* tag = goroutines__tag(slot);
+  if (tag) {
+    __sync_lock_test_and_set(&tag->goid, goid);
+  }
 }
 
 /* What was known of the goroutine's request is not certain any more. */
-static __always_inline void goroutine__doubt(const struct zs_go_process* go, __u32 tgid, __u64 goid,
+static __always_inline void goroutine__doubt(const struct zs_go_process* go, __u64 goid,
                                              enum zs_evidence evidence) {
-  bool known = false;
-  struct zs_goroutine* entry =
-      goroutines__find(go, tgid, goid) ? goroutines__claim(go, tgid, goid, &known) : NULL;
-  if (entry) {
-    entry->evidence = known ? evidence : ZS_EVIDENCE_NONE;
-    goroutines__release(entry, goid);
+  const int slot = goroutines__slot(go, goid);
+  if (slot < 0 || !goroutines__claim_at(slot, go, goid)) {
+    return;
   }
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (entry) {
+    entry->evidence = evidence;
+  }
+  goroutines__release(slot, goid);
 }
 
 /*
@@ -315,22 +346,20 @@ static __always_inline bool goroutine__started_since(const struct zs_goroutine* 
 }
 
 /* From now on the connection's goroutine serves the request that was begun on it. */
-ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
-                              struct zs_connection* connection) {
+ZS_COLD void goroutine__serve(const struct zs_go_process* go, struct zs_connection* connection) {
   const __u64 goid = connection->goroutine;
   bool known = true;
-  struct zs_goroutine* value = goroutines__claim_at(connection->goroutine_slot, go, tgid, goid);
+  if (!goroutines__claim_at(connection->goroutine_slot, go, goid)) {
+    const int claimed = goroutines__claim(go, goid);
+    if (claimed < 0) {
+      return;
+    }
+    known = claimed & ZS_GO_SLOT_KNOWN;
+    connection->goroutine_slot = claimed & ~ZS_GO_SLOT_KNOWN;
+  }
+  struct zs_goroutine* value = goroutines__at(connection->goroutine_slot);
   if (!value) {
-    const int slot = goroutines__take(go, tgid, goid);
-    if (slot < 0) {
-      return;
-    }
-    known = slot & ZS_GO_SLOT_KNOWN;
-    connection->goroutine_slot = slot & ~ZS_GO_SLOT_KNOWN;
-    value = goroutines__at(connection->goroutine_slot);
-    if (!value) {
-      return;
-    }
+    return;
   }
   if (value->serves) {
     value->fresh = 0;
@@ -352,22 +381,23 @@ ZS_COLD void goroutine__serve(const struct zs_go_process* go, __u32 tgid,
   value->stream = 0;
   goroutine__mark(go, value);
   value->evidence = value->mixed ? ZS_EVIDENCE_AMBIGUOUS : ZS_EVIDENCE_GOROUTINE;
-  goroutines__release(value, goid);
+  goroutines__release(connection->goroutine_slot, goid);
 }
 
 /*
  * From now on the goroutine serves what came on a stream of HTTP/2. Most have no other stream
  * before or after: all that such a one starts is for it.
  */
-static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u32 tgid,
-                                                    __u64 goid,
+static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __u64 goid,
                                                     const struct zs_connection* connection,
                                                     __u64 request_id) {
-  bool known = false;
-  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
+  const int claimed = goroutines__claim(go, goid);
+  const __u32 slot = claimed & ~ZS_GO_SLOT_KNOWN;
+  struct zs_goroutine* value = claimed < 0 ? NULL : goroutines__at(slot);
   if (!value) {
     return;
   }
+  const bool known = claimed & ZS_GO_SLOT_KNOWN;
   value->fresh = !known;
   value->serves = 1;
   value->mixed = 0;
@@ -381,7 +411,7 @@ static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __
     goroutine__mark(go, value);
   }
   value->evidence = ZS_EVIDENCE_GOROUTINE;
-  goroutines__release(value, goid);
+  goroutines__release(slot, goid);
 }
 
 /* State of a search for a goroutine that was never seen. */
@@ -426,14 +456,15 @@ static __always_inline bool go__find_parent(const struct zs_go_process* go, __u6
   return true;
 }
 
-static __always_inline void goroutines__remember(const struct zs_go_process* go, __u32 tgid,
-                                                 __u64 goid, __u64 request_id, __u8 evidence) {
-  bool known = false;
-  struct zs_goroutine* value = goroutines__claim(go, tgid, goid, &known);
+static __always_inline void goroutines__remember(const struct zs_go_process* go, __u64 goid,
+                                                 __u64 request_id, __u8 evidence) {
+  const int claimed = goroutines__claim(go, goid);
+  const __u32 slot = claimed & ~ZS_GO_SLOT_KNOWN;
+  struct zs_goroutine* value = claimed < 0 ? NULL : goroutines__at(slot);
   if (value) {
     value->request_id = request_id;
     value->evidence = evidence;
-    goroutines__release(value, goid);
+    goroutines__release(slot, goid);
   }
 }
 
@@ -441,7 +472,6 @@ static __always_inline void goroutines__remember(const struct zs_go_process* go,
  * is returned. Its origin was read. A global function, too. */
 __noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goroutine_now* now,
                                   __u64* request_id) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   if (!go || !now || !request_id) {
     return ZS_EVIDENCE_NONE;
   }
@@ -451,7 +481,8 @@ __noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goro
   __u32 searches = 0;
   __u8 evidence = ZS_EVIDENCE_NONE;
   for (__u32 i = 0; i < ZS_GO_ANCESTORS_MAX && parent; ++i) {
-    const struct zs_goroutine* known = goroutines__find(go, tgid, parent);
+    const int slot = goroutines__slot(go, parent);
+    const struct zs_goroutine* known = slot < 0 ? NULL : goroutines__at(slot);
     if (known) {
       *request_id = known->request_id;
       evidence = known->evidence;
@@ -462,7 +493,7 @@ __noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goro
           evidence = ZS_EVIDENCE_AMBIGUOUS;
         }
       }
-      if (!goroutine__is(known, go, tgid, parent)) {
+      if (!goroutines__holds(slot, go, parent)) {
         evidence = ZS_EVIDENCE_AMBIGUOUS;
       }
       break;
@@ -475,21 +506,22 @@ __noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goro
     sought = child;
   }
   if (sought) {
-    goroutines__remember(go, tgid, sought, *request_id, evidence);
+    goroutines__remember(go, sought, *request_id, evidence);
   }
-  goroutines__remember(go, tgid, now->goid, *request_id, evidence);
+  goroutines__remember(go, now->goid, *request_id, evidence);
   return evidence;
 }
 
 /* The request that the goroutine works for, and how that is known. `request_id` is 0 before. */
-static __always_inline __u8 goroutine__origin(struct zs_go_process* go, __u32 tgid,
+static __always_inline __u8 goroutine__origin(struct zs_go_process* go,
                                               struct zs_goroutine_now* now, __u64* request_id) {
-  const struct zs_goroutine* known = goroutines__find(go, tgid, now->goid);
+  const int slot = goroutines__slot(go, now->goid);
+  const struct zs_goroutine* known = slot < 0 ? NULL : goroutines__at(slot);
   if (!known) {
     return goroutine__read_origin(go, now) ? goroutine__descend(go, now, request_id)
                                            : ZS_EVIDENCE_NONE;
   }
   *request_id = known->request_id;
   const __u8 evidence = known->evidence;
-  return goroutine__is(known, go, tgid, now->goid) ? evidence : ZS_EVIDENCE_AMBIGUOUS;
+  return goroutines__holds(slot, go, now->goid) ? evidence : ZS_EVIDENCE_AMBIGUOUS;
 }

@@ -26,6 +26,11 @@ int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* chil
     if (processes__put(child_tgid, process, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);
     }
+    struct zs_process* copy = bpf_map_lookup_elem(&processes, &child_tgid);
+    if (copy) {
+      /* Goroutines are told apart by their program's generation, and these are others. */
+      copy->flags &= ~(__u32)ZS_PROCESS_GO;
+    }
     process_ring__emit(ZS_PROCESS_FORK, child_tgid, parent_tgid, 0);
   }
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &parent_tid);

@@ -270,7 +270,6 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
  */
 __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connection* connection,
                                       __u32 begins, __u64 g) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   if (!go || !connection || connection->role != ZS_ROLE_SERVER ||
       (!begins && connection->goroutine)) {
     return 0;
@@ -288,7 +287,7 @@ __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connec
       connection->goroutine_at = g == now.g ? g : 0;
     }
   }
-  goroutine__serve(go, tgid, connection);
+  goroutine__serve(go, connection);
   return 0;
 }
 
@@ -299,7 +298,6 @@ __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connec
  * goroutine of its own, started by the caller.
  */
 __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 stream) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
@@ -311,16 +309,15 @@ __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 st
   for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
     believed = believed || (stream && code__contains(&go->streams[i], now.gopc));
   }
-  return believed ? goroutine__origin(go, tgid, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
+  return believed ? goroutine__origin(go, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
 
 /* Go: the connection goes on in HTTP/2, and goroutines for its streams are started by the one that
  * has read this request: they do not work for it. */
 __noinline int context__on_go_upgrade(const struct zs_go_process* go,
                                       struct zs_connection* connection) {
-  const __u32 tgid = bpf_get_current_pid_tgid() >> 32U;
   if (go && connection) {
-    goroutine__doubt(go, tgid, connection->goroutine, ZS_EVIDENCE_AMBIGUOUS);
+    goroutine__doubt(go, connection->goroutine, ZS_EVIDENCE_AMBIGUOUS);
   }
   return 0;
 }

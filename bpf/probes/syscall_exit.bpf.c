@@ -56,8 +56,7 @@ int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
   }
-  const struct socket* socket = task__socket(task, call.argument0);
-  const struct sock* sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
+  const struct sock* sk = task__socket(task, call.argument0);
   return sk ? socket_operation__handle(sk, process, pid_tgid >> 32U, (__u32)pid_tgid, direction,
                                        (int)result, &call)
             : 0;

@@ -31,6 +31,10 @@ struct Http2Capture {
       if (!zs_http2_captured(&walk, at, count)) {
         break;
       }
+      // The kernel side has more bytes at hand in some steps, and none in others.
+      const __u32 payload = zs_http2_payload(&walk, i % 2 == 0 ? 0 : end - position);
+      add(chunks, bytes.substr(position, payload));
+      position += payload;
       const __u32 skipped = zs_frame_skipped(&walk, end - position);
       chunks.back().length += skipped;
       position += skipped;
