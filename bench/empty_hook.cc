@@ -1,9 +1,14 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Prints the nanoseconds that the kernel's run time statistics (BPF_ENABLE_STATS) count for a hook
-// that does nothing. That is how long its two readings of the clock take, which is in the run time
-// of every other program too, but only while the statistics are on.
+// Hooks in the places of zerospan's that do nothing.
+//
+//   empty_hook        prints the nanoseconds that the kernel's run time statistics
+//   (BPF_ENABLE_STATS)
+//                     count for one of them. That is how long its two readings of the clock take,
+//                     which is in the run time of every other program too, but only while the
+//                     statistics are on.
+//   empty_hook hold   says "ready" once they are attached, and keeps them until it is killed.
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -28,10 +33,15 @@ int fail(const char* what) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   empty_hook_bpf* const hook = empty_hook_bpf__open_and_load();
   if (hook == nullptr || empty_hook_bpf__attach(hook) != 0) {
-    return fail("load and attach sock_send_length (needs root and kernel 6.3)");
+    return fail("load and attach to the socket tracepoints (needs root and kernel 6.3)");
+  }
+  if (argc == 2 && std::strcmp(argv[1], "hold") == 0) {
+    std::puts("ready");
+    std::fflush(stdout);
+    pause();
   }
   const int statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
   std::array<int, 2> sockets{};

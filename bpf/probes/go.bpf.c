@@ -201,7 +201,6 @@ int go__grpc_new_stream(struct pt_regs* regs) {
  * net.Conn's. What is read must be a stream that has begun, and no other goroutine's.
  */
 static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, __u32 stream) {
-  goroutines__prefetch(hit->go, hit->now.goid);
   struct zs_go_socket socket;
   struct zs_connection* connection = go__socket(hit->go, data, &socket) ? socket.connection : NULL;
   __u64 request_id = 0;

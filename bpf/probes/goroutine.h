@@ -154,28 +154,8 @@ static __always_inline bool goroutines__holds(__u32 slot, const struct zs_go_pro
 }
 
 /* The goroutine's set. Ids are given in turn: those of one process do not meet. */
-static __always_inline __u64 goroutines__place(const struct zs_go_process* go, __u64 goid) {
-  return goid + (__u64)go->generation * 0x9e3779b1U;
-}
-
 static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u64 goid) {
-  return goroutines__place(go, goid) % ZS_GO_SETS;
-}
-
-/*
- * Begins to load what goroutines__claim() of a goroutine without an entry will touch, all of it
- * cold; the program does its other work meanwhile. That the way is the one that was written longest
- * ago is a guess, right as long as goroutines end in about the order in which they began.
- */
-static __always_inline void goroutines__prefetch(const struct zs_go_process* go, __u64 goid) {
-  const __u32 index = goroutines__set(go, goid);
-  const volatile struct zs_goroutine_set* set = bpf_map_lookup_elem(&goroutine_sets, &index);
-  const __u32 slot = index * ZS_GO_WAYS + (goroutines__place(go, goid) / ZS_GO_SETS) % ZS_GO_WAYS;
-  const volatile struct zs_goroutine* entry = goroutines__at(slot);
-  if (set && entry) {
-    (void)set->ways[0].goid;
-    (void)entry->request_id;
-  }
+  return (goid + (__u64)go->generation * 0x9e3779b1U) % ZS_GO_SETS;
 }
 
 /* Where the goroutine's entry is; -1: it has none. As the next one a global function, which the

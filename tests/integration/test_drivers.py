@@ -199,6 +199,10 @@ class Postgresql(test_postgresql.Session):
     def test_asyncpg(self):
         self.client_and_server([*python_program("work.py"), "asyncpg", str(self.server.port)], 70, env=python_packages())
 
+    def test_tokio_postgres(self):
+        self.need("cargo")
+        self.client_and_server([*servers.prepared("sql/rust"), str(self.server.port)], 340)
+
     def test_sqlalchemy(self):
         self.need_module("psycopg2")
         self.client_and_server([*python_program("work.py"), "sqlalchemy", str(self.server.port)], 15, env=python_packages())

@@ -53,7 +53,7 @@ class KubeApiserver(harness.Case):
         self.read(self.kubectl_program(), 50_000)
 
     def kubectl_program(self):
-        return os.path.join(os.path.dirname(servers.prepared("kube-apiserver")[0]), "kubectl")
+        return os.path.join(os.path.dirname(servers.prepared("kube-apiserver")[0]), "bin", "kubectl")
 
     def etcd(self):
         port, peer = harness.free_port(), harness.free_port()

@@ -5,7 +5,9 @@
 one span in the session's process, with the same text without literals, and the same error."""
 
 import collections
+import concurrent.futures
 import re
+import shutil
 import signal
 import subprocess
 import unittest
@@ -214,6 +216,68 @@ class Statements(Session):
         self.assertEqual(1, len(spans), spans)
         self.assertEqual({}, agent.lost())
         self.assertEqual("SELECT ?", spans[0].attributes["db.query.text"])
+
+
+class Pooled(Session):
+    """pgbouncer: a session of the server is many clients' in turn, each for a transaction."""
+
+    CLIENTS, TURNS = 12, 40
+
+    def pool(self):
+        self.need("pgbouncer")
+        port = harness.free_port()
+        folder = self.server.folder
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.server.port} user=app\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            "pool_mode = transaction\ndefault_pool_size = 3\n")
+        pool = self.start([*self.server.user, shutil.which("pgbouncer", path="/usr/sbin:/usr/bin"), folder / "pgbouncer.ini"])
+        harness.wait_for(lambda: self.server.psql("SELECT 1", check=False, PGPORT=str(port)).returncode == 0,
+                         "pgbouncer to start")
+        return pool, port
+
+    def test_sessions_in_turn(self):
+        import psycopg2
+        pool, port = self.pool()
+        self.server.mark()
+        agent = self.agent("--pid", f"{self.server.pid},{pool.pid}")
+
+        def client(number):
+            connection = psycopg2.connect(f"host=127.0.0.1 port={port} user=app dbname=postgres")
+            with connection.cursor() as cursor:
+                for turn in range(self.TURNS):
+                    cursor.execute(f"SELECT 'secret', {turn} AS t_{number}_{turn}")
+                    if turn % 5 == 0:
+                        try:
+                            cursor.execute(f"SELECT 'secret' FROM nowhere_{number}_{turn}")
+                        except psycopg2.errors.UndefinedTable:
+                            pass
+                    connection.rollback()
+            connection.close()
+
+        with concurrent.futures.ThreadPoolExecutor(self.CLIENTS) as threads:
+            list(threads.map(client, range(self.CLIENTS)))
+        spans = agent.interrupt()
+        lines = self.server.logged()
+        for span in spans:  # a session that was open before: the agent was not told its database
+            span.attributes.setdefault("db.namespace", "postgres")
+        of_pool = [span for span in spans if span.resource["process.pid"] == pool.pid]
+        asked = [span for span in of_pool if span.kind == SERVER]
+        sent = [span for span in of_pool if span.kind == CLIENT]
+        self.check([span for span in spans if span not in of_pool], agent, 2 * self.CLIENTS * self.TURNS, lines)
+        logged_texts = collections.Counter(logged(line) for line in lines)
+        self.assertEqual(logged_texts, collections.Counter(told(span) for span in sent))
+        # What the pool sends of its own accord: what a client has set, for a session that had another's.
+        asked_texts = collections.Counter(told(span) for span in asked)
+        self.assertEqual({}, dict(asked_texts - logged_texts))
+        self.assertEqual([], [text for text, _ in logged_texts - asked_texts if not text.startswith("SET ")])
+        self.assertLess(len({line.pid for line in lines}), self.CLIENTS)  # they were shared
+
+        by_id = {span.span_id: span for span in asked}
+        right = sum(told(by_id[span.parent_id]) == told(span) for span in sent if span.parent_id in by_id)
+        orphan = sum(not span.parent_id for span in sent)
+        print(f"\nscore pgbouncer: right {right}, orphan {orphan}, wrong {len(sent) - right - orphan} of {len(sent)}", flush=True)
+        self.assertEqual(len(sent), right + orphan)
 
 
 class Pgbench(harness.Case):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, nats, aws,
+# sql/java, sql/node, sql/python, sql/rust, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, nats, aws,
 # calls, search, otel_go, otel_java, otel_node, otel_python), once per version of its sources, into
 # ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
 # Several callers at once wait for the first.
@@ -46,6 +46,11 @@ build() {
     sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go)
       mv "$name"/* .
       CGO_ENABLED=0 go build -o program . ;;
+    sql/rust)
+      mv sql/rust/* .
+      cargo build --release --locked --quiet
+      mv target/release/program .
+      rm -rf target ;;
     otel_java)
       mv otel_java/* .
       mvn --batch-mode --quiet package ;;
@@ -88,7 +93,7 @@ build() {
     kube-apiserver)
       mv kube-apiserver/* .
       CGO_ENABLED=0 go build -trimpath -o program .
-      CGO_ENABLED=0 go build -trimpath -o kubectl ./kubectl ;;
+      CGO_ENABLED=0 go build -trimpath -o bin/kubectl ./kubectl ;;
     otel_go)
       mv otel_go/* .
       # What the linker leaves out is what zerospan does not find.
@@ -124,6 +129,6 @@ case $name in
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
-  sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
+  sql/go | sql/rust | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
   aws | calls | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
 esac
