@@ -6,13 +6,16 @@
  * kernel 6.3+). They fire once at the end of each socket operation, with its result; the buffers
  * are found through the user registers of the system call that the thread is in.
  */
-#include "bpf/probes/socket_operation.h"
+#include "bpf/probes/datagram.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
                                   int flags) {
-  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE)) {
+  const bool again = zs_unlikely(result == -ZS_EAGAIN);
+  /* Where there is nothing to read a call for many datagrams ends. */
+  if ((flags & ZS_MSG_PEEK) ||
+      (again && direction == ZS_RECEIVE && sk->sk_type != ZS_SOCK_DGRAM)) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
@@ -22,9 +25,8 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (!process) {
     return 0;
   }
-  if (zs_unlikely(result == -ZS_EAGAIN)) {
+  if (again && direction == ZS_SEND) {
     context__on_short_send(process, tid);
-    return 0;
   }
   struct zs_syscall call;
   /* Kernel threads that do I/O for a ring have no system call of their own. */
@@ -34,7 +36,11 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
     zs_syscall__from_regs(&call,
                           (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
   }
-  return socket_operation__handle(sk, process, tgid, tid, direction, result, user ? &call : NULL);
+  if (!again && socket_operation__handle(sk, process, tgid, tid, direction, result,
+                                         user ? &call : NULL) != ZS_NOT_FOLLOWED) {
+    return 0;
+  }
+  return datagram__handle(sk, process, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")
