@@ -15,7 +15,7 @@
  * A socket that was quiet for longer begins a new connection: the agent has forgotten it by then
  * (agent/conn), because it does not hear of its end.
  */
-#define ZS_DATAGRAM_QUIET_NS 20000000000ULL
+#define ZS_DATAGRAM_QUIET_NS 10000000000ULL
 #define ZS_MMSGHDR_BYTES 64  /* include/linux/socket.h, on a 64-bit kernel */
 #define ZS_MESSAGES_MAX 1024 /* of one system call: UIO_MAXIOV */
 

@@ -1,0 +1,250 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""DNS over UDP and TCP: the resolvers of glibc, musl, Go, Node.js, Java and Python, and dig, against BIND and dnsmasq,
+in a network of their own. The oracle is the server's log of queries."""
+
+import collections
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+import harness
+from harness import CLIENT, SERVER
+
+SOURCES = harness.PROGRAMS / "dns"
+ZONE = """$TTL 60
+@ SOA ns hostmaster 1 60 60 60 60
+@ NS ns
+ns A 127.0.0.1
+* A 10.1.2.3
+* AAAA 2001:db8::7
+* TXT short
+alias CNAME target
+target A 10.9.9.9
+big TXT {}
+""".format(" ".join(f'"{letter * 200}"' for letter in "abcdefghijklmnop"))
+
+
+class Network:
+    """A network and file system view whose programs find the name server of their resolv.conf on port 53."""
+
+    def __init__(self, case, resolv="nameserver 127.0.0.1\n"):
+        resolv_conf = case.directory / "resolv.conf"
+        resolv_conf.write_text(resolv)
+        script = f"ip link set lo up && mount --bind {resolv_conf} /etc/resolv.conf && echo ready && exec sleep 3600"
+        self.case = case
+        self.holder = case.start(["unshare", "--net", "--mount", "sh", "-c", script])
+        self.holder.wait_line(self.holder.lines, "^ready")
+
+    def start(self, command, **how):
+        return self.case.start(["nsenter", f"--target={self.holder.pid}", "--net", "--mount", *map(str, command)], **how)
+
+    def run(self, command, seconds=60):
+        program = self.start(command)
+        self.case.assertEqual(0, program.wait_exit(seconds), program)
+        return program.lines
+
+
+class Bind:
+    """Answers for zerospan.test by a zone, and refuses all else; broken.test fails."""
+
+    def __init__(self, network):
+        folder = network.case.directory
+        (folder / "zone").write_text(ZONE)
+        (folder / "named.conf").write_text(f"""
+            options {{ directory "{folder}"; pid-file none; listen-on {{ 127.0.0.1; }}; listen-on-v6 {{ ::1; }}; recursion no;
+                session-keyfile none; dnssec-validation no; notify no; }};
+            controls {{ }};
+            logging {{ channel all {{ stderr; severity info; }}; category queries {{ all; }}; category default {{ all; }}; }};
+            zone "zerospan.test" {{ type primary; file "zone"; }};
+            zone "broken.test" {{ type primary; file "missing"; }};""")
+        folder.chmod(0o755)
+        self.program = network.start(["named", "-g", "-n", "2", "-c", folder / "named.conf"])
+        self.program.wait_line(self.program.errors, "running$")
+        self.pid = self.program.pid
+
+    def queries(self):
+        """(name, type, transport, client's port) of each."""
+        found = re.findall(r"client @\S+ \S+#(\d+) \(\S+\): query: (\S+) IN (\S+) (\S+)", "\n".join(self.program.errors))
+        return collections.Counter((name, kind, "tcp" if "T" in flags else "udp", int(port))
+                                   for port, name, kind, flags in found)
+
+
+class Dnsmasq:
+    def __init__(self, network):
+        command = ["dnsmasq", "--keep-in-foreground", "--log-queries=extra", "--log-facility=-", "--no-resolv", "--no-hosts",
+                   "--user=root", "--pid-file=", "--conf-file=/dev/null", "--listen-address=127.0.0.1", "--bind-interfaces",
+                   "--address=/zerospan.test/10.1.2.3"]
+        self.program = network.start(command)
+        self.program.wait_line(self.program.errors, "started, version")
+        self.pid = self.program.pid
+
+    def queries(self):
+        found = re.findall(r" (\d+) 127\.0\.0\.1/(\d+) query\[(\S+)\] (\S+) from", "\n".join(self.program.errors))
+        return collections.Counter((name, kind, "udp", int(port)) for _, port, kind, name in found)
+
+
+def described(span, port=True):
+    attributes = span.attributes
+    what = (attributes["dns.question.name"], attributes["zerospan.dns.question.type"], attributes["network.transport"])
+    return (*what, attributes["network.peer.port"]) if port else what
+
+
+def without_ports(queries):
+    total = collections.Counter()
+    for query, count in queries.items():
+        total[query[:-1]] += count
+    return total
+
+
+class Case(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.need("unshare", "nsenter", "ip", "named", "dnsmasq", "dig", "musl-gcc", "cc", "go", "node", "java", "getent")
+        self.need_module("dns.resolver")
+
+    def select(self, *names):
+        return self.agent(*(argument for name in names for argument in ("--exe", f"*/{name}")))
+
+    def end(self, agent, incomplete=0):
+        """The spans of the protocol, by kind."""
+        spans = [span for span in agent.interrupt(60) if "dns.question.name" in span.attributes]
+        stats = {name: value for name, value in agent.stats().items()
+                 if value and (name.startswith("dns_") or "lost" in name or "unknown" in name)}
+        flagged = [span for span in spans if "zerospan.incomplete" in span.attributes]
+        print(f"\n{self.id()}: {len(spans)} spans, {len(flagged)} incomplete; {harness.describe(collections.Counter(stats))}",
+              flush=True)
+        self.assertEqual({}, agent.lost())
+        self.assertEqual(incomplete, len(flagged), flagged)
+        ours = collections.defaultdict(list)
+        for span in spans:
+            ours[span.kind].append(span)
+        return ours
+
+    def check(self, ours, queries, kinds=(CLIENT, SERVER)):
+        """Each query of the log is one span of either side."""
+        if SERVER in kinds:
+            self.assertEqual(queries, collections.Counter(map(described, ours[SERVER])))
+        if CLIENT in kinds:
+            self.assertEqual(without_ports(queries), collections.Counter(described(span, False) for span in ours[CLIENT]))
+        self.assertEqual(set(kinds), {kind for kind, spans in ours.items() if spans})
+        for span in ours[CLIENT]:
+            self.assertEqual(53, span.attributes["server.port"])
+
+
+class Resolvers(Case):
+    def setUp(self):
+        super().setUp()
+        self.network = Network(self)
+        self.server = Bind(self.network)
+
+    def build(self, *command):
+        subprocess.run(list(map(str, command)), check=True, cwd=SOURCES)
+
+    def score(self, command, *names):
+        """What the program's lookups give, by the server's log; the client's spans."""
+        agent = self.select("named", *names)
+        lines = self.network.run(command)
+        ours = self.end(agent)
+        queries = self.server.queries()
+        self.assertTrue(queries)
+        self.check(ours, queries)
+        return ours, lines
+
+    def by_question(self, spans):
+        return {(span.attributes["dns.question.name"], span.attributes["zerospan.dns.question.type"]): span for span in spans}
+
+    def test_glibc(self):
+        names = [f"glibc{i}.zerospan.test" for i in range(50)]
+        program = self.directory / "lookup-glibc"
+        self.build("cc", "-O1", "-o", program, "lookup.c")
+        ours, lines = self.score([program, *names, "no.such.test", "x.broken.test"], "lookup-glibc")
+        self.assertEqual([f"{name} found" for name in names], lines[:50])
+        self.assertEqual({(name, kind) for name in names for kind in ("A", "AAAA")},
+                         {key for key in self.by_question(ours[CLIENT]) if "glibc" in key[0]})
+        answers = self.by_question(ours[CLIENT])
+        self.assertEqual(["10.1.2.3"], answers[names[0], "A"].attributes["dns.answers"])
+        self.assertEqual(["2001:db8::7"], answers[names[0], "AAAA"].attributes["dns.answers"])
+        self.assertEqual("DNS AAAA", answers[names[0], "AAAA"].name)
+        self.assertEqual("127.0.0.1", answers[names[0], "A"].attributes["server.address"])
+
+    def test_getent_and_dig(self):
+        agent = self.select("named", "getent", "dig")
+        self.network.run(["getent", "ahosts", "one.zerospan.test"])
+        self.network.run(["dig", "+tries=1", "two.zerospan.test", "A", "three.zerospan.test", "TXT"])
+        self.network.run(["dig", "+tcp", "four.zerospan.test", "AAAA", "big.zerospan.test", "TXT"])
+        self.network.run(["dig", "-6", "@::1", "six.zerospan.test", "A", "+tcp"])
+        self.network.run(["dig", "-6", "@::1", "seven.zerospan.test", "A"])
+        # An answer that does not fit is asked for again over TCP.
+        self.network.run(["dig", "+noedns", "big.zerospan.test", "TXT"])
+        self.network.run(["dig", "nothing.zerospan.test.invalid", "A"])
+        self.network.run(["dig", "a.broken.test", "A", "alias.zerospan.test", "A", "eight.zerospan.test", "TYPE999"])
+        ours = self.end(agent)
+        self.check(ours, self.server.queries())
+        found = {described(span, False): span.attributes for span in ours[CLIENT]}
+        self.assertTrue(found["big.zerospan.test", "TXT", "udp"]["zerospan.dns.truncated"])
+        self.assertEqual("REFUSED", found["nothing.zerospan.test.invalid", "A", "udp"]["error.type"])
+        self.assertEqual("SERVFAIL", found["a.broken.test", "A", "udp"]["error.type"])
+        self.assertEqual(["10.9.9.9"], found["alias.zerospan.test", "A", "udp"]["dns.answers"])
+        self.assertEqual("::1", found["seven.zerospan.test", "A", "udp"]["server.address"])
+        self.assertEqual({"DNS A", "DNS AAAA", "DNS TXT", "DNS"}, {span.name for span in ours[CLIENT]})
+        errors = collections.Counter(span.attributes.get("error.type") for span in ours[SERVER])
+        self.assertEqual({None, "SERVFAIL"}, set(errors))
+
+    def test_musl(self):
+        program = self.directory / "lookup-musl"
+        self.build("musl-gcc", "-static", "-O1", "-o", program, "lookup.c")
+        ours, _ = self.score([program, *(f"musl{i}.zerospan.test" for i in range(50))], "lookup-musl")
+        self.assertEqual({"127.0.0.1"}, {span.attributes["server.address"] for span in ours[CLIENT]})
+        self.assertEqual(100, len(ours[CLIENT]))
+
+    def test_go(self):
+        program = self.directory / "lookup-go"
+        subprocess.run(["go", "build", "-o", program, "."], check=True, cwd=SOURCES, env=go_environment())
+        ours, _ = self.score([program, *(f"go{i}.zerospan.test." for i in range(50))], "lookup-go")
+        self.assertEqual(100, len(ours[CLIENT]))
+
+    def test_node(self):
+        for how, types in (("resolve", {"A"}), ("lookup", {"A", "AAAA"})):
+            ours, lines = self.score(["node", SOURCES / "lookup.js", how, *(f"{how}{i}.zerospan.test" for i in range(50))],
+                                     "node")
+            self.assertEqual({f"{how}{i}.zerospan.test found" for i in range(50)}, set(lines))
+            self.assertEqual(types, {span.attributes["zerospan.dns.question.type"] for span in ours[CLIENT]
+                                     if how in span.attributes["dns.question.name"]})
+            self.server.program.errors.clear()
+
+    def test_java(self):
+        self.build("javac", "-d", self.directory, "Lookup.java")
+        ours, _ = self.score(["java", "-cp", self.directory, "Lookup", *(f"java{i}.zerospan.test" for i in range(20))], "java")
+        self.assertEqual(40, len(ours[CLIENT]))
+
+    def test_dnspython(self):
+        for how in ("udp", "tcp"):
+            ours, _ = self.score([harness.PYTHON, SOURCES / "lookup.py", how, *(f"{how}{i}.zerospan.test" for i in range(30))],
+                                 "python3*")
+            self.assertEqual({how}, {span.attributes["network.transport"] for span in ours[CLIENT]})
+            self.server.program.errors.clear()
+
+    def test_not_dns(self):
+        """What goes to other ports is not recorded, whatever its socket is."""
+        program = self.directory / "lookup-other"
+        self.build("cc", "-O1", "-o", program, "lookup.c")
+        recording = self.directory / "recording"
+        agent = self.agent("--exe", "*/lookup-other", "--output", recording, command="record")
+        self.network.run([program, "udp:5353:100", "udp:9:100", "only.zerospan.test"])
+        agent.interrupt()
+        self.assertNotIn(b"not a question", recording.read_bytes())
+        self.assertIn(b"only", recording.read_bytes())
+        self.assertEqual(2, agent.stats()["connections_muted"])
+
+
+def go_environment():
+    import os
+    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
+
+
+if __name__ == "__main__":
+    unittest.main()
