@@ -241,7 +241,7 @@ TEST(LoadErrors, InAFile) {
       {"capture:\n  head_byte: 4096\n",
        "z.yaml:2:3: \"capture.head_byte\": found an unknown key, expected any of kind, head_bytes, "
        "tail_bytes, ring_bytes, workers, max_connections, max_processes, event_loop_ticks, "
-       "protocols; did you "
+       "protocols, dns_ports; did you "
        "mean head_bytes?"},
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
@@ -263,7 +263,8 @@ TEST(LoadErrors, InAFile) {
       {"capture: 5\n",
        "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, head_bytes, "
        "tail_bytes, "
-       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols."},
+       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols, "
+       "dns_ports."},
       {"selection:\n  ports: [80, 99999]\n",
        "z.yaml:2:15: selection.ports[1]: found \"99999\", expected a port from 1 to 65535 or a "
        "range such as 8000-8100."},

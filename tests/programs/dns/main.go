@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Looks names up by Go's own resolver. "serve": an HTTP server whose handlers look up the name that
+// Looks names up by Go's own resolver. "load" and a number: so many, 16 at once. "serve": an HTTP server whose handlers look up the name that
 // their query has, one after the other or (path /two) from two goroutines of their own.
 package main
 
@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 )
 
@@ -19,6 +20,25 @@ var resolver = net.Resolver{PreferGo: true}
 func look(name string) {
 	addresses, err := resolver.LookupHost(context.Background(), name)
 	fmt.Println(name, len(addresses), err)
+}
+
+func load(count int) {
+	var group sync.WaitGroup
+	names := make(chan string)
+	for range 16 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for name := range names {
+				resolver.LookupHost(context.Background(), name)
+			}
+		}()
+	}
+	for i := range count {
+		names <- fmt.Sprintf("load%d.zerospan.test.", i)
+	}
+	close(names)
+	group.Wait()
 }
 
 func serve() {
@@ -49,8 +69,16 @@ func serve() {
 }
 
 func main() {
-	if os.Args[1] == "serve" {
+	switch os.Args[1] {
+	case "serve":
 		serve()
+	case "load":
+		count, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			panic(err)
+		}
+		load(count)
+		return
 	}
 	for _, name := range os.Args[1:] {
 		look(name)
