@@ -206,6 +206,8 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
 
+  const __u32 byte_count = result;
+  const __u8 dir = direction == ZS_SEND;
   const __u32 slot = direction;
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
@@ -222,12 +224,12 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   if (!connection->announced) {
     connection->announced = connection__announce(sk, connection, task->tgid, now, out);
     if (!connection->announced) {
+      /* What comes next is seen to follow a gap. */
+      connection->told[dir] = connection->offset[dir] += byte_count;
       return false;
     }
   }
 
-  const __u32 byte_count = result;
-  const __u8 dir = direction == ZS_SEND;
   struct zs_data_record* record = &out->record;
   __builtin_memset(record, 0, sizeof(*record));
   record->header.type = ZS_RECORD_DATA;

@@ -6,15 +6,15 @@ in a network of their own. The oracle is the server's log of queries."""
 
 import collections
 import os
+import pathlib
 import re
 import signal
-import subprocess
 import unittest
 
 import harness
+import servers
 from harness import CLIENT, SERVER
 
-SOURCES = harness.PROGRAMS / "dns"
 LOAD = 5000  # names, two questions each
 ZONE = """$TTL 60
 @ SOA ns hostmaster 1 60 60 60 60
@@ -106,14 +106,7 @@ class Case(harness.Case):
         super().setUp()
         self.need("unshare", "nsenter", "ip", "named", "dnsmasq", "dig", "musl-gcc", "cc", "go", "node", "java", "getent")
         self.need_module("dns.resolver")
-
-    def build(self, *command, **environment):
-        subprocess.run(list(map(str, command)), check=True, cwd=SOURCES, env={**os.environ, **environment})
-
-    def build_go(self):
-        program = self.directory / "lookup-go"
-        self.build("go", "build", "-o", program, ".", CGO_ENABLED="0")
-        return program
+        self.programs = pathlib.Path(servers.prepared("dns")[0])
 
     def select(self, *names):
         return self.agent(*(argument for name in names for argument in ("--exe", f"*/{name}")))
@@ -166,9 +159,7 @@ class Resolvers(Case):
 
     def test_glibc(self):
         names = [f"glibc{i}.zerospan.test" for i in range(50)]
-        program = self.directory / "lookup-glibc"
-        self.build("cc", "-O1", "-o", program, "lookup.c")
-        ours, lines = self.score([program, *names, "no.such.test", "x.broken.test"], "lookup-glibc")
+        ours, lines = self.score([self.programs / "lookup-glibc", *names, "no.such.test", "x.broken.test"], "lookup-glibc")
         self.assertEqual([f"{name} found" for name in names], lines[:50])
         self.assertEqual({(name, kind) for name in names for kind in ("A", "AAAA")},
                          {key for key in self.by_question(ours[CLIENT]) if "glibc" in key[0]})
@@ -202,19 +193,17 @@ class Resolvers(Case):
         self.assertEqual({None, "SERVFAIL"}, set(errors))
 
     def test_musl(self):
-        program = self.directory / "lookup-musl"
-        self.build("musl-gcc", "-static", "-O1", "-o", program, "lookup.c")
-        ours, _ = self.score([program, *(f"musl{i}.zerospan.test" for i in range(50))], "lookup-musl")
+        ours, _ = self.score([self.programs / "lookup-musl", *(f"musl{i}.zerospan.test" for i in range(50))], "lookup-musl")
         self.assertEqual({"127.0.0.1"}, {span.attributes["server.address"] for span in ours[CLIENT]})
         self.assertEqual(100, len(ours[CLIENT]))
 
     def test_go(self):
-        ours, _ = self.score([self.build_go(), *(f"go{i}.zerospan.test." for i in range(50))], "lookup-go")
+        ours, _ = self.score([self.programs / "lookup-go", *(f"go{i}.zerospan.test." for i in range(50))], "lookup-go")
         self.assertEqual(100, len(ours[CLIENT]))
 
     def test_node(self):
         for how, types in (("resolve", {"A"}), ("lookup", {"A", "AAAA"})):
-            ours, lines = self.score(["node", SOURCES / "lookup.js", how, *(f"{how}{i}.zerospan.test" for i in range(50))],
+            ours, lines = self.score(["node", self.programs / "lookup.js", how, *(f"{how}{i}.zerospan.test" for i in range(50))],
                                      "node")
             self.assertEqual({f"{how}{i}.zerospan.test found" for i in range(50)}, set(lines))
             self.assertEqual(types, {span.attributes["zerospan.dns.question.type"] for span in ours[CLIENT]
@@ -222,24 +211,21 @@ class Resolvers(Case):
             self.server.program.errors.clear()
 
     def test_java(self):
-        self.build("javac", "-d", self.directory, "Lookup.java")
-        ours, _ = self.score(["java", "-cp", self.directory, "Lookup", *(f"java{i}.zerospan.test" for i in range(20))], "java")
+        ours, _ = self.score(["java", "-cp", self.programs, "Lookup", *(f"java{i}.zerospan.test" for i in range(20))], "java")
         self.assertEqual(40, len(ours[CLIENT]))
 
     def test_dnspython(self):
         for how in ("udp", "tcp"):
-            ours, _ = self.score([harness.PYTHON, SOURCES / "lookup.py", how, *(f"{how}{i}.zerospan.test" for i in range(30))],
+            ours, _ = self.score([harness.PYTHON, self.programs / "lookup.py", how, *(f"{how}{i}.zerospan.test" for i in range(30))],
                                  "python3*")
             self.assertEqual({how}, {span.attributes["network.transport"] for span in ours[CLIENT]})
             self.server.program.errors.clear()
 
     def test_not_dns(self):
         """What goes to other ports is not recorded, whatever its socket is."""
-        program = self.directory / "lookup-other"
-        self.build("cc", "-O1", "-o", program, "lookup.c")
         recording = self.directory / "recording"
-        agent = self.agent("--exe", "*/lookup-other", "--output", recording, command="record")
-        self.network.run([program, "udp:5353:100", "udp:9:100", "only.zerospan.test"])
+        agent = self.agent("--exe", "*/lookup-glibc", "--output", recording, command="record")
+        self.network.run([self.programs / "lookup-glibc", "udp:5353:100", "udp:9:100", "only.zerospan.test"])
         agent.interrupt()
         self.assertNotIn(b"not a question", recording.read_bytes())
         self.assertIn(b"only", recording.read_bytes())
@@ -253,8 +239,7 @@ class Servers(Case):
         upstream = Bind(network)
         server = Dnsmasq(network, "127.0.0.2", "--server=127.0.0.1", "--cache-size=0", "--address=/own.test/10.4.4.4")
         agent = self.select("dnsmasq")
-        program = self.build_go()
-        network.run([program, *(f"far{i}.zerospan.test." for i in range(50)), *(f"near{i}.own.test." for i in range(50))])
+        network.run([self.programs / "lookup-go", *(f"far{i}.zerospan.test." for i in range(50)), *(f"near{i}.own.test." for i in range(50))])
         ours = self.end(agent)
         self.check(ours, server.queries(), (SERVER,), exact=False)
         self.check(ours, upstream.queries(), (CLIENT,), exact=False)
@@ -265,12 +250,10 @@ class Servers(Case):
 
     def test_no_answer(self):
         network = Network(self, "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n")
-        silent = network.start([harness.PYTHON, "-u", SOURCES / "lookup.py", "silent", "127.0.0.1"])
+        silent = network.start([harness.PYTHON, "-u", self.programs / "lookup.py", "silent", "127.0.0.1"])
         silent.wait_line(silent.lines, "ready")
-        program = self.directory / "lookup-glibc"
-        self.build("cc", "-O1", "-o", program, "lookup.c")
         agent = self.select("lookup-glibc")
-        network.run([program, "a.zerospan.test"])
+        network.run([self.programs / "lookup-glibc", "a.zerospan.test"])
         ours = self.end(agent, incomplete=2)[CLIENT]
         # Each question twice: that the first had no answer is certain.
         self.assertEqual(len(silent.lines) - 1, len(ours))
@@ -294,10 +277,9 @@ class Servers(Case):
     def load(self, during=lambda agent, server: None, **environment):
         network = Network(self)
         server = Bind(network)
-        program = self.build_go()
         agent = self.agent("--exe", "*/named", "--exe", "*/lookup-go", env={
             "ZEROSPAN_EXPORTER_QUEUE_SIZE": "400000", "ZEROSPAN_SHUTDOWN_DEADLINE": "1m", **environment})
-        client = network.start([program, "load", LOAD])
+        client = network.start([self.programs / "lookup-go", "load", LOAD])
         during(agent, server)
         self.assertEqual(0, client.wait_exit(200), client)
         return server.queries(), agent
@@ -363,17 +345,16 @@ with concurrent.futures.ThreadPoolExecutor(20) as pool:
         return total
 
     def test_python(self):
-        total = self.score([harness.PYTHON, "-u", SOURCES / "lookup.py", "serve"], "Python, a thread for each connection")
+        total = self.score([harness.PYTHON, "-u", self.programs / "lookup.py", "serve"], "Python, a thread for each connection")
         self.assertEqual(800, total["right"])
 
     def test_go(self):
-        program = self.build_go()
         for path in ("/", "/two"):
-            total = self.score([program, "serve"], f"Go, {path}", path)
+            total = self.score([self.programs / "lookup-go", "serve"], f"Go, {path}", path)
             self.assertGreaterEqual(total["right"], 780)
 
     def test_node(self):
-        self.score(["node", SOURCES / "lookup.js", "serve"], "Node.js, dns.resolve4")
+        self.score(["node", self.programs / "lookup.js", "serve"], "Node.js, dns.resolve4")
 
 
 
