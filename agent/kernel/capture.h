@@ -39,7 +39,7 @@ struct CaptureOptions {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   std::array<uint16_t, 4> dns_ports = {53};  // of name servers; 0: none
-  uint64_t id_seed = 0;               // of requests' ids; random, and the correlator's too
+  uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
   bool capture_new_programs = false;  // before on_exec decides about them: needed for selections
                                       // that a new program may match
   bool capture_new_listeners =

@@ -56,9 +56,9 @@ enum class Evidence : uint8_t {
   kGoroutine = 7,           // the goroutine that asks serves the request, or was started for it
 };
 
-// One socket operation, of UDP one datagram: `length` bytes went in `direction`, of which the first head.size() and the
-// last tail.size() bytes are here (head and tail never overlap). length > head.size() + tail.size()
-// means the middle was not captured.
+// One socket operation, of UDP one datagram: `length` bytes went in `direction`, of which the first
+// head.size() and the last tail.size() bytes are here (head and tail never overlap). length >
+// head.size() + tail.size() means the middle was not captured.
 struct Chunk {
   Direction direction = Direction::kReceive;
   uint64_t offset = 0;  // of the first byte in this direction's stream, counted since the

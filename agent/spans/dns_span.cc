@@ -63,8 +63,8 @@ std::string_view type_name(uint16_t type) {
 }
 
 constexpr std::array<std::string_view, 12> kResponseCodes = {
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-    "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "DSOTYPENI"};
+    "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
+    "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE", "DSOTYPENI"};
 constexpr uint16_t kServerFailure = 2;
 constexpr uint16_t kNotImplemented = 4;
 

@@ -90,9 +90,9 @@ struct zs_connection_record {
   __u8 role;    /* enum zs_role */
   __u8 seen_from_start;
   __u16 local_port; /* host byte order */
-  __u16 peer_port; /* 0: its socket is connected to nobody */
-  __u8 is_dns;     /* by its port, whatever its bytes are */
-  __u8 datagrams;  /* UDP: each data record is a datagram */
+  __u16 peer_port;  /* 0: its socket is connected to nobody */
+  __u8 is_dns;      /* by its port, whatever its bytes are */
+  __u8 datagrams;   /* UDP: each data record is a datagram */
   __u8 reserved[2];
   __u64 socket;           /* its key in the map of connections, to mute it; zero in recordings */
   __u8 local_address[16]; /* network byte order; IPv4 in the first four bytes */

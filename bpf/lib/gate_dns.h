@@ -15,9 +15,9 @@
 #define ZS_DNS_HEADER_BYTES 12
 
 /*
- * Of `bytes`, which must have room for ZS_GATE_BYTES, `count` are valid; the message's header begins
- * at `header`. An operation in the middle of a message is taken for one that begins with it: what
- * depends on it is the context of calls, and the first operation's counts.
+ * Of `bytes`, which must have room for ZS_GATE_BYTES, `count` are valid; the message's header
+ * begins at `header`. An operation in the middle of a message is taken for one that begins with it:
+ * what depends on it is the context of calls, and the first operation's counts.
  */
 static inline __attribute__((always_inline)) enum zs_gate zs_gate_dns(const __u8* bytes,
                                                                       __u32 count, __u32 header) {

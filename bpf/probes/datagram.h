@@ -3,8 +3,8 @@
 #pragma once
 
 /*
- * Datagrams of UDP sockets that carry DNS by their port: each becomes one data record. Only for hooks
- * that are given the socket by the kernel: what is known of it is kept in the socket itself.
+ * Datagrams of UDP sockets that carry DNS by their port: each becomes one data record. Only for
+ * hooks that are given the socket by the kernel: what is known of it is kept in the socket itself.
  */
 #include "bpf/maps/datagrams.h"
 #include "bpf/probes/socket_operation.h"
@@ -83,9 +83,9 @@ static __always_inline bool datagram__address(const struct zs_syscall* call,
                              (const void*)name) == 0 &&
          (address->family == ZS_AF_INET ||
           (address->family == ZS_AF_INET6 &&
-           bpf_probe_read_user(address->back, sizeof(address->back),
-                               (const char*)name + __builtin_offsetof(struct zs_user_address,
-                                                                      back)) == 0));
+           bpf_probe_read_user(
+               address->back, sizeof(address->back),
+               (const char*)name + __builtin_offsetof(struct zs_user_address, back)) == 0));
 }
 
 /* Tells the peers apart that a socket is connected to, one after the other. */
@@ -127,8 +127,7 @@ static __always_inline void datagram__begin(const struct sock* sk, struct zs_con
  * read many before it works for the first, and so does whoever asks for several at once.
  */
 static __always_inline void datagram__serve(const struct sock* sk, const struct zs_process* process,
-                                            struct zs_connection* connection, __u32 tid,
-                                            bool one) {
+                                            struct zs_connection* connection, __u32 tid, bool one) {
   connection->request_id = request__new_id(connection);
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     return;
@@ -147,8 +146,8 @@ static __always_inline void datagram__serve(const struct sock* sk, const struct 
 
 /* Parameters as those of socket_operation__handle(). Whether there is a record of it. */
 ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
-                             enum zs_direction direction, int result,
-                             const struct zs_syscall* call) {
+                              enum zs_direction direction, int result,
+                              const struct zs_syscall* call) {
   const __u16 family = sk->__sk_common.skc_family;
   if (sk->sk_type != ZS_SOCK_DGRAM || sk->sk_protocol != ZS_IPPROTO_UDP ||
       (family != ZS_AF_INET && family != ZS_AF_INET6) || !protocol__is_on(ZS_PROTOCOL_DNS)) {
@@ -163,13 +162,12 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   struct zs_connection* connection = bpf_sk_storage_get(&datagrams, sk, NULL, 0);
   /* Whom a socket that is connected to nobody asks is seen when it sends. */
   const bool unknown = !asks && !serves && (!connection || !connection->id);
-  if (unknown && (direction == ZS_RECEIVE ||
-                  (connection && connection->state == ZS_CONNECTION_MUTED))) {
+  if (unknown &&
+      (direction == ZS_RECEIVE || (connection && connection->state == ZS_CONNECTION_MUTED))) {
     return false;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  const struct pt_regs* regs =
-      (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
+  const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
   struct zs_syscall message = {};
   bool readable = false;
   bool one = false;
@@ -186,8 +184,8 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
     return false;
   }
   struct zs_user_address address = {};
-  const bool addressed = !peer_port && direction == ZS_SEND && readable &&
-                         datagram__address(&message, regs, &address);
+  const bool addressed =
+      !peer_port && direction == ZS_SEND && readable && datagram__address(&message, regs, &address);
   if (!connection) {
     connection = bpf_sk_storage_get(&datagrams, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (!connection) {

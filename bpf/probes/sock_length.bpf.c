@@ -14,8 +14,7 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
                                   int flags) {
   const bool again = zs_unlikely(result == -ZS_EAGAIN);
   /* Where there is nothing to read a call for many datagrams ends. */
-  if ((flags & ZS_MSG_PEEK) ||
-      (again && direction == ZS_RECEIVE && sk->sk_type != ZS_SOCK_DGRAM)) {
+  if ((flags & ZS_MSG_PEEK) || (again && direction == ZS_RECEIVE && sk->sk_type != ZS_SOCK_DGRAM)) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();

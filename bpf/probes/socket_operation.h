@@ -132,7 +132,8 @@ ZS_COLD bool connection__announce(const struct sock* sk, struct zs_connection* c
   } else if (record->family == ZS_AF_INET6) {
     bpf_core_read(record->local_address, sizeof(record->local_address),
                   &sk->__sk_common.skc_v6_rcv_saddr);
-    bpf_core_read(record->peer_address, sizeof(record->peer_address), &sk->__sk_common.skc_v6_daddr);
+    bpf_core_read(record->peer_address, sizeof(record->peer_address),
+                  &sk->__sk_common.skc_v6_daddr);
   } else {
     socket__unix_path(sk, record->unix_path);
   }

@@ -50,17 +50,20 @@ class Network:
 
 
 class Bind:
-    """Answers for zerospan.test by a zone, and refuses all else; broken.test fails."""
+    """Answers for zerospan.test whatever is asked, for plain.test that there is no such name; broken.test fails, all else
+    is refused."""
 
     def __init__(self, network):
         folder = network.case.directory
         (folder / "zone").write_text(ZONE)
+        (folder / "plain").write_text(ZONE[:ZONE.index("* A")])
         (folder / "named.conf").write_text(f"""
             options {{ directory "{folder}"; pid-file none; listen-on {{ 127.0.0.1; }}; listen-on-v6 {{ ::1; }}; recursion no;
                 session-keyfile none; dnssec-validation no; notify no; }};
             controls {{ }};
             logging {{ channel all {{ stderr; severity info; }}; category queries {{ all; }}; category default {{ all; }}; }};
             zone "zerospan.test" {{ type primary; file "zone"; }};
+            zone "plain.test" {{ type primary; file "plain"; }};
             zone "broken.test" {{ type primary; file "missing"; }};""")
         folder.chmod(0o755)
         self.program = network.start(["named", "-g", "-n", "2", "-c", folder / "named.conf"])
@@ -178,13 +181,14 @@ class Resolvers(Case):
         self.network.run(["dig", "-6", "@::1", "seven.zerospan.test", "A"])
         # An answer that does not fit is asked for again over TCP.
         self.network.run(["dig", "+noedns", "big.zerospan.test", "TXT"])
-        self.network.run(["dig", "nothing.zerospan.test.invalid", "A"])
+        self.network.run(["dig", "nothing.zerospan.test.invalid", "A", "gone.plain.test", "A"])
         self.network.run(["dig", "a.broken.test", "A", "alias.zerospan.test", "A", "eight.zerospan.test", "TYPE999"])
         ours = self.end(agent)
         self.check(ours, self.server.queries())
         found = {described(span, False): span.attributes for span in ours[CLIENT]}
         self.assertTrue(found["big.zerospan.test", "TXT", "udp"]["zerospan.dns.truncated"])
         self.assertEqual("REFUSED", found["nothing.zerospan.test.invalid", "A", "udp"]["error.type"])
+        self.assertEqual("NXDOMAIN", found["gone.plain.test", "A", "udp"]["error.type"])
         self.assertEqual("SERVFAIL", found["a.broken.test", "A", "udp"]["error.type"])
         self.assertEqual(["10.9.9.9"], found["alias.zerospan.test", "A", "udp"]["dns.answers"])
         self.assertEqual("::1", found["seven.zerospan.test", "A", "udp"]["server.address"])
@@ -220,6 +224,24 @@ class Resolvers(Case):
                                  "python3*")
             self.assertEqual({how}, {span.attributes["network.transport"] for span in ours[CLIENT]})
             self.server.program.errors.clear()
+
+    def test_by_system_call(self):
+        """Where the kernel does not hand the sockets over, only TCP is seen."""
+        agent = self.agent("--exe", "*/dig", "--capture", "syscall")
+        self.network.run(["dig", "udp.zerospan.test", "A"])
+        self.network.run(["dig", "+tcp", "tcp.zerospan.test", "A", "big.zerospan.test", "TXT"])
+        ours = self.end(agent)
+        self.assertEqual({("tcp.zerospan.test", "A", "tcp"), ("big.zerospan.test", "TXT", "tcp")},
+                         {described(span, False) for span in ours[CLIENT]})
+
+    def test_other_port(self):
+        agent = self.agent("--exe", "*/dig", env={"ZEROSPAN_CAPTURE_DNS_PORTS": "5300,53"})
+        self.network.run(["dig", "one.zerospan.test", "A"])
+        self.network.start(["dig", "-p", "5300", "+tries=1", "two.zerospan.test", "A"]).wait_exit()
+        self.network.start(["dig", "-p", "5301", "+tries=1", "three.zerospan.test", "A"]).wait_exit()
+        self.assertEqual({("one.zerospan.test", 53), ("two.zerospan.test", 5300)},
+                         {(span.attributes["dns.question.name"], span.attributes["server.port"])
+                          for span in self.end(agent)[CLIENT]})
 
     def test_not_dns(self):
         """What goes to other ports is not recorded, whatever its socket is."""

@@ -9,7 +9,7 @@
 namespace zerospan::protocols::dns {
 namespace {
 
-constexpr size_t kLengthBytes = 2;  // before each message over TCP
+constexpr size_t kLengthBytes = 2;                     // before each message over TCP
 constexpr size_t kMostFront = kHeaderBytes + 255 + 4;  // of a message, up to its question's end
 
 model::Role role_of_query(model::Direction direction) {
@@ -206,8 +206,7 @@ void Connection::feed(model::Direction direction, std::string_view bytes) {
 
 void Connection::end_message(model::Direction direction) {
   Side& s = side(direction);
-  auto message =
-      read_message(std::string_view(s.kept).substr(kLengthBytes), s.size - kLengthBytes);
+  auto message = read_message(std::string_view(s.kept).substr(kLengthBytes), s.size - kLengthBytes);
   const size_t kept = s.kept.size();
   s.at = 0;
   s.kept.clear();
@@ -366,8 +365,7 @@ void Connection::give_up_old(uint64_t time_ns) {
   while (datagrams_ && !pending_.empty() &&
          pending_.front().exchange->request_end_ns + options_.patience_ns < time_ns) {
     const bool lost = pending_.front().lost;
-    end_unanswered(pending_.begin(),
-                   lost ? model::Outcome::kComplete : model::Outcome::kNoResponse,
+    end_unanswered(pending_.begin(), lost ? model::Outcome::kComplete : model::Outcome::kNoResponse,
                    model::kBodyEndUnknown | (lost ? model::kGap : model::kIncompleteNone), 0);
   }
 }
@@ -392,9 +390,9 @@ Verdict Connection::on_close(const model::Closed& closed, ExchangeSink& sink) {
   while (!pending_.empty()) {
     const bool lost = pending_.front().lost;
     end_unanswered(pending_.begin(),
-                   lost                                           ? model::Outcome::kComplete
+                   lost                                      ? model::Outcome::kComplete
                    : closed.kind == model::CloseKind::kReset ? model::Outcome::kReset
-                                                                  : model::Outcome::kNoResponse,
+                                                             : model::Outcome::kNoResponse,
                    lost ? model::kGap : model::kIncompleteNone, closed.time_ns);
   }
   counters_->responses_without_request += early_.size();

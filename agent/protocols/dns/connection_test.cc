@@ -117,8 +117,8 @@ TEST(Datagrams, Patience) {
   const uint64_t asked = runner.now_ns;
   runner.now_ns += 10'000'000'000;
   runner.ask(query(3, "c.test"));
-  EXPECT_THAT(runner.flagged, ElementsAre("a.test 1 unanswered no response",
-                                          "b.test 1 unanswered no response"));
+  EXPECT_THAT(runner.flagged,
+              ElementsAre("a.test 1 unanswered no response", "b.test 1 unanswered no response"));
   EXPECT_EQ(runner.last.incomplete, model::kBodyEndUnknown);
   EXPECT_EQ(runner.last.response_end_ns, asked);
   runner.finish();
@@ -256,7 +256,8 @@ TEST(Loss, OfAnyOperation) {
     const Transport transport = session % 2 == 0 ? Transport::kTcp : Transport::kUdp;
     const std::vector<Step> steps = random_session(random, 8);
     const auto wire = [&](const Step& step) {
-      return Step{step.request, transport == Transport::kTcp ? with_length(step.bytes) : step.bytes};
+      return Step{step.request,
+                  transport == Transport::kTcp ? with_length(step.bytes) : step.bytes};
     };
     Runner whole(transport);
     for (const Step& step : steps) {

@@ -39,10 +39,10 @@ TEST(Message, Query) {
 }
 
 TEST(Message, Answers) {
-  const Message message = read(
-      reply(1, "a.test", 1, 0x8180,
-            {record(5, name("b.test")), record(1, "\x01\x02\x03\x04"s),
-             record(28, "\x20\x01\x0d\xb8"s + std::string(11, '\0') + "\x01"), record(1, "short"s)}));
+  const Message message = read(reply(
+      1, "a.test", 1, 0x8180,
+      {record(5, name("b.test")), record(1, "\x01\x02\x03\x04"s),
+       record(28, "\x20\x01\x0d\xb8"s + std::string(11, '\0') + "\x01"), record(1, "short"s)}));
   EXPECT_TRUE(message.response);
   EXPECT_EQ(message.response_code, 0);
   EXPECT_THAT(message.answers, ElementsAre("1.2.3.4", "2001:db8::1"));

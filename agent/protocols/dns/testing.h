@@ -71,8 +71,8 @@ class Runner final : public ExchangeSink {
  public:
   explicit Runner(model::Transport transport, model::Role role = model::Role::kClient,
                   bool seen_from_start = true, Options options = {})
-      : role_(role), connection(connection_of(transport, role, seen_from_start), options, &counters) {
-  }
+      : role_(role),
+        connection(connection_of(transport, role, seen_from_start), options, &counters) {}
 
   void on_request(const RequestStart& start) override {
     broken = broken || start.sequence != open_.size() || start.dns == nullptr;

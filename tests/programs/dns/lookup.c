@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Looks names up by the C library's resolver, one after the other: for musl, whose resolver asks
-// from a socket that is connected to nobody, and for glibc's. "udp:PORT:COUNT" sends COUNT datagrams
-// there instead, as something that is no DNS.
+// from a socket that is connected to nobody, and for glibc's. "udp:PORT:COUNT" sends COUNT
+// datagrams there instead, as something that is no DNS.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netdb.h>
