@@ -260,6 +260,8 @@ TEST(LoadErrors, InAFile) {
       {"capture: {workers: many}\n",
        "z.yaml:1:20: capture.workers: found \"many\", expected auto or a whole number from 1 to "
        "64."},
+      {"capture: {dns_ports: [53, 54, 55, 56, 57]}\n",
+       "z.yaml:1:22: capture.dns_ports: found a list, expected a list of at most 4."},
       {"capture: 5\n",
        "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, head_bytes, "
        "tail_bytes, "

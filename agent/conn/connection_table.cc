@@ -63,8 +63,9 @@ void ConnectionTable::on_connection(const model::Connection& connection, uint64_
   if (entries_.contains(connection.id)) {
     return;
   }
-  // Most sockets of UDP are closed by then, unlike connections that are quiet.
-  if (entries_.size() >= options_.max_connections && !evict_datagrams()) {
+  // Of UDP sockets that are quiet most are closed, unlike connections.
+  const bool full = entries_.size() >= options_.max_connections;
+  if ((full || datagrams_.size() >= 2 * options_.max_connections) && !evict_datagrams() && full) {
     evict_quietest();
   }
   if (connection.transport == model::Transport::kUdp) {
@@ -190,13 +191,18 @@ void ConnectionTable::forget_datagrams(uint64_t time_ns) {
   }
 }
 
-// Gives up the one that was looked at the longest ago; false if there is none.
+// Gives up one that was quiet for the longest; false if there is none.
 bool ConnectionTable::evict_datagrams() {
   while (!datagrams_.empty()) {
-    const auto found = entries_.find(datagrams_.front().first);
+    const auto [id, used_ns] = datagrams_.front();
     datagrams_.pop_front();
+    const auto found = entries_.find(id);
     if (found != entries_.end()) {
       Entry& entry = *found->second;
+      if (entry.last_ns != used_ns) {
+        datagrams_.emplace_back(id, entry.last_ns);
+        continue;
+      }
       if (entry.parser) {
         entry.parser->finish(entry.last_ns, entry);
       }

@@ -228,7 +228,9 @@ TEST_F(Table, AFullTableGivesUpDatagramsFirst) {
   open(1);
   open(2, true, true);
   open(3, true, true);
+  feed(2, "hiq");
   open(4);
+  EXPECT_THAT(sink_.told, ElementsAre(asked(2, 0))) << "it is in use";
   open(5);
   EXPECT_EQ(counters().evicted, 2U);
   EXPECT_TRUE(table_->take_mutes().empty());

@@ -298,6 +298,7 @@ struct Capture::Impl {
       skeleton->rodata->zs_ring_wake_bytes = options.ring_bytes / 8;
       // The kernel's numbers begin with the unknown one.
       skeleton->rodata->zs_protocols = options.protocols << 1U;
+      static_assert(sizeof(options.dns_ports) == sizeof(skeleton->rodata->zs_dns_ports));
       std::copy(options.dns_ports.begin(), options.dns_ports.end(), skeleton->rodata->zs_dns_ports);
       skeleton->rodata->zs_id_seed = options.id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
