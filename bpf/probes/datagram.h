@@ -144,23 +144,29 @@ static __always_inline void datagram__serve(const struct sock* sk, const struct 
   }
 }
 
-/* Parameters as those of socket_operation__handle(). Whether there is a record of it. */
+/*
+ * False for all that goes elsewhere by its ports. Whom a socket asks that is connected to nobody is
+ * seen when it sends.
+ */
+static __always_inline bool datagram__concerns(const struct sock* sk) {
+  const __be16 peer_port = sk->__sk_common.skc_dport;
+  return sk->sk_protocol == ZS_IPPROTO_UDP && protocol__is_on(ZS_PROTOCOL_DNS) &&
+         (!peer_port || port__is_dns(__builtin_bswap16(peer_port)) ||
+          port__is_dns(sk->__sk_common.skc_num));
+}
+
+/*
+ * Of one that datagram__concerns(). Parameters as those of socket_operation__handle(). Whether
+ * there is a record of it.
+ */
 ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
                               enum zs_direction direction, int result,
                               const struct zs_syscall* call) {
   const __u16 family = sk->__sk_common.skc_family;
-  if (sk->sk_type != ZS_SOCK_DGRAM || sk->sk_protocol != ZS_IPPROTO_UDP ||
-      (family != ZS_AF_INET && family != ZS_AF_INET6) || !protocol__is_on(ZS_PROTOCOL_DNS)) {
-    return false;
-  }
   const __u16 peer_port = __builtin_bswap16(sk->__sk_common.skc_dport);
   const bool asks = port__is_dns(peer_port);
   const bool serves = !asks && port__is_dns(sk->__sk_common.skc_num);
-  if (peer_port && !asks && !serves) {
-    return false;
-  }
   struct zs_connection* connection = bpf_sk_storage_get(&datagrams, sk, NULL, 0);
-  /* Whom a socket that is connected to nobody asks is seen when it sends. */
   const bool unknown = !asks && !serves && (!connection || !connection->id);
   if (unknown &&
       (direction == ZS_RECEIVE || (connection && connection->state == ZS_CONNECTION_MUTED))) {

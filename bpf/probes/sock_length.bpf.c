@@ -12,9 +12,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
                                   int flags) {
-  const bool again = zs_unlikely(result == -ZS_EAGAIN);
-  /* Where there is nothing to read a call for many datagrams ends. */
-  if ((flags & ZS_MSG_PEEK) || (again && direction == ZS_RECEIVE && sk->sk_type != ZS_SOCK_DGRAM)) {
+  const bool datagram = zs_unlikely(sk->sk_type == ZS_SOCK_DGRAM);
+  /* Where there is no more to read a call for many datagrams ends. */
+  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE && !datagram)) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
@@ -24,8 +24,14 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (!process) {
     return 0;
   }
-  if (again && direction == ZS_SEND) {
+  if (zs_unlikely(result == -ZS_EAGAIN) && direction == ZS_SEND) {
     context__on_short_send(process, tid);
+    if (!datagram) {
+      return 0;
+    }
+  }
+  if (datagram && !datagram__concerns(sk)) {
+    return 0;
   }
   struct zs_syscall call;
   /* Kernel threads that do I/O for a ring have no system call of their own. */
@@ -35,11 +41,10 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
     zs_syscall__from_regs(&call,
                           (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
   }
-  if (!again && socket_operation__handle(sk, process, tgid, tid, direction, result,
-                                         user ? &call : NULL) != ZS_NOT_FOLLOWED) {
-    return 0;
+  if (datagram) {
+    return datagram__handle(sk, process, direction, result, user ? &call : NULL);
   }
-  return datagram__handle(sk, process, direction, result, user ? &call : NULL);
+  return socket_operation__handle(sk, process, tgid, tid, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")

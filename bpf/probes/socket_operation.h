@@ -623,9 +623,6 @@ ZS_COLD int socket_operation__end(const struct sock* sk, struct zs_connection* c
  * returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call that
  * the thread is in; NULL if its arguments cannot be had.
  */
-/* What socket_operation__handle() returns for a socket that it does not follow. */
-#define ZS_NOT_FOLLOWED 1
-
 static __always_inline int socket_operation__handle(const struct sock* sk,
                                                     struct zs_process* process, __u32 tgid,
                                                     __u32 tid, enum zs_direction direction,
@@ -634,7 +631,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   if (zs_unlikely(!connection)) {
     connection = socket_operation__begin(sk, process, direction, result);
     if (!connection) {
-      return ZS_NOT_FOLLOWED;
+      return 0;
     }
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
