@@ -150,7 +150,9 @@ static __always_inline void datagram__serve(const struct sock* sk, const struct 
  */
 static __always_inline bool datagram__concerns(const struct sock* sk) {
   const __be16 peer_port = sk->__sk_common.skc_dport;
-  return sk->sk_protocol == ZS_IPPROTO_UDP && protocol__is_on(ZS_PROTOCOL_DNS) &&
+  const __u16 family = sk->__sk_common.skc_family;
+  return (family == ZS_AF_INET || family == ZS_AF_INET6) && sk->sk_protocol == ZS_IPPROTO_UDP &&
+         protocol__is_on(ZS_PROTOCOL_DNS) &&
          (!peer_port || port__is_dns(__builtin_bswap16(peer_port)) ||
           port__is_dns(sk->__sk_common.skc_num));
 }
