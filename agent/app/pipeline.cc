@@ -59,6 +59,7 @@ void Pipeline::on_record(std::span<const std::byte> record) {
   ++counters_.records_decoded;
   if (const uint64_t time_ns = kernel::record_time_ns(record); time_ns != 0) {
     last_record_ns_ = time_ns;
+    table_.forget_quiet(time_ns);
   }
   if (kernel::decode_record(record, *this) != kernel::DecodeStatus::kOk) {
     ++counters_.records_malformed;

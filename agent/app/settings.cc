@@ -50,6 +50,10 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
   options.head_bytes = capture.head_bytes;
   options.tail_bytes = capture.tail_bytes;
   options.protocols = protocols::protocol_mask(capture.protocols);
+  options.dns_ports = {};
+  std::copy_n(capture.dns_ports.begin(),
+              std::min(capture.dns_ports.size(), options.dns_ports.size()),
+              options.dns_ports.begin());
   options.ring_bytes = static_cast<uint32_t>(capture.ring_bytes);
   options.rings = worker_count(config);
   options.max_connections = capture.max_connections;

@@ -90,6 +90,24 @@ Codec<std::vector<T>> list_of(Codec<T> element) {
   return codec;
 }
 
+// The same list, if it is no longer.
+template <typename T>
+Codec<std::vector<T>> at_most(size_t most, Codec<std::vector<T>> codec) {
+  codec.read = [most, read = codec.read](const Value& value,
+                                         std::vector<T>& out) -> std::optional<Complaint> {
+    std::vector<T> items;
+    if (auto wrong = read(value, items)) {
+      return wrong;
+    }
+    if (items.size() > most) {
+      return complaint(value, "a list of at most " + std::to_string(most));
+    }
+    out = std::move(items);
+    return std::nullopt;
+  };
+  return codec;
+}
+
 template <typename T>
 Codec<T> choice_of(std::vector<Choice<T>> choices) {
   std::string names;

@@ -241,7 +241,7 @@ TEST(LoadErrors, InAFile) {
       {"capture:\n  head_byte: 4096\n",
        "z.yaml:2:3: \"capture.head_byte\": found an unknown key, expected any of kind, head_bytes, "
        "tail_bytes, ring_bytes, workers, max_connections, max_processes, event_loop_ticks, "
-       "protocols; did you "
+       "protocols, dns_ports; did you "
        "mean head_bytes?"},
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
@@ -260,10 +260,13 @@ TEST(LoadErrors, InAFile) {
       {"capture: {workers: many}\n",
        "z.yaml:1:20: capture.workers: found \"many\", expected auto or a whole number from 1 to "
        "64."},
+      {"capture: {dns_ports: [53, 54, 55, 56, 57]}\n",
+       "z.yaml:1:22: capture.dns_ports: found a list, expected a list of at most 4."},
       {"capture: 5\n",
        "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, head_bytes, "
        "tail_bytes, "
-       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols."},
+       "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols, "
+       "dns_ports."},
       {"selection:\n  ports: [80, 99999]\n",
        "z.yaml:2:15: selection.ports[1]: found \"99999\", expected a port from 1 to 65535 or a "
        "range such as 8000-8100."},

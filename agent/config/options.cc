@@ -179,23 +179,32 @@ void add_capture(std::vector<Option>& table) {
                "they read in the same turn of their loop. off: such calls become roots."},
       ZEROSPAN_FIELD(capture.event_loop_ticks),
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
-  table.push_back(with({.key = "capture.protocols",
-                        .help = "Protocols that are followed. A connection of another one is left "
-                                "alone after its first bytes. Known: amqp, http1, http2, kafka, "
-                                "memcached, mongodb, mqtt, "
-                                "mysql, nats, postgresql, redis."},
-                       ZEROSPAN_FIELD(capture.protocols),
-                       list_of(choice_of<std::string>({{"amqp", "amqp"},
-                                                       {"http1", "http1"},
-                                                       {"http2", "http2"},
-                                                       {"kafka", "kafka"},
-                                                       {"memcached", "memcached"},
-                                                       {"mongodb", "mongodb"},
-                                                       {"mqtt", "mqtt"},
-                                                       {"mysql", "mysql"},
-                                                       {"nats", "nats"},
-                                                       {"postgresql", "postgresql"},
-                                                       {"redis", "redis"}}))));
+  table.push_back(
+      with({.key = "capture.protocols",
+            .help = "Protocols that are followed. A connection of another one is left "
+                    "alone after its first bytes. Known: amqp, dns, http1, http2, kafka, "
+                    "memcached, mongodb, mqtt, "
+                    "mysql, nats, postgresql, redis."},
+           ZEROSPAN_FIELD(capture.protocols),
+           list_of(choice_of<std::string>({{"amqp", "amqp"},
+                                           {"dns", "dns"},
+                                           {"http1", "http1"},
+                                           {"http2", "http2"},
+                                           {"kafka", "kafka"},
+                                           {"memcached", "memcached"},
+                                           {"mongodb", "mongodb"},
+                                           {"mqtt", "mqtt"},
+                                           {"mysql", "mysql"},
+                                           {"nats", "nats"},
+                                           {"postgresql", "postgresql"},
+                                           {"redis", "redis"}}))));
+  constexpr uint32_t kMostPorts = 4;
+  table.push_back(
+      with({.key = "capture.dns_ports",
+            .help = "Ports of name servers, at most 4. DNS is known by them alone: what "
+                    "uses another port is not seen, and a connection of one of them is "
+                    "taken for nothing else."},
+           ZEROSPAN_FIELD(capture.dns_ports), at_most(kMostPorts, list_of(number(1, 65535)))));
 }
 
 void add_database(std::vector<Option>& table) {

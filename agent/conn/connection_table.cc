@@ -63,8 +63,13 @@ void ConnectionTable::on_connection(const model::Connection& connection, uint64_
   if (entries_.contains(connection.id)) {
     return;
   }
-  if (entries_.size() >= options_.max_connections) {
+  // Of UDP sockets that are quiet most are closed, unlike connections.
+  const bool full = entries_.size() >= options_.max_connections;
+  if ((full || datagrams_.size() >= 2 * options_.max_connections) && !evict_datagrams() && full) {
     evict_quietest();
+  }
+  if (connection.transport == model::Transport::kUdp) {
+    datagrams_.emplace_back(connection.id, connection.time_ns);
   }
   auto entry = std::make_unique<Entry>(connection, socket, sink_);
   entries_.emplace(connection.id, std::move(entry));
@@ -88,7 +93,11 @@ void ConnectionTable::feed(Entry& entry, const model::Chunk& chunk) {
   if (!entry.parser) {
     for (size_t i = 0; i < options_.protocols.size() && !entry.parser; ++i) {
       const protocols::Protocol& protocol = options_.protocols[i];
-      if ((options_.enabled >> i & 1U) != 0 && protocol.detect(chunk.direction, chunk.head)) {
+      const bool fits =
+          protocol.detect == nullptr
+              ? entry.connection.is_dns
+              : !entry.connection.is_dns && protocol.detect(chunk.direction, chunk.head);
+      if ((options_.enabled >> i & 1U) != 0 && fits) {
         entry.parser = protocol.make(entry.connection, &parser_counters_[i], &shared_);
         entry.protocol = protocol.name;
       }
@@ -159,6 +168,50 @@ void ConnectionTable::evict_quietest() {
     entries_.erase(entry.connection.id);
     ++counters_.evicted;
   }
+}
+
+void ConnectionTable::forget_datagrams(uint64_t time_ns) {
+  while (!datagrams_.empty() && datagrams_.front().second + kQuietNs < time_ns) {
+    const uint64_t id = datagrams_.front().first;
+    datagrams_.pop_front();
+    const auto found = entries_.find(id);
+    if (found == entries_.end()) {
+      continue;
+    }
+    Entry& entry = *found->second;
+    if (entry.last_ns + kQuietNs >= time_ns) {
+      datagrams_.emplace_back(id, entry.last_ns);
+      continue;
+    }
+    if (entry.parser) {
+      entry.parser->finish(time_ns, entry);
+    }
+    entries_.erase(found);
+    ++counters_.closed;
+  }
+}
+
+// Gives up one that was quiet for the longest; false if there is none.
+bool ConnectionTable::evict_datagrams() {
+  while (!datagrams_.empty()) {
+    const auto [id, used_ns] = datagrams_.front();
+    datagrams_.pop_front();
+    const auto found = entries_.find(id);
+    if (found != entries_.end()) {
+      Entry& entry = *found->second;
+      if (entry.last_ns != used_ns) {
+        datagrams_.emplace_back(id, entry.last_ns);
+        continue;
+      }
+      if (entry.parser) {
+        entry.parser->finish(entry.last_ns, entry);
+      }
+      entries_.erase(found);
+      ++counters_.evicted;
+      return true;
+    }
+  }
+  return false;
 }
 
 void ConnectionTable::finish(uint64_t time_ns) {

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/model/connection.h"
@@ -60,6 +62,13 @@ class ConnectionTable {
   void on_connection(const model::Connection& connection, uint64_t socket);
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk);
   void on_close(uint64_t connection_id, const model::Closed& closed);
+  // A record of this time came: UDP sockets that were quiet for long are forgotten. No close is
+  // seen of them, and the kernel side begins a new connection when one is used again.
+  void forget_quiet(uint64_t time_ns) {
+    if (!datagrams_.empty() && datagrams_.front().second + kQuietNs < time_ns) {
+      forget_datagrams(time_ns);
+    }
+  }
   // The agent ends: gives out what is open on all connections, flagged.
   void finish(uint64_t time_ns);
 
@@ -79,11 +88,17 @@ class ConnectionTable {
   void feed(Entry& entry, const model::Chunk& chunk);
   void make_opaque(Entry& entry);
   void evict_quietest();
+  void forget_datagrams(uint64_t time_ns);
+  bool evict_datagrams();
 
+  // More than the kernel side waits for (ZS_DATAGRAM_QUIET_NS).
+  static constexpr uint64_t kQuietNs = 12'000'000'000;
   TableOptions options_;
   TrafficSink& sink_;
   protocols::Shared shared_;  // outlives the parsers in entries_
   std::unordered_map<uint64_t, std::unique_ptr<Entry>> entries_;
+  // UDP sockets, by when they are known to have been used last; also some that are gone.
+  std::deque<std::pair<uint64_t, uint64_t>> datagrams_;
   std::vector<Mute> mutes_;
   TableCounters counters_;
   std::vector<protocols::ParserCounters> parser_counters_;

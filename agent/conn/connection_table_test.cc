@@ -98,6 +98,7 @@ bool starts_with_yo(model::Direction, std::string_view bytes) {
 constexpr auto kProtocols = std::to_array<protocols::Protocol>({
     {"yo", starts_with_yo, make_letters},
     {"hi", starts_with_hi, make_letters},
+    {"by port", nullptr, make_letters},
 });
 
 struct Told {
@@ -133,9 +134,11 @@ class Table : public ::testing::Test {
  protected:
   ~Table() override { EXPECT_GE(LetterParser::alive, 0); }
 
-  void open(uint64_t id, bool seen_from_start = true) {
+  void open(uint64_t id, bool seen_from_start = true, bool datagrams = false) {
     model::Connection connection;
     connection.id = id;
+    connection.is_dns = datagrams;
+    connection.transport = datagrams ? model::Transport::kUdp : model::Transport::kTcp;
     connection.time_ns = ++now_;
     connection.seen_from_start = seen_from_start;
     table_->on_connection(connection, 1000 + id);
@@ -188,6 +191,52 @@ TEST_F(Table, TheFirstProtocolThatAcceptsGetsTheConnection) {
   feed(2, "yoqaqa");
   EXPECT_EQ(table_->parser_counters().at(0).exchanges, 2U);
   EXPECT_EQ(table_->parser_counters().at(1).exchanges, 1U);
+}
+
+TEST_F(Table, WhatIsKnownByItsPortIsNothingElse) {
+  open(1, true, true);
+  feed(1, "hiqa");
+  feed(1, "qa");
+  EXPECT_EQ(table_->parser_counters().at(1).exchanges, 0U);
+  EXPECT_EQ(table_->parser_counters().at(2).exchanges, 2U);
+}
+
+TEST_F(Table, QuietDatagramsAreForgotten) {
+  open(1, true, true);
+  open(2, true, true);
+  open(3);
+  for (const uint64_t id : {1, 2, 3}) {
+    feed(id, "hiq");
+  }
+  constexpr uint64_t kLong = 13'000'000'000;
+  now_ += kLong / 2;
+  feed(2, "q");
+  table_->forget_quiet(now_);
+  EXPECT_EQ(table_->size(), 3U);
+  sink_.told.clear();
+  table_->forget_quiet(now_ + kLong / 2);
+  EXPECT_THAT(sink_.told, ElementsAre(answered(1, 0, model::kBodyEndUnknown)));
+  EXPECT_EQ(table_->size(), 2U);
+  EXPECT_EQ(counters().closed, 1U);
+  table_->forget_quiet(now_ + kLong);
+  EXPECT_EQ(table_->size(), 1U) << "a connection may be quiet";
+  EXPECT_EQ(counters().evicted, 0U);
+}
+
+TEST_F(Table, AFullTableGivesUpDatagramsFirst) {
+  limit(3);
+  open(1);
+  open(2, true, true);
+  open(3, true, true);
+  feed(2, "hiq");
+  open(4);
+  EXPECT_THAT(sink_.told, ElementsAre(asked(2, 0))) << "it is in use";
+  open(5);
+  EXPECT_EQ(counters().evicted, 2U);
+  EXPECT_TRUE(table_->take_mutes().empty());
+  open(6);
+  EXPECT_EQ(counters().evicted, 3U);
+  EXPECT_THAT(table_->take_mutes(), ElementsAre(mute_of(1)));
 }
 
 TEST_F(Table, TheParsersRoleIsTheConnections) {

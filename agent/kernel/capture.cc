@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdarg>
@@ -93,6 +94,12 @@ Error bpf_error(int error_number, const std::string& what) {
   return error;
 }
 
+// What is kept in sockets and threads themselves is one object's own.
+bool is_storage(const bpf_map* map) {
+  const bpf_map_type type = bpf_map__type(map);
+  return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_TASK_STORAGE;
+}
+
 // The maps by name, which all objects share. The first object makes them.
 class SharedMaps {
  public:
@@ -100,7 +107,7 @@ class SharedMaps {
   Status adopt(bpf_object* object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
-      if (bpf_map__is_internal(map)) {
+      if (bpf_map__is_internal(map) || is_storage(map)) {
         continue;
       }
       const std::string name = bpf_map__name(map);
@@ -291,6 +298,8 @@ struct Capture::Impl {
       skeleton->rodata->zs_ring_wake_bytes = options.ring_bytes / 8;
       // The kernel's numbers begin with the unknown one.
       skeleton->rodata->zs_protocols = options.protocols << 1U;
+      static_assert(sizeof(options.dns_ports) == sizeof(skeleton->rodata->zs_dns_ports));
+      std::copy(options.dns_ports.begin(), options.dns_ports.end(), skeleton->rodata->zs_dns_ports);
       skeleton->rodata->zs_id_seed = options.id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
       skeleton->rodata->zs_tentative = options.capture_new_programs;

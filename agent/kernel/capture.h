@@ -38,7 +38,8 @@ struct CaptureOptions {
   uint32_t rings = 1;               // one for each worker, at most 64
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
-  uint64_t id_seed = 0;               // of requests' ids; random, and the correlator's too
+  std::array<uint16_t, 4> dns_ports = {53};  // of name servers; 0: none
+  uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
   bool capture_new_programs = false;  // before on_exec decides about them: needed for selections
                                       // that a new program may match
   bool capture_new_listeners =

@@ -5,8 +5,10 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -41,6 +43,10 @@ std::string ip_address(bool ipv6, const __u8 (&bytes)[16]) {
   return text.data();
 }
 
+bool is_unspecified(const __u8 (&bytes)[16]) {
+  return std::all_of(std::begin(bytes), std::end(bytes), [](__u8 byte) { return byte == 0; });
+}
+
 DecodeStatus decode_connection(std::span<const std::byte> bytes, ConnectionEvents& events) {
   const auto record = read_as<zs_connection_record>(bytes);
   if (!record || bytes.size() != sizeof(*record) || record->role > ZS_ROLE_CLIENT) {
@@ -69,7 +75,18 @@ DecodeStatus decode_connection(std::span<const std::byte> bytes, ConnectionEvent
     case AF_INET6:
       connection.ipv6 = record->family == AF_INET6;
       connection.local = {ip_address(connection.ipv6, record->local_address), record->local_port};
+      connection.is_dns = record->is_dns != 0;
+      if (record->datagrams != 0) {
+        connection.transport = model::Transport::kUdp;
+      }
       connection.peer = {ip_address(connection.ipv6, record->peer_address), record->peer_port};
+      // A UDP socket may be bound to no address, and connected to nobody.
+      if (record->datagrams != 0 && record->peer_port == 0) {
+        connection.peer = {};
+      }
+      if (record->datagrams != 0 && is_unspecified(record->local_address)) {
+        connection.local.address.clear();
+      }
       break;
     default:
       return DecodeStatus::kMalformed;
@@ -78,7 +95,9 @@ DecodeStatus decode_connection(std::span<const std::byte> bytes, ConnectionEvent
   return DecodeStatus::kOk;
 }
 
-DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& events) {
+// `peer`: to whom a datagram was sent.
+DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& events,
+                         const model::Endpoint* peer = nullptr) {
   const auto record = read_as<zs_data_record>(bytes);
   if (!record || record->direction > ZS_SEND || record->evidence > ZS_EVIDENCE_GOROUTINE ||
       record->head_bytes > ZS_HEAD_BYTES_MAX || record->tail_bytes > ZS_TAIL_BYTES_MAX ||
@@ -99,8 +118,24 @@ DecodeStatus decode_data(std::span<const std::byte> bytes, ConnectionEvents& eve
   chunk.thread_id = record->thread_id;
   chunk.request_id = record->request_id;
   chunk.evidence = static_cast<model::Evidence>(record->evidence);
+  chunk.peer = peer;
   events.on_chunk(record->connection_id, chunk);
   return DecodeStatus::kOk;
+}
+
+DecodeStatus decode_datagram(std::span<const std::byte> bytes, ConnectionEvents& events) {
+  const auto record = read_as<zs_datagram_record>(bytes);
+  if (!record || (record->peer_family != AF_INET && record->peer_family != AF_INET6)) {
+    return DecodeStatus::kMalformed;
+  }
+  const std::span<const std::byte> data = bytes.subspan(sizeof(*record));
+  const auto header = read_as<zs_record_header>(data);
+  if (!header || header->type != ZS_RECORD_DATA || header->length != data.size()) {
+    return DecodeStatus::kMalformed;
+  }
+  const model::Endpoint peer = {ip_address(record->peer_family == AF_INET6, record->peer_address),
+                                record->peer_port};
+  return decode_data(data, events, &peer);
 }
 
 DecodeStatus decode_stream(std::span<const std::byte> bytes, ConnectionEvents& events) {
@@ -154,6 +189,8 @@ DecodeStatus decode_record(std::span<const std::byte> record, ConnectionEvents& 
       return decode_close(record, events);
     case ZS_RECORD_STREAM:
       return decode_stream(record, events);
+    case ZS_RECORD_DATAGRAM:
+      return decode_datagram(record, events);
     case ZS_RECORD_ROUTE:
       return decode_route(record, events);
     default:
@@ -169,6 +206,7 @@ uint64_t record_time_ns(std::span<const std::byte> record) {
   static_assert(offsetof(zs_close_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_stream_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_route_record, time_ns) == kTimeAt);
+  static_assert(offsetof(zs_datagram_record, time_ns) == kTimeAt);
   uint64_t time_ns = 0;
   if (record.size() >= kTimeAt + sizeof(time_ns)) {
     std::memcpy(&time_ns, record.data() + kTimeAt, sizeof(time_ns));

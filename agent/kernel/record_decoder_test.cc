@@ -26,6 +26,7 @@ struct Heard : ConnectionEvents {
     ++count;
     id = connection_id;
     chunk = chunk_of;
+    peer = chunk_of.peer == nullptr ? std::nullopt : std::optional(*chunk_of.peer);
     head = chunk_of.head;
     tail = chunk_of.tail;
   }
@@ -56,6 +57,7 @@ struct Heard : ConnectionEvents {
   uint64_t socket = 0;
   std::optional<model::Connection> opened;
   std::optional<model::Chunk> chunk;
+  std::optional<model::Endpoint> peer;
   std::optional<model::Closed> closed;
   std::optional<model::StreamOrigin> stream;
   std::string head, tail;
@@ -175,6 +177,51 @@ TEST(RecordDecoder, Data) {
   EXPECT_EQ(heard.chunk->evidence, model::Evidence::kTickResponse);
 }
 
+TEST(RecordDecoder, Datagram) {
+  zs_data_record record = testing::data_record(9, ZS_SEND, 5000, 4);
+  record.head_bytes = 4;
+  const testing::Record data = testing::to_bytes(record, "what");
+  Heard heard;
+  ASSERT_EQ(decode_record(data, heard), DecodeStatus::kOk);
+  EXPECT_FALSE(heard.peer);
+  const testing::Record whole = testing::datagram_record(data);
+  ASSERT_EQ(decode_record(whole, heard), DecodeStatus::kOk);
+  EXPECT_EQ(heard.id, 9U);
+  EXPECT_EQ(heard.head, "what");
+  ASSERT_TRUE(heard.peer);
+  EXPECT_EQ(heard.peer->address, "10.0.0.2");
+  EXPECT_EQ(heard.peer->port, 53);
+  EXPECT_EQ(record_time_ns(whole), 5000U);
+  // Nothing but a data record may be inside.
+  testing::Record other = whole;
+  const __u16 type = ZS_RECORD_CLOSE;
+  std::memcpy(other.data() + sizeof(zs_datagram_record) + offsetof(zs_record_header, type), &type,
+              sizeof(type));
+  EXPECT_EQ(decode_record(other, heard), DecodeStatus::kMalformed);
+  const __u16 family = AF_UNIX;
+  other = whole;
+  std::memcpy(other.data() + offsetof(zs_datagram_record, peer_family), &family, sizeof(family));
+  EXPECT_EQ(decode_record(other, heard), DecodeStatus::kMalformed);
+  EXPECT_EQ(heard.count, 2);
+}
+
+TEST(RecordDecoder, SocketOfDatagrams) {
+  zs_connection_record record = testing::connection_record(5, 77, ZS_ROLE_SERVER);
+  EXPECT_FALSE(decoded(record).is_dns);
+  record.is_dns = 1;
+  EXPECT_TRUE(decoded(record).is_dns);
+  EXPECT_EQ(decoded(record).transport, model::Transport::kTcp);
+  record.datagrams = 1;
+  EXPECT_EQ(decoded(record).transport, model::Transport::kUdp);
+  EXPECT_EQ(decoded(record).peer.address, "10.0.0.2");
+  // Connected to nobody, and bound to no address.
+  record.peer_port = 0;
+  std::memset(record.local_address, 0, sizeof(record.local_address));
+  EXPECT_EQ(decoded(record).peer.address, "");
+  EXPECT_EQ(decoded(record).local.address, "");
+  EXPECT_EQ(decoded(record).local.port, 8080);
+}
+
 TEST(RecordDecoder, DataOfLengthOnly) {
   Heard heard;
   const auto bytes = testing::to_bytes(testing::data_record(9, ZS_RECEIVE, 1, UINT32_MAX));
@@ -247,6 +294,7 @@ std::vector<testing::Record> one_of_each() {
   data.tail_bytes = 3;
   return {testing::to_bytes(testing::connection_record(1, 2, ZS_ROLE_SERVER)),
           testing::to_bytes(data, "head", "end"),
+          testing::datagram_record(testing::to_bytes(data, "head", "end")),
           testing::to_bytes(testing::close_record(1, ZS_CLOSE_ALL, 1)),
           testing::to_bytes(testing::stream_record(1, 3, 5, ZS_EVIDENCE_NONE, 1))};
 }
@@ -284,7 +332,7 @@ TEST(RecordDecoder, BytesBehindTheEndAreMalformed) {
 }
 
 TEST(RecordDecoder, UnknownTypes) {
-  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{7}, __u16{0xffff}}) {
+  for (const __u16 type : {__u16{0}, __u16{ZS_RECORD_PROCESS}, __u16{8}, __u16{0xffff}}) {
     zs_close_record record = testing::close_record(1, ZS_CLOSE_ALL, 1);
     record.header.type = type;
     Heard heard;

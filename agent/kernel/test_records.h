@@ -67,6 +67,19 @@ inline zs_data_record data_record(uint64_t id, zs_direction direction, uint64_t 
   return record;
 }
 
+// `data` as it was sent to 10.0.0.2:53 from a socket that is connected to nobody.
+inline Record datagram_record(const Record& data) {
+  zs_datagram_record record{};
+  record.header.type = ZS_RECORD_DATAGRAM;
+  std::memcpy(&record.connection_id, data.data() + sizeof(record.header),
+              sizeof(record.connection_id) + sizeof(record.time_ns));
+  constexpr std::array<__u8, 4> kPeer = {10, 0, 0, 2};
+  std::memcpy(record.peer_address, kPeer.data(), kPeer.size());
+  record.peer_port = 53;
+  record.peer_family = AF_INET;
+  return to_bytes(record, {reinterpret_cast<const char*>(data.data()), data.size()});
+}
+
 inline zs_close_record close_record(uint64_t id, zs_close_kind kind, uint64_t time_ns) {
   zs_close_record record{};
   record.header.type = ZS_RECORD_CLOSE;

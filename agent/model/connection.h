@@ -20,7 +20,7 @@ enum class Direction : uint8_t { kReceive = 0, kSend = 1 };
 
 enum class Role : uint8_t { kUnknown = 0, kServer = 1, kClient = 2 };
 
-enum class Transport : uint8_t { kTcp = 0, kUnix = 1 };
+enum class Transport : uint8_t { kTcp = 0, kUnix = 1, kUdp = 2 };
 
 struct Endpoint {
   std::string address;  // IPv4 dotted, IPv6 per RFC 5952 (IPv4-mapped ones as IPv4), or a Unix
@@ -34,12 +34,13 @@ struct Connection {
   uint64_t time_ns = 0;  // CLOCK_MONOTONIC when first seen
   Transport transport = Transport::kTcp;
   bool ipv6 = false;
+  bool is_dns = false;  // by its port, whatever its bytes are
   bool seen_from_start =
       false;  // false: it was open before us, so its first bytes may be the middle of a message
   Role role =
       Role::kUnknown;  // the kernel's knowledge; the first message's direction may decide it
   Endpoint local;
-  Endpoint peer;
+  Endpoint peer;  // UDP: empty if the socket is connected to nobody
 };
 
 // Which request of the traced program an operation was made for, as the kernel could tell.
@@ -55,9 +56,9 @@ enum class Evidence : uint8_t {
   kGoroutine = 7,           // the goroutine that asks serves the request, or was started for it
 };
 
-// One socket operation: `length` bytes went in `direction`, of which the first head.size() and the
-// last tail.size() bytes are here (head and tail never overlap). length > head.size() + tail.size()
-// means the middle was not captured.
+// One socket operation, of UDP one datagram: `length` bytes went in `direction`, of which the first
+// head.size() and the last tail.size() bytes are here (head and tail never overlap). length >
+// head.size() + tail.size() means the middle was not captured.
 struct Chunk {
   Direction direction = Direction::kReceive;
   uint64_t offset = 0;  // of the first byte in this direction's stream, counted since the
@@ -78,6 +79,8 @@ struct Chunk {
   // served, 0 if none.
   uint64_t request_id = 0;
   Evidence evidence = Evidence::kNone;  // how request_id is known, on client connections
+  // UDP, sends: to whom, where the socket is connected to nobody. Null: not known, as of receives.
+  const Endpoint* peer = nullptr;
 };
 
 // A client's stream of HTTP/2: for which request it is begun. Known before the stream's first

@@ -257,6 +257,18 @@ struct MessagingExchange {
   std::string error_code;  // empty: none
 };
 
+// A question to a name server, and its answer (RFC 1035 section 4.1).
+struct DnsExchange {
+  std::string name;  // without the last dot, but for the root's; other bytes than letters, digits
+                     // and the like as in a zone file (section 5.1)
+  uint16_t type = 0;
+  std::optional<uint16_t> response_code;  // not known: there was no answer
+  bool truncated = false;                 // the answer did not fit: the client asks again over TCP
+  std::vector<std::string> answers;       // addresses, as far as they were captured
+  // UDP: the other end, where the connection has none. Empty: not known.
+  Endpoint peer;
+};
+
 struct Exchange {
   uint64_t sequence =
       0;  // of this exchange on its connection, from 0; with Connection::id it names the exchange
@@ -273,7 +285,7 @@ struct Exchange {
   uint32_t thread_id = 0;  // the thread that handled the request's first byte
   Outcome outcome = Outcome::kComplete;
   uint32_t incomplete = kIncompleteNone;  // IncompleteReason bits
-  std::variant<HttpExchange, DbExchange, MessagingExchange> payload;
+  std::variant<HttpExchange, DbExchange, MessagingExchange, DnsExchange> payload;
 };
 
 }  // namespace zerospan::model

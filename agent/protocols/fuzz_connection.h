@@ -19,7 +19,8 @@ namespace zerospan::protocols::fuzzing {
 class Sink final : public ExchangeSink {
  public:
   void on_request(const RequestStart& start) override {
-    if (start.sequence != open_.size() || (start.db == nullptr && start.messaging == nullptr)) {
+    if (start.sequence != open_.size() ||
+        (start.db == nullptr && start.messaging == nullptr && start.dns == nullptr)) {
       std::abort();
     }
     open_.push_back(true);

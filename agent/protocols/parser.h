@@ -30,6 +30,7 @@ struct RequestStart {
   const model::HttpExchange* http = nullptr;  // method, target and headers; valid during the call
   const model::DbExchange* db = nullptr;      // of a data store: the statement; the same
   const model::MessagingExchange* messaging = nullptr;  // of a message broker; the same
+  const model::DnsExchange* dns = nullptr;              // of a name server; the same
 };
 
 // Of the exchange that was begun, whose payload it points to.
@@ -45,6 +46,7 @@ struct RequestStart {
   start.http = std::get_if<model::HttpExchange>(&exchange.payload);
   start.db = std::get_if<model::DbExchange>(&exchange.payload);
   start.messaging = std::get_if<model::MessagingExchange>(&exchange.payload);
+  start.dns = std::get_if<model::DnsExchange>(&exchange.payload);
   return start;
 }
 

@@ -7,6 +7,7 @@
 
 #include "agent/protocols/amqp/connection.h"
 #include "agent/protocols/amqp/detect.h"
+#include "agent/protocols/dns/connection.h"
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/http2/connection.h"
@@ -146,6 +147,14 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<mongodb::Connection>(connection, mongodb::Options{}, counters);
 }
 }  // namespace mongodb_entry
+
+namespace dns_entry {
+constexpr bool (*detect)(model::Direction, std::string_view) = nullptr;
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* /*shared*/) {
+  return std::make_unique<dns::Connection>(connection, dns::Options{}, counters);
+}
+}  // namespace dns_entry
 
 constexpr auto kProtocols = std::to_array<Protocol>({
 #define ZS_PROTOCOL(id, name) {#name, name##_entry::detect, name##_entry::make},

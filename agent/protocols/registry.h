@@ -18,7 +18,8 @@ namespace zerospan::protocols {
 
 struct Protocol {
   std::string_view name;
-  // Could these first bytes of a direction be this protocol's? False is final.
+  // Could these first bytes of a direction be this protocol's? False is final. Null: its
+  // connections are known by their port, and nobody else's.
   bool (*detect)(model::Direction direction, std::string_view first_bytes);
   // `counters` and `shared` outlive the parser and are used by the calling thread only.
   std::unique_ptr<ConnectionParser> (*make)(const model::Connection& connection,

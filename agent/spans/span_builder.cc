@@ -198,6 +198,8 @@ void SpanBuilder::build(const model::Exchange& exchange, const model::Connection
   } else if (const auto* const messaging =
                  std::get_if<model::MessagingExchange>(&exchange.payload)) {
     build_messaging(exchange, *messaging, connection, span);
+  } else if (const auto* const dns = std::get_if<model::DnsExchange>(&exchange.payload)) {
+    build_dns(exchange, *dns, connection, span);
   } else if (const auto& http = std::get<model::HttpExchange>(exchange.payload); http.grpc) {
     build_grpc(exchange, http, connection, span);
   } else {

@@ -109,6 +109,8 @@ class SpanBuilder {
                 const model::Connection& connection, model::Span& span);
   void build_messaging(const model::Exchange& exchange, const model::MessagingExchange& messaging,
                        const model::Connection& connection, model::Span& span) const;
+  void build_dns(const model::Exchange& exchange, const model::DnsExchange& dns,
+                 const model::Connection& connection, model::Span& span) const;
   // The broker's or data store's address, and the peer's.
   void add_store_address(const model::Connection& connection, model::Span& span) const;
   void add_statement(const model::DbExchange& db, model::Span& span);

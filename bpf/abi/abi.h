@@ -22,6 +22,7 @@
 #define ZS_TAIL_BYTES_MAX 256
 #define ZS_UNIX_PATH_BYTES 108 /* sizeof(sockaddr_un.sun_path), unix(7) */
 #define ZS_RINGS_MAX 64
+#define ZS_DNS_PORTS_MAX 4
 
 enum zs_record_type {
   ZS_RECORD_CONNECTION = 1, /* before the first data record of a connection */
@@ -30,6 +31,7 @@ enum zs_record_type {
   ZS_RECORD_PROCESS = 4, /* in the process ring only */
   ZS_RECORD_STREAM = 5,
   ZS_RECORD_ROUTE = 6, /* before the first data record of the answer */
+  ZS_RECORD_DATAGRAM = 7,
 };
 
 enum zs_direction {
@@ -88,8 +90,10 @@ struct zs_connection_record {
   __u8 role;    /* enum zs_role */
   __u8 seen_from_start;
   __u16 local_port; /* host byte order */
-  __u16 peer_port;
-  __u32 reserved;
+  __u16 peer_port;  /* 0: its socket is connected to nobody */
+  __u8 is_dns;      /* by its port, whatever its bytes are */
+  __u8 datagrams;   /* UDP: each data record is a datagram */
+  __u8 reserved[2];
   __u64 socket;           /* its key in the map of connections, to mute it; zero in recordings */
   __u8 local_address[16]; /* network byte order; IPv4 in the first four bytes */
   __u8 peer_address[16];
@@ -115,6 +119,20 @@ struct zs_data_record {
   __u8 direction; /* enum zs_direction */
   __u8 evidence;  /* enum zs_evidence */
   __u8 reserved[6];
+};
+
+/*
+ * A datagram that a socket which is connected to nobody has sent, and to whom. Its data record
+ * follows as it would be by itself, and is counted in the length.
+ */
+struct zs_datagram_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u8 peer_address[16]; /* network byte order; IPv4 in the first four bytes */
+  __u16 peer_port;       /* host byte order */
+  __u16 peer_family;     /* AF_INET or AF_INET6 */
+  __u8 reserved[4];
 };
 
 struct zs_close_record {

@@ -55,6 +55,7 @@ struct sock {
   struct sock_common __sk_common;
   __u8 sk_shutdown;
   __u16 sk_type;
+  __u16 sk_protocol;
   struct socket* sk_socket;
   int sk_err;
 };
@@ -127,6 +128,7 @@ struct task_struct {
 struct pt_regs {
   unsigned long r14;
   unsigned long r10;
+  unsigned long r8;
   unsigned long ax;
   unsigned long bx;
   unsigned long cx;
@@ -170,12 +172,15 @@ static __always_inline bool zs_has_loop(void) {
 #define ZS_AF_INET 2
 #define ZS_AF_INET6 10
 #define ZS_SOCK_STREAM 1
+#define ZS_SOCK_DGRAM 2
+#define ZS_IPPROTO_UDP 17
 #define ZS_MSG_PEEK 2
 #define ZS_RCV_SHUTDOWN 1
 #define ZS_O_NONBLOCK 04000
 #define ZS_PF_IO_WORKER 0x00000010
 #define ZS_PF_KTHREAD 0x00200000
 #define ZS_EAGAIN 11
+#define ZS_ECONNREFUSED 111
 #define ZS_NS_PER_MS 1000000ULL
 
 enum zs_tcp_state {

@@ -27,6 +27,7 @@
 #define ZS_NR_EPOLL_WAIT 232
 #define ZS_NR_ACCEPT4 288
 #define ZS_NR_RECVMMSG 299
+#define ZS_NR_SENDMMSG 307
 #define ZS_NR_EPOLL_PWAIT 281
 #define ZS_NR_EPOLL_PWAIT2 441
 
@@ -52,6 +53,11 @@ static __always_inline void zs_syscall__from_regs(struct zs_syscall* call,
   call->argument2 = regs->dx;
   call->argument3 = regs->r10;
   call->g = regs->r14;
+}
+
+/* The fifth argument, which only few ask for. */
+static __always_inline __u64 zs_syscall__argument4(const struct pt_regs* regs) {
+  return regs->r8;
 }
 
 static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {

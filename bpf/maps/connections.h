@@ -63,9 +63,12 @@ struct zs_connection {
   __u8 caller_evidence; /* enum zs_evidence of caller_request_id */
   __u8 caller_told;     /* Go, client: a probe that tells callers has seen this connection */
   __u8 route_noted;     /* route is that of a request which is not answered yet */
-  __u8 reserved[6];
+  __u8 is_dns;          /* by its port */
+  __u8 datagrams;       /* UDP */
+  __u8 reserved[4];
   __u64 key;   /* its own in this map */
-  __u64 inode; /* of the socket's file, Unix sockets only: tells a new socket at the same address */
+  __u64 inode; /* Unix sockets, of the socket's file: tells a new socket at the same address. UDP:
+                  whom the socket is connected to */
   __u64 origin_request_id; /* client: what was current in the thread that called connect() */
   __u64 caller_request_id; /* Go, client: whom the client's next request is for */
   __u32 told_stream;       /* Go, client: the last stream that was told, */

@@ -58,6 +58,8 @@ struct zs_scratch {
   struct zs_copy_position copy;
   struct zs_frame_position frames;
   struct zs_h2c_scan h2c;
+  struct zs_connection_record connection;
+  struct zs_datagram_record datagram; /* may go before the record */
   struct zs_data_record record;
   __u8 bytes[ZS_SCRATCH_BYTES];
 };

@@ -14,8 +14,11 @@ const volatile __u32 zs_tail_bytes = 128;  /* per operation, at most ZS_TAIL_BYT
 const volatile __u32 zs_ring_wake_bytes =
     0;                                   /* a ring's consumer is woken when more than this waits */
 const volatile __u32 zs_protocols = ~0U; /* bit n: the protocol of enum zs_protocol is followed */
-const volatile __u64 zs_id_seed = 0;     /* random; makes the ids of requests unpredictable */
-const volatile __u32 zs_agent_tgid = 0;  /* never traced, whatever the map of processes says */
+/* Of servers, as they are written; 0: none. Behind a frozen map the loops over them are constant.
+ */
+const volatile __u16 zs_dns_ports[ZS_DNS_PORTS_MAX] = {53};
+const volatile __u64 zs_id_seed = 0;    /* random; makes the ids of requests unpredictable */
+const volatile __u32 zs_agent_tgid = 0; /* never traced, whatever the map of processes says */
 const volatile __u8 zs_tentative_listeners =
     false; /* the same for a process that begins to listen */
 const volatile __u8 zs_tentative =

@@ -7,6 +7,7 @@
  * head_want bytes, and the last bytes, whatever buffers they lie in.
  */
 #include "bpf/lib/gate_amqp.h"
+#include "bpf/lib/gate_dns.h"
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
 #include "bpf/lib/gate_kafka.h"
@@ -124,6 +125,9 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     out->copy.first = count;
   }
   const __u32 seen = count < ZS_GATE_BYTES ? count : ZS_GATE_BYTES;
+  if (protocol == ZS_PROTOCOL_DNS) {
+    return ZS_SEEN(ZS_PROTOCOL_DNS, zs_gate_dns(out->bytes, seen, ZS_DNS_LENGTH_BYTES));
+  }
   const bool any = protocol == ZS_PROTOCOL_UNKNOWN;
   if (protocol == ZS_PROTOCOL_KAFKA || (any && protocol__is_on(ZS_PROTOCOL_KAFKA))) {
     const enum zs_gate gate = zs_gate_kafka(out->bytes, seen, byte_count, !any);

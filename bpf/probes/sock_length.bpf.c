@@ -6,13 +6,15 @@
  * kernel 6.3+). They fire once at the end of each socket operation, with its result; the buffers
  * are found through the user registers of the system call that the thread is in.
  */
-#include "bpf/probes/socket_operation.h"
+#include "bpf/probes/datagram.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
                                   int flags) {
-  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE)) {
+  const bool datagram = zs_unlikely(sk->sk_type == ZS_SOCK_DGRAM);
+  /* Where there is no more to read a call for many datagrams ends. */
+  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE && !datagram)) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
@@ -22,8 +24,13 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (!process) {
     return 0;
   }
-  if (zs_unlikely(result == -ZS_EAGAIN)) {
+  if (zs_unlikely(result == -ZS_EAGAIN) && direction == ZS_SEND) {
     context__on_short_send(process, tid);
+    if (!datagram) {
+      return 0;
+    }
+  }
+  if (datagram && !datagram__concerns(sk)) {
     return 0;
   }
   struct zs_syscall call;
@@ -33,6 +40,9 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (zs_likely(user)) {
     zs_syscall__from_regs(&call,
                           (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
+  }
+  if (datagram) {
+    return datagram__handle(sk, process, direction, result, user ? &call : NULL);
   }
   return socket_operation__handle(sk, process, tgid, tid, direction, result, user ? &call : NULL);
 }

@@ -110,34 +110,38 @@ static __always_inline void socket__unix_path(const struct sock* sk, __u8* path)
 }
 
 ZS_COLD bool connection__announce(const struct sock* sk, struct zs_connection* connection,
-                                  __u32 tgid, __u64 now) {
-  struct zs_connection_record record = {};
-  record.header.length = sizeof(record);
-  record.header.type = ZS_RECORD_CONNECTION;
-  record.connection_id = connection->id;
-  record.time_ns = now;
-  record.tgid = tgid;
-  record.socket = (__u64)sk;
-  record.family = connection->family;
-  record.role = connection->role;
-  record.seen_from_start = connection->seen_from_start;
-  if (record.family == ZS_AF_INET) {
+                                  __u32 tgid, __u64 now, struct zs_scratch* out) {
+  struct zs_connection_record* record = &out->connection;
+  __builtin_memset(record, 0, sizeof(*record));
+  record->header.length = sizeof(*record);
+  record->header.type = ZS_RECORD_CONNECTION;
+  record->connection_id = connection->id;
+  record->time_ns = now;
+  record->tgid = tgid;
+  record->socket = (__u64)sk;
+  record->family = connection->family;
+  record->role = connection->role;
+  record->seen_from_start = connection->seen_from_start;
+  record->is_dns = connection->is_dns;
+  record->datagrams = connection->datagrams;
+  if (record->family == ZS_AF_INET) {
     __be32 address = zs_read(sk, __sk_common.skc_rcv_saddr);
-    __builtin_memcpy(record.local_address, &address, sizeof(address));
+    __builtin_memcpy(record->local_address, &address, sizeof(address));
     address = zs_read(sk, __sk_common.skc_daddr);
-    __builtin_memcpy(record.peer_address, &address, sizeof(address));
-  } else if (record.family == ZS_AF_INET6) {
-    bpf_core_read(record.local_address, sizeof(record.local_address),
+    __builtin_memcpy(record->peer_address, &address, sizeof(address));
+  } else if (record->family == ZS_AF_INET6) {
+    bpf_core_read(record->local_address, sizeof(record->local_address),
                   &sk->__sk_common.skc_v6_rcv_saddr);
-    bpf_core_read(record.peer_address, sizeof(record.peer_address), &sk->__sk_common.skc_v6_daddr);
+    bpf_core_read(record->peer_address, sizeof(record->peer_address),
+                  &sk->__sk_common.skc_v6_daddr);
   } else {
-    socket__unix_path(sk, record.unix_path);
+    socket__unix_path(sk, record->unix_path);
   }
-  if (record.family != ZS_AF_UNIX) {
-    record.local_port = zs_read(sk, __sk_common.skc_num);
-    record.peer_port = __builtin_bswap16(zs_read(sk, __sk_common.skc_dport));
+  if (record->family != ZS_AF_UNIX) {
+    record->local_port = zs_read(sk, __sk_common.skc_num);
+    record->peer_port = __builtin_bswap16(zs_read(sk, __sk_common.skc_dport));
   }
-  return rings__output(connection->ring, &record, sizeof(record));
+  return rings__output(connection->ring, record, sizeof(*record));
 }
 
 ZS_COLD void connection__emit_close(struct zs_connection* connection, enum zs_close_kind kind) {
@@ -153,6 +157,14 @@ ZS_COLD void connection__emit_close(struct zs_connection* connection, enum zs_cl
   record.offset[ZS_RECEIVE] = connection->told[ZS_RECEIVE];
   record.offset[ZS_SEND] = connection->told[ZS_SEND];
   rings__output(connection->ring, &record, sizeof(record));
+}
+
+static __always_inline bool port__is_dns(__u16 port) {
+  bool is = false;
+  for (__u32 i = 0; i < ZS_DNS_PORTS_MAX; ++i) {
+    is = is || (port && zs_dns_ports[i] == port);
+  }
+  return protocol__is_on(ZS_PROTOCOL_DNS) && is;
 }
 
 /* Adds the connection of a socket; NULL and a counter if the map is full. */
@@ -171,6 +183,13 @@ static __always_inline struct zs_connection* connection__create(const struct soc
   fresh.family = family;
   if (family == ZS_AF_UNIX) {
     fresh.inode = socket__inode(sk);
+  } else {
+    const bool client = port__is_dns(__builtin_bswap16(zs_read(sk, __sk_common.skc_dport)));
+    if (client || port__is_dns(zs_read(sk, __sk_common.skc_num))) {
+      fresh.is_dns = 1;
+      fresh.protocol = ZS_PROTOCOL_DNS;
+      fresh.role = client ? ZS_ROLE_CLIENT : ZS_ROLE_SERVER;
+    }
   }
   if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
     counters__add(ZS_COUNTER_LOST_CONNECTIONS_FULL);
@@ -650,7 +669,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   const __u64 now = bpf_ktime_get_ns();
   if (zs_unlikely(!connection->announced)) {
-    connection->announced = connection__announce(sk, connection, tgid, now);
+    connection->announced = connection__announce(sk, connection, tgid, now, out);
     if (!connection->announced) {
       /* What the agent sees first will be the middle of its streams. */
       connection->seen_from_start = 0;

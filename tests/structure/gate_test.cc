@@ -26,6 +26,7 @@
 #include "agent/protocols/nats/detect.h"
 #include "agent/protocols/postgresql/detect.h"
 #include "agent/protocols/redis/detect.h"
+#include "bpf/lib/gate_dns.h"
 #include "bpf/lib/gate_kafka.h"
 #include "bpf/lib/gate_memcached.h"
 #include "bpf/lib/gate_mongodb.h"
@@ -833,6 +834,22 @@ TEST(GateNats, LetsThroughWhateverIsDetected) {
     }
   }
   EXPECT_GT(accepted, 50'000U);  // or this proves little
+}
+
+// DNS is known by its port: its gate only tells queries from answers, where it sees a whole header.
+TEST(GateDns, QueriesAndAnswers) {
+  for (const __u32 header : {0U, ZS_DNS_LENGTH_BYTES + 0U}) {
+    std::array<__u8, ZS_GATE_BYTES> bytes{};
+    for (__u32 count = 0; count <= bytes.size(); ++count) {
+      const bool whole = count >= header + ZS_DNS_HEADER_BYTES;
+      bytes[header + 2] = 0x01;
+      EXPECT_EQ(zs_gate_dns(bytes.data(), count, header),
+                whole ? ZS_GATE_REQUEST : ZS_GATE_PARTIAL);
+      bytes[header + 2] = 0x81;
+      EXPECT_EQ(zs_gate_dns(bytes.data(), count, header),
+                whole ? ZS_GATE_RESPONSE : ZS_GATE_PARTIAL);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,3 @@
+module zerospan.test/dns
+
+go 1.24
