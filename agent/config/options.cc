@@ -181,11 +181,12 @@ void add_capture(std::vector<Option>& table) {
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
   table.push_back(with({.key = "capture.protocols",
                         .help = "Protocols that are followed. A connection of another one is left "
-                                "alone after its first bytes. Known: amqp, http1, http2, kafka, "
+                                "alone after its first bytes. Known: amqp, cassandra, http1, http2, kafka, "
                                 "memcached, mongodb, mqtt, "
                                 "mysql, nats, postgresql, redis."},
                        ZEROSPAN_FIELD(capture.protocols),
                        list_of(choice_of<std::string>({{"amqp", "amqp"},
+                                                       {"cassandra", "cassandra"},
                                                        {"http1", "http1"},
                                                        {"http2", "http2"},
                                                        {"kafka", "kafka"},

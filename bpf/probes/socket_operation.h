@@ -474,8 +474,8 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
 /*
  * A connection of HTTP/2 carries many requests at once, and they are written by whichever thread is
  * at hand: its operations prove nothing about a thread, and end what was known of one that goes on
- * with them. So do AMQP's, but for what a client sends: how far the thread that sends is believed
- * is the parser's to say.
+ * with them. So do AMQP's and Cassandra's, but for what a client sends: how far the thread that
+ * sends is believed is the parser's to say.
  */
 ZS_COLD void context__on_multiplexed(struct zs_process* process,
                                      const struct zs_connection* connection, __u32 tid,
@@ -537,7 +537,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
-  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS) &&
+  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS ||
+       connection->protocol == ZS_PROTOCOL_CASSANDRA) &&
       connection->seen_from_start) {
     zs_frame_follow(&connection->walk[ZS_SEND], 0);
     zs_frame_follow(&connection->walk[ZS_RECEIVE], 0);
@@ -684,8 +685,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   const bool frames = protocol__has_frames(connection->protocol);
   if (zs_unlikely(frames)) {
-    if (connection->protocol == ZS_PROTOCOL_AMQP && connection->role == ZS_ROLE_CLIENT &&
-        direction == ZS_SEND) {
+    if ((connection->protocol == ZS_PROTOCOL_AMQP ||
+         connection->protocol == ZS_PROTOCOL_CASSANDRA) &&
+        connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND) {
       context__on_client_send(process, connection, tid, record->offset == 0, record);
     } else {
       context__on_multiplexed(process, connection, tid, direction, record);
@@ -748,6 +750,8 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                            : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_NATS  ? ZS_NATS_SECRET_BYTES
+                           : connection->protocol == ZS_PROTOCOL_CASSANDRA
+                               ? ZS_CASSANDRA_SECRET_BYTES
                            : connection->protocol == ZS_PROTOCOL_MONGODB
                                ? ZS_MONGODB_SECRET_BYTES
                                : ZS_POSTGRESQL_HEADER_BYTES;

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Builds a test program that needs more than a compiler (grpc/cpp, grpc/go, grpc/java, grpc/node, grpc/python, sql/go,
-# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, nats, aws,
-# calls, search, otel_go, otel_java, otel_node, otel_python), once per version of its sources, into
+# sql/java, sql/node, sql/python, go_grpc, web, etcd, redis, amqp_go, kafka, kafka_go, kube-apiserver, mongodb, nats, cassandra,
+# aws, calls, search, otel_go, otel_java, otel_node, otel_python), once per version of its sources, into
 # ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the command that runs it, one word a line.
 # Several callers at once wait for the first.
 set -eu
@@ -66,6 +66,13 @@ build() {
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool
       npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
+    cassandra)
+      mv cassandra/* .
+      CGO_ENABLED=0 go build -o program .
+      mvn --batch-mode --quiet package
+      /usr/bin/python3 -m venv tool
+      tool/bin/pip install --quiet --target packages --requirement requirements.txt
+      rm -rf tool ;;
     nats)
       mv nats/* .
       CGO_ENABLED=0 go build -o program .
@@ -125,5 +132,5 @@ case $name in
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
   sql/go | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
-  aws | calls | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
+  aws | calls | cassandra | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
 esac
