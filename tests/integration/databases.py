@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 
@@ -429,12 +430,22 @@ audit_logging_options:
             *(f"--add-opens={name}=ALL-UNNAMED" for name in self.OPENS),
             "-cp", f"{self.program}/target/dependency/*", "org.apache.cassandra.service.CassandraDaemon"])
         harness.wait_for(lambda: harness.accepts(self.port), "Cassandra to start", 180)
-        # Its first user is made behind that.
-        self.run("login", "4")
+        harness.wait_for(self.has_user, "Cassandra's first user", 60, 0.2)
 
     @property
     def pid(self):
         return self.process.pid
+
+    def has_user(self):
+        """The first user is made while connections are accepted already."""
+        def ask(opcode, body):
+            peer.sendall(struct.pack(">BBhBI", 4, 0, 0, opcode, len(body)) + body)
+            header = answers.read(9)
+            answers.read(int.from_bytes(header[5:], "big"))
+            return header[4]
+        with socket.create_connection(("127.0.0.1", self.port), 20) as peer, peer.makefile("rb") as answers:
+            startup, login = b"\0\1\0\x0bCQL_VERSION\0\x053.0.0", b"\0cassandra\0cassandra"
+            return ask(1, startup) == 3 and ask(15, struct.pack(">I", len(login)) + login) == 16
 
     def command(self, language, what, *words):
         """A client's command and environment."""

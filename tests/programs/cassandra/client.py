@@ -38,36 +38,34 @@ def fails(session, statement):
     try:
         session.execute(statement)
     except Exception as error:
-        tell(text=str(getattr(statement, "query_string", statement)), code=str(int(re.search(r"code=(\w+)", str(error))[1], 16)))
+        tell(text=statement, code=str(int(re.search(r"code=(\w+)", str(error))[1], 16)))
         return
     raise AssertionError(f"not refused: {statement}")
 
 
-def rows(session, statement, parameters=None):
-    found = session.execute(statement, parameters)
-    tell(text=str(statement), rows=len(found.current_rows))
-    return found
+def rows(session, text):
+    tell(text=text, rows=len(session.execute(text).current_rows))
 
 
 def work(session):
     name = f"shop{VERSION}"
     session.execute(f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}")
     session.set_keyspace(name)
-    session.execute("CREATE TABLE IF NOT EXISTS orders (id int PRIMARY KEY, name text, token uuid, data blob, tags map<text, int>, "
-                    "bill tuple<int, text>) -- a secret comment")
+    session.execute("CREATE TABLE IF NOT EXISTS orders (id int PRIMARY KEY, name text, stamp uuid, data blob, tags map<text, int>, "
+                    "bill tuple<int, text>) /* a secret comment */")
     for index, literal in enumerate(["'secret'", "'it''s a secret; -- no'", "$$a 'secret' // $$", "'secret /* '"]):
         session.execute(f"INSERT INTO orders (id, name) VALUES ({index}, {literal}) /* secret */")
-    session.execute("UPDATE orders USING TTL 86400 SET token = abcdef01-1234-5678-9abc-def012345678, data = 0xCAFEBABE WHERE id = 1")
-    session.execute("UPDATE orders SET token = 12345678-1234-5678-9abc-def012345678, tags = {'secret': 12, 'b': -3} WHERE id = 2")
+    session.execute("UPDATE orders USING TTL 86400 SET stamp = abcdef01-1234-5678-9abc-def012345678, data = 0xCAFEBABE WHERE id = 1")
+    session.execute("UPDATE orders SET stamp = 12345678-1234-5678-9abc-def012345678, tags = {'secret': 12, 'b': -3} WHERE id = 2")
     insert = session.prepare("INSERT INTO orders (id, name, bill) VALUES (?, ?, ?)")
     insert.consistency_level = ConsistencyLevel.LOCAL_QUORUM
     execute_concurrent_with_args(session, insert, [(number, f"secret {number}", (number, "secret")) for number in range(100, 500)],
                                  concurrency=100)
     select = session.prepare("SELECT name, bill FROM orders WHERE id = ?")
     execute_concurrent_with_args(session, select, [(number,) for number in range(100, 500)], concurrency=200)
-    rows(session, "SELECT id, name, token, tags, bill FROM orders WHERE id IN (100, 101, 102)")
-    rows(session, SimpleStatement("SELECT * FROM orders LIMIT 7"))
-    rows(session, "SELECT name FROM orders WHERE id = %s", (-1,))
+    rows(session, "SELECT id, name, stamp, tags, bill FROM orders WHERE id IN (100, 101, 102)")
+    rows(session, "SELECT * FROM orders LIMIT 7")
+    rows(session, "SELECT name FROM orders WHERE id = -1")
     pages = session.execute(SimpleStatement("SELECT id FROM orders", fetch_size=150))
     assert len(list(pages)) == 404
     many = BatchStatement()
