@@ -457,8 +457,8 @@ audit_logging_options:
     def logged(self):
         """What was run: (kind, text, whether it failed), a batch as its statements."""
         found, batches = [], {}
-        for line in self.log.read_text().splitlines():
-            fields = re.match(r"user:.*?\|type:(\w+)\|.*?\|operation:(.*)$", line)
+        for line in re.split(r"\n(?=user:)", self.log.read_text().strip()):
+            fields = re.match(r"user:.*?\|type:(\w+)\|.*?\|operation:(.*)$", line, re.S)
             if not fields:
                 continue
             kind, text = fields.groups()

@@ -82,7 +82,7 @@ class Cassandra(harness.Case):
             (span.attributes["db.query.text"], span.attributes["db.response.status_code"]) for span in spans
             if "db.response.status_code" in span.attributes))
         rows = collections.Counter((cql(it["text"]), it["rows"]) for it in told if "rows" in it)
-        counted = collections.Counter((span.attributes["db.query.text"], span.attributes["db.response.returned_rows"])
+        counted = collections.Counter((span.attributes.get("db.query.text"), span.attributes["db.response.returned_rows"])
                                       for span in spans if "db.response.returned_rows" in span.attributes)
         self.assertEqual({}, dict(rows - counted))
 

@@ -5,10 +5,6 @@ module zerospan.test/cassandra
 
 go 1.25.0
 
-require github.com/gocql/gocql v1.7.0
+require github.com/apache/cassandra-gocql-driver/v2 v2.1.2
 
-require (
-	github.com/golang/snappy v0.0.3 // indirect
-	github.com/hailocab/go-hostpool v0.0.0-20160125115350-e80d13ce29ed // indirect
-	gopkg.in/inf.v0 v0.9.1 // indirect
-)
+require gopkg.in/inf.v0 v0.9.1 // indirect

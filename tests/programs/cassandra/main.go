@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// program work HOST PORT VERSION COMPRESSION: prints "ready", waits for a line on standard input, sends statements through gocql, prints one
+// program work HOST PORT VERSION: prints "ready", waits for a line on standard input, sends statements through gocql, prints one
 // line of JSON for each that failed or whose rows it counted, and "done". program handler HOST PORT WAIT: an HTTP server whose handlers
 // send two statements each, with the request's id in them; gocql gathers what is written for WAIT microseconds.
 package main
@@ -19,7 +19,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gocql/gocql"
+	gocql "github.com/apache/cassandra-gocql-driver/v2"
 )
 
 func check(err error) {
@@ -72,11 +72,8 @@ func rows(session *gocql.Session, text string, values ...any) {
 	tell(told{Text: text, Rows: &count})
 }
 
-func work(host, port string, version int, compression string) {
+func work(host, port string, version int) {
 	config := cluster(host, port, version)
-	if compression == "snappy" {
-		config.Compressor = gocql.SnappyCompressor{}
-	}
 	session, err := config.CreateSession()
 	check(err)
 	do := func(text string, values ...any) { check(session.Query(text, values...).Exec()) }
@@ -157,5 +154,5 @@ func main() {
 	fmt.Println("ready")
 	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	check(err)
-	work(os.Args[2], os.Args[3], number(os.Args[4]), os.Args[5])
+	work(os.Args[2], os.Args[3], number(os.Args[4]))
 }
