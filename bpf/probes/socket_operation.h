@@ -291,13 +291,20 @@ __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connec
   return 0;
 }
 
+/* Who writes a request of Go's. */
+enum zs_go_writer {
+  ZS_GO_CALLER = 0, /* whoever asks, but for net/http's client */
+  ZS_GO_STREAM = 1, /* a goroutine that begins a stream of HTTP/2 */
+  ZS_GO_SERVER = 2, /* whoever asks, if it serves a request itself: others may be a driver's own */
+};
+
 /*
  * Go: for which request the running goroutine writes one of its own, into the record of `slot`; the
  * evidence is returned. Of net/http's HTTP/1 client the goroutine that writes is one of its pool,
- * and writes for whoever has the connection. Its HTTP/2 client begins each stream (`stream`) in a
- * goroutine of its own, started by the caller.
+ * and writes for whoever has the connection. Its HTTP/2 client begins each stream in a goroutine
+ * of its own, started by the caller.
  */
-__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 stream) {
+__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
@@ -305,9 +312,14 @@ __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 st
       !goroutine__read_origin(go, &now)) {
     return ZS_EVIDENCE_NONE;
   }
+  const bool stream = writer == ZS_GO_STREAM;
   bool believed = !stream && !code__contains(&go->transport, now.gopc);
   for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
     believed = believed || (stream && code__contains(&go->streams[i], now.gopc));
+  }
+  if (writer == ZS_GO_SERVER) {
+    const struct zs_goroutine* known = goroutines__find(go, now.goid);
+    believed = known && known->serves;
   }
   return believed ? goroutine__origin(go, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
@@ -336,7 +348,7 @@ static __always_inline __u8 context__on_go_client_send(struct zs_go_process* go,
     connection->caller_evidence = ZS_EVIDENCE_NONE;
     return evidence;
   }
-  return context__go_origin(go, ZS_SEND, false);
+  return context__go_origin(go, ZS_SEND, ZS_GO_CALLER);
 }
 
 /*
@@ -483,7 +495,7 @@ ZS_COLD void context__on_multiplexed(struct zs_process* process,
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
-      record->evidence = context__go_origin(&process->go, ZS_SEND, true);
+      record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_STREAM);
       /* What was told of a stream before would be wrong for it. */
       if (zs_unlikely(connection->untold_stream > connection->walk[ZS_SEND].last_stream)) {
         record->evidence = ZS_EVIDENCE_AMBIGUOUS;
@@ -685,9 +697,12 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   const bool frames = protocol__has_frames(connection->protocol);
   if (zs_unlikely(frames)) {
-    if ((connection->protocol == ZS_PROTOCOL_AMQP ||
-         connection->protocol == ZS_PROTOCOL_CASSANDRA) &&
-        connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND) {
+    const bool asks = connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND;
+    if (asks && connection->protocol == ZS_PROTOCOL_CASSANDRA &&
+        (process->flags & ZS_PROCESS_GO)) {
+      record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_SERVER);
+    } else if (asks && (connection->protocol == ZS_PROTOCOL_AMQP ||
+                        connection->protocol == ZS_PROTOCOL_CASSANDRA)) {
       context__on_client_send(process, connection, tid, record->offset == 0, record);
     } else {
       context__on_multiplexed(process, connection, tid, direction, record);

@@ -134,6 +134,41 @@ class Cassandra(harness.Case):
             with self.subTest(version=version):
                 self.both("go", version)
 
+    def test_compressed_frames(self):
+        spans, logged, _, _ = self.drive("python", "4", compression="lz4")
+        self.assertGreater(len(logged), 800)
+        for kind in (CLIENT, SERVER):
+            ours = [span for span in spans if span.kind == kind]
+            self.assertEqual(collections.Counter(failed for _, _, failed in logged),
+                             collections.Counter(span.status == 2 for span in ours))
+            for span in ours:
+                self.assertEqual(["statement_unknown"], span.attributes["zerospan.incomplete"])
+                self.assertIn(span.name, ("QUERY", "EXECUTE", "BATCH", "PREPARE"))
+                self.assertNotIn("db.query.text", span.attributes)
+
+    def test_compressed_segments(self):
+        spans, logged, _, stats = self.drive("python", "5", compression="lz4")
+        self.assertGreater(len(logged), 800)
+        self.assertEqual([], spans)
+
+    def test_passwords(self):
+        for version in ("4", "5"):
+            recording = self.directory / f"recording{version}"
+            client = self.begin("python", "login", version, "none")
+            agent = self.agent("--pid", f"{self.server.pid},{client.pid}", "--output", recording, command="record")
+            self.go_on(client)
+            agent.end()
+            output = subprocess.run([harness.BINARY, "replay", recording, "--format=otlp-json"], check=True, capture_output=True,
+                                    text=True, timeout=60).stdout
+            spans = harness.parse_spans(output)
+            self.assertEqual({CLIENT, SERVER}, {span.kind for span in spans})
+            for span in spans:
+                self.assertEqual(("AUTH_RESPONSE", "256"), (span.name, span.attributes["db.response.status_code"]))
+            # Nor did the kernel copy it.
+            bytes_ = recording.read_bytes()
+            self.assertIn(b"CQL_VERSION", bytes_)
+            self.assertEqual(0, bytes_.count(b"a wrong password"))
+
 
 if __name__ == "__main__":
     unittest.main()

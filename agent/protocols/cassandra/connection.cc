@@ -9,7 +9,6 @@
 namespace zerospan::protocols::cassandra {
 namespace {
 
-constexpr size_t kMostOpeners = 16;
 constexpr std::string_view kProtocolError = "10";
 
 bool is_statement(Opcode opcode) {
@@ -303,32 +302,16 @@ void Connection::end_frame(Side& s, bool request) {
   }
 }
 
-// Most drivers write from a thread or goroutine of their own. Only who writes its own request alone
-// is believed; and not where the connection was made for that request, or whoever writes for all
-// may have been started for it.
-model::Evidence Connection::believed(const Side& s, Opcode opcode) {
+// Most drivers write from a thread or goroutine of their own. Only who writes its own request, and
+// nothing else with it, is believed; the kernel tells such a goroutine from one that was started.
+model::Evidence Connection::believed(const Side& s) const {
   const Origin& begin = s.begin;
-  if (role_ == model::Role::kServer || begin.evidence == model::Evidence::kNone) {
-    return begin.evidence;
-  }
-  if (!is_statement(opcode) && opcode != Opcode::kPrepare) {
-    if (begin.request_id != 0 && openers_.size() < kMostOpeners &&
-        std::find(openers_.begin(), openers_.end(), begin.request_id) == openers_.end()) {
-      openers_.push_back(begin.request_id);
-    }
-    return model::Evidence::kAmbiguous;
-  }
-  const bool opener =
-      openers_.size() == kMostOpeners ||
-      std::find(openers_.begin(), openers_.end(), begin.request_id) != openers_.end();
   const bool alone = begin.begins_frame && begin.number == op_.number &&
                      op_rest_ <= (s.segmented ? kTrailerBytes : 0);
-  if (!opener && alone &&
-      (begin.evidence == model::Evidence::kGoroutine ||
-       (begin.evidence == model::Evidence::kThread && !multiplexed_))) {
-    return begin.evidence;
-  }
-  return model::Evidence::kAmbiguous;
+  const bool good = role_ == model::Role::kServer || begin.evidence == model::Evidence::kNone ||
+                    (alone && (begin.evidence == model::Evidence::kGoroutine ||
+                               (begin.evidence == model::Evidence::kThread && !multiplexed_)));
+  return good ? begin.evidence : model::Evidence::kAmbiguous;
 }
 
 void Connection::name_statement(Pending& pending, Request&& request) {
@@ -409,7 +392,7 @@ void Connection::end_request(Side& s) {
     give_up(std::move(before.mapped()), model::kGap);
   }
   multiplexed_ = multiplexed_ || !pending_.empty();
-  exchange.evidence = believed(s, opcode);
+  exchange.evidence = believed(s);
   if (is_statement(opcode)) {
     name_statement(pending, std::move(request));
     announce(pending);

@@ -112,7 +112,7 @@ class Connection final : public ConnectionParser {
   void end_request(Side& side);
   void end_answer(Side& side);
   void name_statement(Pending& pending, Request&& request);
-  [[nodiscard]] model::Evidence believed(const Side& side, Opcode opcode);
+  [[nodiscard]] model::Evidence believed(const Side& side) const;
   void answer(Pending&& pending, const Early& early);
   void announce(Pending& pending);
   void tell(Pending&& pending);
@@ -134,7 +134,6 @@ class Connection final : public ConnectionParser {
   std::map<int16_t, Early> early_;      // by stream
   std::string keyspace_;                // empty: none, or not known
   bool multiplexed_ = false;            // two requests were unanswered at once
-  std::vector<uint64_t> openers_;       // requests for which the connection was made, maybe
   uint64_t next_sequence_ = 0;
   uint64_t last_request_id_ = 0;
   uint32_t batch_index_ = 0;

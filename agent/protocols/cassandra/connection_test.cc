@@ -210,34 +210,34 @@ TEST(Connection, AnswersRecordedBeforeTheirRequests) {
 
 TEST(Connection, WhoseRequestItIs) {
   using model::Evidence;
-  const auto evidence_of = [](Evidence given, uint64_t opener, const std::string& before,
+  const auto evidence_of = [](Evidence given, const std::string& before,
                               const std::string& behind) {
     Runner runner(model::Role::kClient);
-    runner.evidence = given;
-    runner.request_id = opener;
-    for (const Step& step : handshake(5)) {
-      runner.step(step);
-    }
-    runner.evidence = given;
-    runner.request_id = 77;
-    runner.ask(packed(5, query(5, 3, "SELECT 1")) + before);
-    runner.answer(packed(5, done(5, 3)));
+    open(runner, 5);
     runner.evidence = given;
     runner.ask(before + packed(5, query(5, 1, "SELECT 1")) + behind);
     runner.answer(packed(5, done(5, 1)));
     return runner.evidence;
   };
   const std::string other = packed(5, query(5, 2, "SELECT 2"));
-  EXPECT_EQ(evidence_of(Evidence::kGoroutine, 1, "", ""), Evidence::kGoroutine);
-  EXPECT_EQ(evidence_of(Evidence::kThread, 1, "", ""), Evidence::kThread);
-  EXPECT_EQ(evidence_of(Evidence::kTick, 1, "", ""), Evidence::kAmbiguous);
-  EXPECT_EQ(evidence_of(Evidence::kNone, 1, "", ""), Evidence::kNone);
+  EXPECT_EQ(evidence_of(Evidence::kGoroutine, "", ""), Evidence::kGoroutine);
+  EXPECT_EQ(evidence_of(Evidence::kThread, "", ""), Evidence::kThread);
+  EXPECT_EQ(evidence_of(Evidence::kTick, "", ""), Evidence::kAmbiguous);
+  EXPECT_EQ(evidence_of(Evidence::kNone, "", ""), Evidence::kNone);
   // Written together with another's.
-  EXPECT_EQ(evidence_of(Evidence::kGoroutine, 1, "", other), Evidence::kAmbiguous);
-  EXPECT_EQ(evidence_of(Evidence::kGoroutine, 1, other, ""), Evidence::kAmbiguous);
-  EXPECT_EQ(evidence_of(Evidence::kThread, 1, other, ""), Evidence::kAmbiguous);
-  // By whoever was started for the request that opened the connection, maybe.
-  EXPECT_EQ(evidence_of(Evidence::kGoroutine, 77, "", ""), Evidence::kAmbiguous);
+  EXPECT_EQ(evidence_of(Evidence::kGoroutine, "", other), Evidence::kAmbiguous);
+  EXPECT_EQ(evidence_of(Evidence::kGoroutine, other, ""), Evidence::kAmbiguous);
+  // Of a connection that several share a thread may write what another has left.
+  Runner shared(model::Role::kClient);
+  open(shared, 5);
+  shared.ask(other);
+  for (const auto given : {Evidence::kThread, Evidence::kGoroutine}) {
+    shared.evidence = given;
+    shared.ask(packed(5, query(5, 1, "SELECT 1")));
+    shared.answer(packed(5, done(5, 1)));
+    EXPECT_EQ(shared.evidence,
+              given == Evidence::kThread ? Evidence::kAmbiguous : Evidence::kGoroutine);
+  }
 }
 
 TEST(Connection, CloseWithoutAnswer) {

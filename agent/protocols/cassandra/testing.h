@@ -174,7 +174,7 @@ class Runner final : public ExchangeSink {
     chunk.head = bytes.substr(0, head);
     chunk.time_ns = now_ns;
     chunk.departed_ns = now_ns - late_ns;
-    chunk.request_id = request_id != 0 ? request_id : now_ns;
+    chunk.request_id = now_ns;
     chunk.evidence = evidence;
     opaque = connection.on_chunk(chunk, *this) == Verdict::kOpaque;
     offsets_[receive ? 0 : 1] += bytes.size();
@@ -205,8 +205,7 @@ class Runner final : public ExchangeSink {
   ParserCounters counters;
   Shared shared;
   uint64_t now_ns = 1'000'000;
-  uint64_t late_ns = 0;     // how long sends are recorded after they could have left
-  uint64_t request_id = 0;  // of all operations; 0: each has its own
+  uint64_t late_ns = 0;  // how long sends are recorded after they could have left
   model::Evidence evidence =
       model::Evidence::kNone;  // of all operations; then of the last exchange
   bool opaque = false;
