@@ -202,7 +202,15 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb, kRedis, kMemcached, kMongodb, kCassandra };
+enum class DbSystem : uint8_t {
+  kPostgresql,
+  kMysql,
+  kMariadb,
+  kRedis,
+  kMemcached,
+  kMongodb,
+  kCassandra
+};
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
@@ -216,8 +224,8 @@ struct DbExchange {
   bool backslash_escapes = false;  // in plain strings, as the connection has it
   std::string statement_id;        // of a prepared statement, its name; empty: it has none
   std::string database;
-  std::string operation;   // MongoDB: the command's name; Cassandra: the request's kind, if it has no
-                           // text that is known; empty: not known
+  std::string operation;  // MongoDB: the command's name; Cassandra: the request's kind, if it has
+                          // no text that is known; empty: not known
   std::string collection;  // the same
   // The context in the statement's own comment (sqlcommenter); empty: none.
   std::string traceparent;
@@ -227,8 +235,8 @@ struct DbExchange {
   std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix, MongoDB's or
                            // Cassandra's code; empty: not seen
   std::optional<uint64_t> returned_rows;
-  uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
-  std::string consistency;  // Cassandra, as the conventions name it; empty: not known
+  uint32_t batch_size = 0;            // commands that this one ran; 0: itself only
+  std::string consistency;            // Cassandra, as the conventions name it; empty: not known
   std::optional<uint32_t> page_size;  // Cassandra: rows that the client wants at once
 };
 

@@ -31,8 +31,8 @@ class Shared {
     return found == topics_.end() ? std::string_view() : std::string_view(found->second);
   }
 
-  // Cassandra: which text a prepared statement's id stands for. Servers make the id of the text, and
-  // drivers prepare it on one connection for all.
+  // Cassandra: which text a prepared statement's id stands for. Servers make the id of the text,
+  // and drivers prepare it on one connection for all.
   struct Statement {
     std::string text;
     bool cut = false;  // `text` is only its beginning

@@ -26,7 +26,7 @@ struct Dialect {
   bool hash_comments = false;
   bool dash_comments_need_space = false;
   bool executable_comments = false;  // what is in /*! ... */ is part of the statement
-  bool cql = false;  // UUIDs and durations are literals, // begins a comment
+  bool cql = false;                  // UUIDs and durations are literals, // begins a comment
 };
 
 // https://www.postgresql.org/docs/current/sql-syntax-lexical.html

@@ -52,8 +52,9 @@ TEST(Sanitised, LiteralsOfCql) {
             "SELECT deadbeef - ?, abcdef01-a, p1, p12 - ?, pts, \"P1Y\"");
   EXPECT_EQ(sanitised("INSERT (P1Y2M3DT4H5M6S, -P3W, P0001-02-03T04:05:06, 12h30m, 0xCAFE)", kCql),
             "INSERT (?, -?, ?, ?, ?)");
-  EXPECT_EQ(sanitised("SELECT 'it''s', $$ a 'b' // $$, {'k': 1, 'l': true} // secret\n, ?, :n", kCql),
-            "SELECT ?, ?, {?: ?, ?: ?} , ?, :n");
+  EXPECT_EQ(
+      sanitised("SELECT 'it''s', $$ a 'b' // $$, {'k': 1, 'l': true} // secret\n, ?, :n", kCql),
+      "SELECT ?, ?, {?: ?, ?: ?} , ?, :n");
   // Where the text was cut off in one.
   for (const std::string_view text : {"SELECT abcdef01-1234-5678-9a", "SELECT abcdef01-",
                                       "SELECT 12345678-1234-56", "SELECT P0001-02-0"}) {

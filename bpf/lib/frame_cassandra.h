@@ -49,8 +49,7 @@ static inline __attribute__((always_inline)) __u32 zs_cassandra_kept(const __u8*
 static inline __attribute__((always_inline)) __u32 zs_cassandra_next(
     const struct zs_frame_walk* walk) {
   if (walk->followed != ZS_FRAME_LOST && walk->segment.on && walk->segment.left == 0) {
-    return ZS_CASSANDRA_SEGMENT_BYTES +
-           (walk->segment.trailer ? ZS_CASSANDRA_TRAILER_BYTES : 0);
+    return ZS_CASSANDRA_SEGMENT_BYTES + (walk->segment.trailer ? ZS_CASSANDRA_TRAILER_BYTES : 0);
   }
   return ZS_CASSANDRA_HEADER_BYTES;
 }
@@ -108,9 +107,8 @@ static inline __attribute__((always_inline)) int zs_cassandra_enter_frame(
     return 1;
   }
   zs_cassandra_share(walk);
-  if ((header[0] & 0x7fU) == 5 &&
-      (opcode == ZS_CASSANDRA_STARTUP || opcode == ZS_CASSANDRA_READY ||
-       opcode == ZS_CASSANDRA_AUTHENTICATE)) {
+  if ((header[0] & 0x7fU) == 5 && (opcode == ZS_CASSANDRA_STARTUP || opcode == ZS_CASSANDRA_READY ||
+                                   opcode == ZS_CASSANDRA_AUTHENTICATE)) {
     walk->segment.on = 1;
     walk->segment.trailer = 0;
     walk->segment.left = 0;

@@ -14,10 +14,10 @@
 
 #include "bpf/lib/gate_http1.h"
 
-#define ZS_CASSANDRA_HEADER_BYTES 9   /* of a frame */
-#define ZS_CASSANDRA_SEGMENT_BYTES 6  /* of a segment: its header, */
-#define ZS_CASSANDRA_TRAILER_BYTES 4  /* and what follows its payload */
-#define ZS_CASSANDRA_RESPONSE 0x80    /* in a frame's first byte */
+#define ZS_CASSANDRA_HEADER_BYTES 9  /* of a frame */
+#define ZS_CASSANDRA_SEGMENT_BYTES 6 /* of a segment: its header, */
+#define ZS_CASSANDRA_TRAILER_BYTES 4 /* and what follows its payload */
+#define ZS_CASSANDRA_RESPONSE 0x80   /* in a frame's first byte */
 #define ZS_CASSANDRA_FLAGS_END 0x20
 #define ZS_CASSANDRA_COMPRESSED 1
 #define ZS_CASSANDRA_LARGEST (1U << 28U)
@@ -58,8 +58,8 @@ static inline __attribute__((always_inline)) int zs_cassandra_version(__u8 first
 
 /* Could these ZS_CASSANDRA_HEADER_BYTES bytes be a frame's header? */
 static inline __attribute__((always_inline)) int zs_cassandra_plausible(const __u8* header) {
-  const __u32 sent = header[0] & ZS_CASSANDRA_RESPONSE ? ZS_CASSANDRA_RESPONSES
-                                                       : ZS_CASSANDRA_REQUESTS;
+  const __u32 sent =
+      header[0] & ZS_CASSANDRA_RESPONSE ? ZS_CASSANDRA_RESPONSES : ZS_CASSANDRA_REQUESTS;
   return zs_cassandra_version(header[0]) && header[1] < ZS_CASSANDRA_FLAGS_END &&
          header[4] <= ZS_CASSANDRA_AUTH_SUCCESS && (sent >> (header[4] & 31U) & 1U) &&
          zs_cassandra_length(header) <= ZS_CASSANDRA_LARGEST;

@@ -698,8 +698,7 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   const bool frames = protocol__has_frames(connection->protocol);
   if (zs_unlikely(frames)) {
     const bool asks = connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND;
-    if (asks && connection->protocol == ZS_PROTOCOL_CASSANDRA &&
-        (process->flags & ZS_PROCESS_GO)) {
+    if (asks && connection->protocol == ZS_PROTOCOL_CASSANDRA && (process->flags & ZS_PROCESS_GO)) {
       record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_SERVER);
     } else if (asks && (connection->protocol == ZS_PROTOCOL_AMQP ||
                         connection->protocol == ZS_PROTOCOL_CASSANDRA)) {
@@ -760,16 +759,15 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       tail_want = ZS_TAIL_BYTES_MAX;
       const bool from_client = (direction == ZS_SEND) == (connection->role == ZS_ROLE_CLIENT);
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
-        const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS   ? ZS_REDIS_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_NATS  ? ZS_NATS_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_CASSANDRA
-                               ? ZS_CASSANDRA_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_MONGODB
-                               ? ZS_MONGODB_SECRET_BYTES
-                               : ZS_POSTGRESQL_HEADER_BYTES;
+        const __u32 told =
+            connection->protocol == ZS_PROTOCOL_REDIS       ? ZS_REDIS_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_KAFKA     ? ZS_KAFKA_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_AMQP      ? ZS_AMQP_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_MQTT      ? ZS_MQTT_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_NATS      ? ZS_NATS_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_CASSANDRA ? ZS_CASSANDRA_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_MONGODB   ? ZS_MONGODB_SECRET_BYTES
+                                                            : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;
         }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The kernel's walk over Cassandra's frames, over arbitrary operations. Input: operations of a control
-// byte (bit 0 the direction, bit 1: not readable), two size bytes and that many bytes. It must stay
-// within the operation, come to its end, and the parser must take what it captures.
+// The kernel's walk over Cassandra's frames, over arbitrary operations. Input: operations of a
+// control byte (bit 0 the direction, bit 1: not readable), two size bytes and that many bytes. It
+// must stay within the operation, come to its end, and the parser must take what it captures.
 
 #include <algorithm>
 #include <array>

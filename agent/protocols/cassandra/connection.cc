@@ -234,8 +234,7 @@ void Connection::feed(Side& s, bool request, std::string_view bytes) {
 
 bool Connection::feed_header(Side& s, bool request, std::string_view& bytes) {
   const bool of_segment = s.segmented && s.segment_left == 0;
-  const size_t size =
-      of_segment ? kSegmentBytes + (s.trailer ? kTrailerBytes : 0) : kHeaderBytes;
+  const size_t size = of_segment ? kSegmentBytes + (s.trailer ? kTrailerBytes : 0) : kHeaderBytes;
   if (!s.in_frame && s.header_bytes.empty() && !of_segment) {
     s.begin = op_;
   }
@@ -453,7 +452,8 @@ void Connection::answer(Pending&& pending, const Early& early) {
   db.error_code = answer.error_code;
   db.returned_rows = answer.rows;
   if (pending.opcode == Opcode::kPrepare && !answer.prepared_id.empty() &&
-      !pending.queries.empty() && !pending.queries.front().text.empty() && exchange.incomplete == 0) {
+      !pending.queries.empty() && !pending.queries.front().text.empty() &&
+      exchange.incomplete == 0) {
     shared_->learn_statement(pid_, answer.prepared_id,
                              {std::move(pending.queries.front().text), pending.cut});
   }
@@ -507,9 +507,8 @@ void Connection::close_all(model::Outcome outcome, uint32_t incomplete, uint64_t
   for (auto& [stream, pending] : std::exchange(pending_, {})) {
     model::Exchange& exchange = *pending.exchange;
     const bool begun = answers.in_frame && answers.header.stream == stream;
-    exchange.outcome = begun && outcome == model::Outcome::kNoResponse
-                           ? model::Outcome::kClosedEarly
-                           : outcome;
+    exchange.outcome =
+        begun && outcome == model::Outcome::kNoResponse ? model::Outcome::kClosedEarly : outcome;
     op_.time_ns = time_ns;
     give_up(std::move(pending), incomplete);
   }

@@ -127,8 +127,8 @@ class Connection final : public ConnectionParser {
   model::Role kernel_role_;
   model::Role role_ = model::Role::kUnknown;
   bool opaque_ = false;
-  Origin op_;              // the operation that is being worked on
-  uint64_t op_rest_ = 0;   // how much of it is still to come
+  Origin op_;             // the operation that is being worked on
+  uint64_t op_rest_ = 0;  // how much of it is still to come
   std::array<Side, 2> sides_;
   std::map<int16_t, Pending> pending_;  // by stream
   std::map<int16_t, Early> early_;      // by stream

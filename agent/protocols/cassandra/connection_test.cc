@@ -59,9 +59,8 @@ TEST_P(Versions, StatementsAndAnswers) {
     EXPECT_EQ(runner.counters.unparsed_bytes, 0U);
     EXPECT_EQ(runner.databases["USE shop"], "");
     EXPECT_EQ(runner.databases["SELECT * FROM orders r3"], "shop");
-    EXPECT_THAT(runner.details,
-                ElementsAre("local_quorum", "local_quorum", "local_quorum 100", "local_quorum 5000",
-                            "local_quorum", ""));
+    EXPECT_THAT(runner.details, ElementsAre("local_quorum", "local_quorum", "local_quorum 100",
+                                            "local_quorum 5000", "local_quorum", ""));
     // OPTIONS, STARTUP, AUTH_RESPONSE and the PREPARE that went well.
     EXPECT_EQ(runner.counters.idle_polls, 4U);
   }
@@ -76,8 +75,8 @@ TEST_P(Versions, Batches) {
     return be(1, 1) + text16(of) + be(1, 2) + text32("x");
   };
   const auto batch = [&](int stream, uint64_t count, const std::string& queries) {
-    return packed(v, frame(v, stream, Opcode::kBatch,
-                           be(0, 1) + be(count, 2) + queries + parameters(v)));
+    return packed(
+        v, frame(v, stream, Opcode::kBatch, be(0, 1) + be(count, 2) + queries + parameters(v)));
   };
   Runner runner;
   open(runner, v);
@@ -92,9 +91,8 @@ TEST_P(Versions, Batches) {
   for (int stream = 1; stream < 6; ++stream) {
     runner.answer(packed(v, done(v, stream)));
   }
-  EXPECT_THAT(runner.told,
-              ElementsAre("INSERT 1 b3", "INSERT 2; INSERT 1 b2", "INSERT 3",
-                          "INSERT 5" + std::string(4096 - 3 - 5 - 8, 'x') + "... b2"));
+  EXPECT_THAT(runner.told, ElementsAre("INSERT 1 b3", "INSERT 2; INSERT 1 b2", "INSERT 3",
+                                       "INSERT 5" + std::string(4096 - 3 - 5 - 8, 'x') + "... b2"));
   EXPECT_THAT(runner.flagged, ElementsAre("BATCH b2"));
 }
 
@@ -204,8 +202,7 @@ TEST(Connection, AnswersRecordedBeforeTheirRequests) {
   runner.answer(rows(4, 4, 5));
   runner.answer(rows(4, 1, 1));
   runner.finish();
-  EXPECT_THAT(runner.told,
-              ElementsAre("SELECT 2 r2", "SELECT 3 r3", "SELECT 4 r5", "SELECT 1 r1"));
+  EXPECT_THAT(runner.told, ElementsAre("SELECT 2 r2", "SELECT 3 r3", "SELECT 4 r5", "SELECT 1 r1"));
 }
 
 TEST(Connection, WhoseRequestItIs) {

@@ -85,10 +85,10 @@ inline std::string prepare(unsigned version, int stream, const std::string& text
   return frame(version, stream, Opcode::kPrepare, text32(text) + (version >= 5 ? be(0, 4) : ""));
 }
 inline std::string execute(unsigned version, int stream, const std::string& id, size_t value = 4) {
-  return frame(version, stream, Opcode::kExecute,
-               text16(id) + (version >= 5 ? text16("metadata id 0123") : "") +
-                   parameters(version, 0x05,
-                              be(1, 2) + text32(std::string(value, 'v')) + be(5000, 4)));
+  return frame(
+      version, stream, Opcode::kExecute,
+      text16(id) + (version >= 5 ? text16("metadata id 0123") : "") +
+          parameters(version, 0x05, be(1, 2) + text32(std::string(value, 'v')) + be(5000, 4)));
 }
 inline std::string startup(unsigned version, int stream, const std::string& compression = "") {
   return frame(version, stream, Opcode::kStartup,
@@ -118,8 +118,7 @@ inline std::string rows(unsigned version, int stream, uint32_t count, size_t siz
   return answer(version, stream, Opcode::kResult, body);
 }
 inline std::string prepared(unsigned version, int stream, const std::string& id) {
-  return answer(version, stream, Opcode::kResult,
-                be(4, 4) + text16(id) + std::string(40, '\0'));
+  return answer(version, stream, Opcode::kResult, be(4, 4) + text16(id) + std::string(40, '\0'));
 }
 inline std::string keyspace(unsigned version, int stream, const std::string& name) {
   return answer(version, stream, Opcode::kResult, be(3, 4) + text16(name));
@@ -271,8 +270,7 @@ inline std::vector<Step> random_session(std::mt19937_64& random, size_t turns) {
           learned.push_back(n);
           break;
         case 3:
-          asked.push_back(
-              execute(version, stream, id_of(known[below(known.size())]), size));
+          asked.push_back(execute(version, stream, id_of(known[below(known.size())]), size));
           answered.push_back(rows(version, stream, n, 0, false));
           break;
         case 4:
