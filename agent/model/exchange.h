@@ -224,8 +224,8 @@ struct DbExchange {
   bool backslash_escapes = false;  // in plain strings, as the connection has it
   std::string statement_id;        // of a prepared statement, its name; empty: it has none
   std::string database;
-  std::string operation;  // MongoDB: the command's name; Cassandra: the request's kind, if it has
-                          // no text that is known; empty: not known
+  std::string operation;   // MongoDB: the command's name; Cassandra: the request's kind, if it has
+                           // no text that is known; empty: not known
   std::string collection;  // the same
   // The context in the statement's own comment (sqlcommenter); empty: none.
   std::string traceparent;
