@@ -48,7 +48,7 @@ if [ "${1:-}" = --all ]; then
   apt_install_unless npm npm
   apt_install_unless cargo cargo-web
   for program in grpc/go grpc/node grpc/java sql/java sql/node sql/python sql/rust web etcd redis amqp_go kafka kafka_go kube-apiserver \
-    mongodb nats dns aws calls search otel_go otel_java otel_node otel_python; do
+    mongodb nats dns cassandra aws calls search otel_go otel_java otel_node otel_python; do
     PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
   done
 fi

@@ -182,11 +182,12 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(
       with({.key = "capture.protocols",
             .help = "Protocols that are followed. A connection of another one is left "
-                    "alone after its first bytes. Known: amqp, dns, http1, http2, kafka, "
+                    "alone after its first bytes. Known: amqp, cassandra, dns, http1, http2, kafka, "
                     "memcached, mongodb, mqtt, "
                     "mysql, nats, postgresql, redis."},
            ZEROSPAN_FIELD(capture.protocols),
            list_of(choice_of<std::string>({{"amqp", "amqp"},
+                                           {"cassandra", "cassandra"},
                                            {"dns", "dns"},
                                            {"http1", "http1"},
                                            {"http2", "http2"},

@@ -27,7 +27,7 @@ enum IncompleteReason : uint32_t {
   kBodyEndUnknown =
       1U << 3U,  // the message's end could not be seen; the time is that of its last known byte
   kFieldsUnknown = 1U << 4U,     // header fields refer to what was sent before we watched (HPACK)
-  kStatementUnknown = 1U << 5U,  // a statement that was prepared before we watched
+  kStatementUnknown = 1U << 5U,  // a statement that was prepared before we watched, or compressed
 };
 
 // As zerospan.incomplete has them.
@@ -202,7 +202,15 @@ struct HttpExchange {
   std::optional<GrpcCall> grpc;      // HTTP/2: the exchange is a gRPC call
 };
 
-enum class DbSystem : uint8_t { kPostgresql, kMysql, kMariadb, kRedis, kMemcached, kMongodb };
+enum class DbSystem : uint8_t {
+  kPostgresql,
+  kMysql,
+  kMariadb,
+  kRedis,
+  kMemcached,
+  kMongodb,
+  kCassandra
+};
 
 // A statement or command, and what the data store answered.
 struct DbExchange {
@@ -216,17 +224,20 @@ struct DbExchange {
   bool backslash_escapes = false;  // in plain strings, as the connection has it
   std::string statement_id;        // of a prepared statement, its name; empty: it has none
   std::string database;
-  std::string operation;   // MongoDB: the command's name; empty: not known
+  std::string operation;   // MongoDB: the command's name; Cassandra: the request's kind, if it has
+                           // no text that is known; empty: not known
   std::string collection;  // the same
   // The context in the statement's own comment (sqlcommenter); empty: none.
   std::string traceparent;
   std::string tracestate;
   bool failed = false;
   bool skipped = false;    // failed, because one before it did: the server did not run it
-  std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix, MongoDB's code; empty:
-                           // not seen
+  std::string error_code;  // SQLSTATE, MySQL's error number, Redis's prefix, MongoDB's or
+                           // Cassandra's code; empty: not seen
   std::optional<uint64_t> returned_rows;
-  uint32_t batch_size = 0;  // commands that this one ran; 0: itself only
+  uint32_t batch_size = 0;            // commands that this one ran; 0: itself only
+  std::string consistency;            // Cassandra, as the conventions name it; empty: not known
+  std::optional<uint32_t> page_size;  // Cassandra: rows that the client wants at once
 };
 
 enum class MessagingSystem : uint8_t { kKafka, kRabbitmq, kMqtt, kNats };

@@ -27,6 +27,8 @@ SpanClasses span_class(Role role, const HttpExchange* http, const DbExchange* db
         return kMemcached;
       case DbSystem::kMongodb:
         return kMongodb;
+      case DbSystem::kCassandra:
+        break;  // those of its drivers are not told apart
     }
   }
   if (messaging != nullptr && !server && messaging->type != MessagingOperation::kOther) {

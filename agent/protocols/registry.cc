@@ -7,6 +7,8 @@
 
 #include "agent/protocols/amqp/connection.h"
 #include "agent/protocols/amqp/detect.h"
+#include "agent/protocols/cassandra/connection.h"
+#include "agent/protocols/cassandra/detect.h"
 #include "agent/protocols/dns/connection.h"
 #include "agent/protocols/http1/connection.h"
 #include "agent/protocols/http1/detect.h"
@@ -127,6 +129,17 @@ std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
   return std::make_unique<nats::Connection>(connection, nats::Options{}, counters);
 }
 }  // namespace nats_entry
+
+namespace cassandra_entry {
+bool detect(model::Direction /*direction*/, std::string_view first_bytes) {
+  return cassandra::detect(first_bytes);
+}
+std::unique_ptr<ConnectionParser> make(const model::Connection& connection,
+                                       ParserCounters* counters, Shared* shared) {
+  return std::make_unique<cassandra::Connection>(connection, cassandra::Options{}, counters,
+                                                 shared);
+}
+}  // namespace cassandra_entry
 
 namespace memcached_entry {
 bool detect(model::Direction /*direction*/, std::string_view first_bytes) {

@@ -28,6 +28,8 @@ std::string_view system_name(model::DbSystem system) {
       return "memcached";
     case model::DbSystem::kMongodb:
       return "mongodb";
+    case model::DbSystem::kCassandra:
+      return "cassandra";
   }
   return "other_sql";
 }
@@ -35,6 +37,9 @@ std::string_view system_name(model::DbSystem system) {
 const sql::Dialect& dialect_of(const model::DbExchange& db) {
   if (db.system == model::DbSystem::kPostgresql) {
     return db.backslash_escapes ? sql::kPostgresqlOldStrings : sql::kPostgresql;
+  }
+  if (db.system == model::DbSystem::kCassandra) {
+    return sql::kCql;
   }
   return db.backslash_escapes ? sql::kMysql : sql::kMysqlNoBackslash;
 }
@@ -54,6 +59,13 @@ void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) 
     span.attributes.add_written_text("db.query.text", [&](std::string& out) {
       append_text(out, text, out.size() + options_.max_query_bytes);
     });
+  }
+  if (db.batch_size != 0) {
+    // Of several statements that are the same `statement` is one.
+    const bool same = statement_.statements == 1;
+    statement_.summary = same ? "BATCH " + statement_.summary : "BATCH";
+    statement_.operation = same ? "BATCH " + statement_.operation : "BATCH";
+    add_int(span, "db.operation.batch.size", db.batch_size);
   }
   if (!statement_.summary.empty()) {
     span.name = to_text(statement_.summary, options_.max_value_bytes);
@@ -153,8 +165,20 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
     add_document(db, span);
   } else if (db.statement_known) {
     add_statement(db, span);
-  } else if (!db.statement_id.empty()) {
-    add_text(span, "zerospan.db.statement.id", db.statement_id);
+  } else {
+    if (!db.operation.empty()) {
+      add_text(span, "db.operation.name", db.operation);
+      span.name = db.operation;
+    }
+    if (!db.statement_id.empty()) {
+      add_text(span, "zerospan.db.statement.id", db.statement_id);
+    }
+  }
+  if (!db.consistency.empty()) {
+    add_text(span, "cassandra.consistency.level", db.consistency);
+  }
+  if (db.page_size) {
+    add_int(span, "cassandra.page.size", *db.page_size);
   }
 
   add_store_address(connection, span);

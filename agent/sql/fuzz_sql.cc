@@ -14,8 +14,8 @@
 using namespace zerospan::sql;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  constexpr std::array kDialects = {kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash,
-                                    kOtherSql};
+  constexpr std::array kDialects = {
+      kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash, kOtherSql, kCql};
   if (size < 2) {
     return 0;
   }

@@ -26,6 +26,7 @@ struct Dialect {
   bool hash_comments = false;
   bool dash_comments_need_space = false;
   bool executable_comments = false;  // what is in /*! ... */ is part of the statement
+  bool cql = false;                  // UUIDs and durations are literals, // begins a comment
 };
 
 // https://www.postgresql.org/docs/current/sql-syntax-lexical.html
@@ -51,6 +52,8 @@ inline constexpr Dialect kMysqlNoBackslash{.double_quoted_strings = true,
                                            .hash_comments = true,
                                            .dash_comments_need_space = true,
                                            .executable_comments = true};
+// Cassandra's, https://cassandra.apache.org/doc/latest/cassandra/developing/cql/definitions.html
+inline constexpr Dialect kCql{.dollar_quotes = true, .cql = true};
 inline constexpr Dialect kOtherSql{.double_quoted_strings = true, .backtick_names = true};
 
 struct Statement {

@@ -42,6 +42,30 @@ TEST(Sanitised, Literals) {
   EXPECT_EQ(sanitised("SELECT E'a' -- c\n 'b\\' secret'"), "SELECT ?");
 }
 
+TEST(Sanitised, LiteralsOfCql) {
+  EXPECT_EQ(sanitised("UPDATE t SET a = abcdef01-1234-5678-9abc-def012345678, b = "
+                      "12345678-1234-5678-9abc-def012345678 WHERE c = "
+                      "1234567e-1234-5678-9abc-def012345678",
+                      kCql),
+            "UPDATE t SET a = ?, b = ? WHERE c = ?");
+  EXPECT_EQ(sanitised("SELECT deadbeef - 1, abcdef01-a, p1, p12 - 3, pts, \"P1Y\"", kCql),
+            "SELECT deadbeef - ?, abcdef01-a, p1, p12 - ?, pts, \"P1Y\"");
+  EXPECT_EQ(sanitised("INSERT (P1Y2M3DT4H5M6S, -P3W, P0001-02-03T04:05:06, 12h30m, 0xCAFE)", kCql),
+            "INSERT (?, -?, ?, ?, ?)");
+  EXPECT_EQ(
+      sanitised("SELECT 'it''s', $$ a 'b' // $$, {'k': 1, 'l': true} // secret\n, ?, :n", kCql),
+      "SELECT ?, ?, {?: ?, ?: ?} , ?, :n");
+  // Where the text was cut off in one.
+  for (const std::string_view text : {"SELECT abcdef01-1234-5678-9a", "SELECT abcdef01-",
+                                      "SELECT 12345678-1234-56", "SELECT P0001-02-0"}) {
+    EXPECT_EQ(described(text, kCql, true).text, "SELECT") << text;
+  }
+  // Of other dialects a sum is one.
+  EXPECT_EQ(sanitised("SELECT abcdef01-a // b"), "SELECT abcdef01-a // b");
+  EXPECT_EQ(summary("CREATE KEYSPACE IF NOT EXISTS shop WITH a = {'b': 1}", kCql),
+            "CREATE KEYSPACE shop");
+}
+
 TEST(Sanitised, StringsThatNeverEnd) {
   EXPECT_EQ(sanitised("SELECT 'secret"), "SELECT ?");
   EXPECT_EQ(sanitised("SELECT \"secret"), "SELECT ?");

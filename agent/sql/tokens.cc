@@ -106,6 +106,52 @@ void Tokens::skip_number() {
   }
 }
 
+// Of CQL: `at_` is behind a name or number, which may be the beginning of a UUID.
+bool Tokens::skip_uuid(const char* begin) {
+  constexpr std::string_view kShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  const std::string_view rest(begin, static_cast<size_t>(end_ - begin));
+  // What is cut off may have been one, too.
+  const size_t size = std::min(rest.size(), kShape.size());
+  for (size_t i = 0; i < size; ++i) {
+    const char c = rest[i];
+    const char low = static_cast<char>(c | 0x20);
+    const bool hex = class_of(c) == kIsDigit || (low >= 'a' && low <= 'f');
+    if (kShape[i] == '-' ? c != '-' : !hex) {
+      return false;
+    }
+  }
+  if (size <= static_cast<size_t>(at_ - begin)) {
+    return false;
+  }
+  at_ = begin + size;
+  skip_name();  // no name's either
+  return true;
+}
+
+// Of CQL: `at_` is behind what looks like a name. UUIDs may begin with a letter, and ISO 8601's
+// durations always do: P1Y2M3DT4H5M6S, P3W, P0001-02-03T04:05:06.
+bool Tokens::is_cql_literal(const char* begin) {
+  const std::string_view word(begin, static_cast<size_t>(at_ - begin));
+  if (word.size() == 8 && at_ != end_ && *at_ == '-') {
+    return skip_uuid(begin);
+  }
+  if ((word[0] | 0x20) != 'p' || word.size() < 3 ||
+      word.find_first_not_of("0123456789YMWDTHSymwdths", 1) != std::string_view::npos ||
+      word.find_first_of("0123456789") == std::string_view::npos) {
+    return false;
+  }
+  if (class_of(word.back()) != kIsDigit) {
+    return true;
+  }
+  if (at_ == end_ || *at_ != '-') {
+    return false;
+  }
+  while (at_ != end_ && ((class_of(*at_) & kInName) != 0 || *at_ == '-' || *at_ == ':')) {
+    ++at_;
+  }
+  return true;
+}
+
 // `at_` is at a dollar. False, and nothing skipped: it does not open a literal.
 bool Tokens::skip_dollar_quoted() {
   const char* tag_end = at_ + 1;
@@ -148,6 +194,9 @@ Token Tokens::next_other() {
   const auto followed_by = [&](char next) { return end_ - at_ > 1 && at_[1] == next; };
   if (class_of(c) == kIsDigit) {
     skip_number();
+    if (dialect_.cql) {
+      skip_uuid(begin);
+    }
     return token(TokenKind::kLiteral);
   }
   if (c == '"' && !dialect_.double_quoted_strings) {
@@ -199,6 +248,10 @@ Token Tokens::next_other() {
       }
       break;
     case '/':
+      if (dialect_.cql && followed_by('/')) {
+        skip_line();
+        return token(TokenKind::kComment);
+      }
       if (followed_by('*')) {
         const bool mariadb = end_ - at_ > 3 && at_[2] == 'M' && at_[3] == '!';
         if (dialect_.executable_comments && (mariadb || (end_ - at_ > 2 && at_[2] == '!'))) {

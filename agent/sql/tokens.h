@@ -125,6 +125,10 @@ class Tokens {
       token.space_before = space;
       return token;
     }
+    if (dialect_.cql && is_cql_literal(begin)) [[unlikely]] {
+      after_name_ = false;
+      return {TokenKind::kLiteral, space, {begin, static_cast<size_t>(at_ - begin)}};
+    }
     after_name_ = true;
     return {TokenKind::kWord, space, {begin, static_cast<size_t>(at_ - begin)}};
   }
@@ -164,6 +168,8 @@ class Tokens {
     }
   }
   Token prefixed_string(const char* begin);
+  bool is_cql_literal(const char* begin);
+  bool skip_uuid(const char* begin);
   Token next_other();
   bool skip_string(char quote, bool backslash);
   void skip_joined_strings(bool backslash);

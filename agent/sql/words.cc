@@ -52,6 +52,7 @@ constexpr auto kWords = std::to_array<Entry>({
     {"INTO", Word::kTarget},
     {"IS", Word::kIs},
     {"JOIN", Word::kTarget},
+    {"KEYSPACE", Word::kKind},
     {"LATERAL", Word::kModifier},
     {"LIMIT", Word::kEndOfFrom},
     {"LOCAL", Word::kModifier},

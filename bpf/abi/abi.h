@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define ZS_ABI_VERSION 4
+#define ZS_ABI_VERSION 5
 
 /* Bounds that size buffers at build time; the settings below stay within them. */
 #define ZS_HEAD_BYTES_MAX 8192

@@ -3,9 +3,10 @@
 
 /*
  * Where one direction of a connection is that consists of frames: what all protocols share that are
- * followed frame by frame (frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h). A frame is a
- * header, bytes that are wanted, and bytes that are passed over. Plain values and pointers, no
- * maps: also compiled for the host, where tests feed what is captured to the parsers.
+ * followed frame by frame (frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h,
+ * frame_cassandra.h). A frame is a header, bytes that are wanted, and bytes that are passed over.
+ * Plain values and pointers, no maps: also compiled for the host, where tests feed what is captured
+ * to the parsers.
  *
  * The caller holds the bytes. For each operation:
  *
@@ -49,12 +50,23 @@ struct zs_frame_line {
   __u8 kind; /* enum zs_nats_line */
 };
 
+/* Cassandra: frames inside of segments. */
+struct zs_frame_segment {
+  __u8 header[16];
+  __u32 left;   /* of the segment's payload, behind what is kept and skipped */
+  __u32 body;   /* the same of the frame's body, which may go on in the next segment */
+  __u32 wanted; /* how much of that is to be captured */
+  __u8 on;      /* there are segments from here on */
+  __u8 trailer; /* there was one before */
+};
+
 struct zs_frame_walk {
   __u32 keep; /* bytes of the frame's payload that come next and are wanted */
   __u32 skip; /* bytes of the payload behind them */
   union {
     __u8 header[16]; /* of the next frame, as far as it has come; a power of two for the verifier */
     struct zs_frame_line line;
+    struct zs_frame_segment segment;
   };
   __u8 header_count;
   __u8 followed; /* 0: where the next frame begins is not known */

@@ -76,7 +76,7 @@ struct zs_connection {
   __u32 handled_stream;    /* server: the last stream whose handler was begun */
   __u32 reserved2;
   struct zs_route_note route;   /* Go, server, HTTP/1 */
-  struct zs_frame_walk walk[2]; /* HTTP/2, AMQP, MQTT, NATS, by enum zs_direction */
+  struct zs_frame_walk walk[2]; /* of those that are followed by frames, by enum zs_direction */
 };
 
 /*

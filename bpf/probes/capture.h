@@ -7,6 +7,7 @@
  * head_want bytes, and the last bytes, whatever buffers they lie in.
  */
 #include "bpf/lib/gate_amqp.h"
+#include "bpf/lib/gate_cassandra.h"
 #include "bpf/lib/gate_dns.h"
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
@@ -93,7 +94,8 @@ static __always_inline bool protocol__is_on(enum zs_protocol protocol) {
 /* Is it followed frame by frame, where there is bpf_loop? */
 static __always_inline bool protocol__has_frames(__u8 protocol) {
   return protocol == ZS_PROTOCOL_HTTP2 || protocol == ZS_PROTOCOL_AMQP ||
-         protocol == ZS_PROTOCOL_MQTT || protocol == ZS_PROTOCOL_NATS;
+         protocol == ZS_PROTOCOL_MQTT || protocol == ZS_PROTOCOL_NATS ||
+         protocol == ZS_PROTOCOL_CASSANDRA;
 }
 
 /*
@@ -145,6 +147,12 @@ __noinline int capture__first(__u32 slot, __u32 byte_count, __u32 head_want, __u
     const enum zs_gate gate = zs_gate_amqp(out->bytes, seen, !any);
     if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_AMQP) {
       return ZS_SEEN(ZS_PROTOCOL_AMQP, gate);
+    }
+  }
+  if (protocol == ZS_PROTOCOL_CASSANDRA || (any && protocol__is_on(ZS_PROTOCOL_CASSANDRA))) {
+    const enum zs_gate gate = zs_gate_cassandra(out->bytes, seen, !any);
+    if (gate != ZS_GATE_NO || protocol == ZS_PROTOCOL_CASSANDRA) {
+      return ZS_SEEN(ZS_PROTOCOL_CASSANDRA, gate);
     }
   }
   if (protocol == ZS_PROTOCOL_MQTT || (any && protocol__is_on(ZS_PROTOCOL_MQTT))) {

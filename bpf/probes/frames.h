@@ -3,12 +3,14 @@
 #pragma once
 
 /*
- * Copies what the frame walker (bpf/lib/frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h)
- * wants of one socket operation of a connection that is followed frame by frame. Each stretch of
- * captured bytes becomes a data record of its own, which also counts the bytes behind it that were
- * passed over: an operation of small frames is one record, one of large DATA frames one for each.
+ * Copies what the frame walker (bpf/lib/frame_http2.h, frame_amqp.h, frame_mqtt.h, frame_nats.h,
+ * frame_cassandra.h) wants of one socket operation of a connection that is followed frame by frame.
+ * Each stretch of captured bytes becomes a data record of its own, which also counts the bytes
+ * behind it that were passed over: an operation of small frames is one record, one of large DATA
+ * frames one for each.
  */
 #include "bpf/lib/frame_amqp.h"
+#include "bpf/lib/frame_cassandra.h"
 #include "bpf/lib/frame_http2.h"
 #include "bpf/lib/frame_mqtt.h"
 #include "bpf/lib/frame_nats.h"
@@ -101,10 +103,11 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
   if (left > ZS_HEAD_BYTES_MAX) {
     left = ZS_HEAD_BYTES_MAX;
   }
-  const __u32 count = protocol == ZS_PROTOCOL_AMQP   ? zs_amqp_wanted(walk, left)
-                      : protocol == ZS_PROTOCOL_MQTT ? zs_mqtt_wanted(walk, left)
-                      : protocol == ZS_PROTOCOL_NATS ? zs_nats_wanted(walk, left)
-                                                     : zs_http2_wanted(walk, left);
+  const __u32 count = protocol == ZS_PROTOCOL_AMQP        ? zs_amqp_wanted(walk, left)
+                      : protocol == ZS_PROTOCOL_MQTT      ? zs_mqtt_wanted(walk, left)
+                      : protocol == ZS_PROTOCOL_NATS      ? zs_nats_wanted(walk, left)
+                      : protocol == ZS_PROTOCOL_CASSANDRA ? zs_cassandra_wanted(walk, left)
+                                                          : zs_http2_wanted(walk, left);
   if (count > ZS_HEAD_BYTES_MAX) {
     return 1;
   }
@@ -124,6 +127,9 @@ static __always_inline long frames__follow(struct zs_frames* frames, enum zs_pro
       if (kept > count) {
         return 1;
       }
+      goes_on = walk->followed != ZS_FRAME_LOST;
+    } else if (protocol == ZS_PROTOCOL_CASSANDRA) {
+      kept = zs_cassandra_captured(walk, &out->bytes[filled], count) ? count : 0;
       goes_on = walk->followed != ZS_FRAME_LOST;
     } else {
       goes_on = protocol == ZS_PROTOCOL_AMQP ? zs_amqp_captured(walk, &out->bytes[filled], count)
@@ -168,6 +174,10 @@ static long frames__step_mqtt(__u32 index, void* context) {
   return frames__follow(context, ZS_PROTOCOL_MQTT);
 }
 
+static long frames__step_cassandra(__u32 index, void* context) {
+  return frames__follow(context, ZS_PROTOCOL_CASSANDRA);
+}
+
 static long frames__step_nats(__u32 index, void* context) {
   return frames__follow(context, ZS_PROTOCOL_NATS);
 }
@@ -196,6 +206,8 @@ static __always_inline void frames__capture(struct zs_scratch* out,
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_amqp, &frames, 0);
   } else if (connection->protocol == ZS_PROTOCOL_MQTT) {
     bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_mqtt, &frames, 0);
+  } else if (connection->protocol == ZS_PROTOCOL_CASSANDRA) {
+    bpf_loop(ZS_FRAME_STEPS_MAX, frames__step_cassandra, &frames, 0);
   } else if (connection->protocol == ZS_PROTOCOL_NATS) {
     bpf_loop(ZS_NATS_STEPS_MAX, frames__step_nats, &frames, 0);
   } else {

@@ -12,9 +12,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int handle(struct sock* sk, enum zs_direction direction, int result,
                                   int flags) {
-  const bool datagram = zs_unlikely(sk->sk_type == ZS_SOCK_DGRAM);
   /* Where there is no more to read a call for many datagrams ends. */
-  if ((flags & ZS_MSG_PEEK) || (result == -ZS_EAGAIN && direction == ZS_RECEIVE && !datagram)) {
+  if ((flags & ZS_MSG_PEEK) ||
+      (result == -ZS_EAGAIN && direction == ZS_RECEIVE && sk->sk_type != ZS_SOCK_DGRAM)) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
@@ -24,6 +24,7 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (!process) {
     return 0;
   }
+  const bool datagram = zs_unlikely(sk->sk_type == ZS_SOCK_DGRAM);
   if (zs_unlikely(result == -ZS_EAGAIN) && direction == ZS_SEND) {
     context__on_short_send(process, tid);
     if (!datagram) {

@@ -310,13 +310,20 @@ __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connec
   return 0;
 }
 
+/* Who writes a request of Go's. */
+enum zs_go_writer {
+  ZS_GO_CALLER = 0, /* whoever asks, but for net/http's client */
+  ZS_GO_STREAM = 1, /* a goroutine that begins a stream of HTTP/2 */
+  ZS_GO_SERVER = 2, /* whoever asks, if it serves a request itself: others may be a driver's own */
+};
+
 /*
  * Go: for which request the running goroutine writes one of its own, into the record of `slot`; the
  * evidence is returned. Of net/http's HTTP/1 client the goroutine that writes is one of its pool,
- * and writes for whoever has the connection. Its HTTP/2 client begins each stream (`stream`) in a
- * goroutine of its own, started by the caller.
+ * and writes for whoever has the connection. Its HTTP/2 client begins each stream in a goroutine
+ * of its own, started by the caller.
  */
-__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 stream) {
+__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
@@ -324,9 +331,14 @@ __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 st
       !goroutine__read_origin(go, &now)) {
     return ZS_EVIDENCE_NONE;
   }
+  const bool stream = writer == ZS_GO_STREAM;
   bool believed = !stream && !code__contains(&go->transport, now.gopc);
   for (__u32 i = 0; i < ZS_GO_STREAMS; ++i) {
     believed = believed || (stream && code__contains(&go->streams[i], now.gopc));
+  }
+  if (writer == ZS_GO_SERVER) {
+    const struct zs_goroutine* known = goroutines__find(go, now.goid);
+    believed = known && known->serves;
   }
   return believed ? goroutine__origin(go, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
@@ -355,7 +367,7 @@ static __always_inline __u8 context__on_go_client_send(struct zs_go_process* go,
     connection->caller_evidence = ZS_EVIDENCE_NONE;
     return evidence;
   }
-  return context__go_origin(go, ZS_SEND, false);
+  return context__go_origin(go, ZS_SEND, ZS_GO_CALLER);
 }
 
 /*
@@ -493,8 +505,8 @@ static __always_inline void context__on_short_send(const struct zs_process* proc
 /*
  * A connection of HTTP/2 carries many requests at once, and they are written by whichever thread is
  * at hand: its operations prove nothing about a thread, and end what was known of one that goes on
- * with them. So do AMQP's, but for what a client sends: how far the thread that sends is believed
- * is the parser's to say.
+ * with them. So do AMQP's and Cassandra's, but for what a client sends: how far the thread that
+ * sends is believed is the parser's to say.
  */
 ZS_COLD void context__on_multiplexed(struct zs_process* process,
                                      const struct zs_connection* connection, __u32 tid,
@@ -502,7 +514,7 @@ ZS_COLD void context__on_multiplexed(struct zs_process* process,
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if ((process->flags & ZS_PROCESS_GO) && connection->role == ZS_ROLE_CLIENT &&
         direction == ZS_SEND) {
-      record->evidence = context__go_origin(&process->go, ZS_SEND, true);
+      record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_STREAM);
       /* What was told of a stream before would be wrong for it. */
       if (zs_unlikely(connection->untold_stream > connection->walk[ZS_SEND].last_stream)) {
         record->evidence = ZS_EVIDENCE_AMBIGUOUS;
@@ -556,7 +568,8 @@ ZS_COLD void connection__sniff(struct zs_connection* connection, enum zs_directi
     zs_amqp_start(&connection->walk[direction == ZS_SEND], true);
     zs_amqp_start(&connection->walk[direction != ZS_SEND], false);
   }
-  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS) &&
+  if ((connection->protocol == ZS_PROTOCOL_MQTT || connection->protocol == ZS_PROTOCOL_NATS ||
+       connection->protocol == ZS_PROTOCOL_CASSANDRA) &&
       connection->seen_from_start) {
     zs_frame_follow(&connection->walk[ZS_SEND], 0);
     zs_frame_follow(&connection->walk[ZS_RECEIVE], 0);
@@ -703,8 +716,11 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   }
   const bool frames = protocol__has_frames(connection->protocol);
   if (zs_unlikely(frames)) {
-    if (connection->protocol == ZS_PROTOCOL_AMQP && connection->role == ZS_ROLE_CLIENT &&
-        direction == ZS_SEND) {
+    const bool asks = connection->role == ZS_ROLE_CLIENT && direction == ZS_SEND;
+    if (asks && connection->protocol == ZS_PROTOCOL_CASSANDRA && (process->flags & ZS_PROCESS_GO)) {
+      record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_SERVER);
+    } else if (asks && (connection->protocol == ZS_PROTOCOL_AMQP ||
+                        connection->protocol == ZS_PROTOCOL_CASSANDRA)) {
       context__on_client_send(process, connection, tid, record->offset == 0, record);
     } else {
       context__on_multiplexed(process, connection, tid, direction, record);
@@ -762,14 +778,15 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
       tail_want = ZS_TAIL_BYTES_MAX;
       const bool from_client = (direction == ZS_SEND) == (connection->role == ZS_ROLE_CLIENT);
       if (zs_unlikely(gate == ZS_GATE_SECRET && from_client)) {
-        const __u32 told = connection->protocol == ZS_PROTOCOL_REDIS   ? ZS_REDIS_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_KAFKA ? ZS_KAFKA_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_AMQP  ? ZS_AMQP_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_MQTT  ? ZS_MQTT_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_NATS  ? ZS_NATS_SECRET_BYTES
-                           : connection->protocol == ZS_PROTOCOL_MONGODB
-                               ? ZS_MONGODB_SECRET_BYTES
-                               : ZS_POSTGRESQL_HEADER_BYTES;
+        const __u32 told =
+            connection->protocol == ZS_PROTOCOL_REDIS       ? ZS_REDIS_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_KAFKA     ? ZS_KAFKA_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_AMQP      ? ZS_AMQP_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_MQTT      ? ZS_MQTT_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_NATS      ? ZS_NATS_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_CASSANDRA ? ZS_CASSANDRA_SECRET_BYTES
+            : connection->protocol == ZS_PROTOCOL_MONGODB   ? ZS_MONGODB_SECRET_BYTES
+                                                            : ZS_POSTGRESQL_HEADER_BYTES;
         if (head_want > told) {
           head_want = told;
         }

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 
@@ -39,9 +40,16 @@ MYSQL_TOKEN = re.compile(r"""
     (?P<name>`(?:[^`]|``)*` | \w+) | (?P<other>.)""", re.X | re.S | re.I)
 
 
-def sanitized(text, mysql=False):
+CQL_TOKEN = re.compile(r"""
+    (?P<space>\s+) | (?P<comment>(?:--|//)[^\n]*|/\*.*?\*/) | (?P<parameter>(?!)) |
+    (?P<literal>\$\$.*?\$\$ | '(?:[^']|'')*' | [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} |
+      (?<![\w.])\d[\w.]* | \btrue\b | \bfalse\b) |
+    (?P<name>"(?:[^"]|"")*" | \w+) | (?P<other>.)""", re.X | re.S | re.I)
+
+
+def sanitized(text, pattern=TOKEN):
     out, gap = "", False
-    for token in (MYSQL_TOKEN if mysql else TOKEN).finditer(text):
+    for token in pattern.finditer(text):
         if token["comment"] or token["space"]:
             gap = True
             continue
@@ -351,3 +359,117 @@ class Mongodb:
             return ["node", self.folder / "client.js", *words], None
         return ([harness.PYTHON, "-B", self.folder / "client.py", *words],
                 {"PYTHONPATH": str(self.folder / "packages"), "PYTHONUNBUFFERED": "1"})
+
+
+class Cassandra:
+    """One node on loopback; the oracle is its audit log."""
+
+    # What Cassandra's own cassandra-env.sh and jvm17-server.options let it reach.
+    EXPORTS = ("java.base/jdk.internal.misc", "java.base/jdk.internal.ref", "java.base/sun.nio.ch",
+               "java.management.rmi/com.sun.jmx.remote.internal.rmi", "java.rmi/sun.rmi.registry", "java.rmi/sun.rmi.server",
+               "java.sql/java.sql", "java.base/java.lang.ref", "jdk.unsupported/sun.misc")
+    OPENS = ("java.base/java.lang.module", "java.base/jdk.internal.loader", "java.base/jdk.internal.ref",
+             "java.base/jdk.internal.reflect", "java.base/jdk.internal.math", "java.base/jdk.internal.module",
+             "java.base/jdk.internal.util.jar", "jdk.management/com.sun.management.internal", "java.base/sun.nio.ch",
+             "java.base/java.io", "java.base/java.lang", "java.base/java.lang.reflect", "java.base/java.util",
+             "java.base/java.util.concurrent", "java.base/java.util.concurrent.atomic", "java.base/java.nio", "java.base/java.net")
+
+    def __init__(self, case):
+        case.need("java", "mvn", "go")
+        self.program = pathlib.Path(*servers.prepared("cassandra"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cassandra-", dir=case.directory))
+        self.port, storage = harness.free_port(), harness.free_port()
+        (self.folder / "cassandra.yaml").write_text(f"""
+cluster_name: test
+num_tokens: 1
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+commitlog_sync: periodic
+commitlog_sync_period: 10000ms
+commitlog_segment_size: 4MiB
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters:
+      - seeds: "127.0.0.1:{storage}"
+listen_address: 127.0.0.1
+rpc_address: 127.0.0.1
+storage_port: {storage}
+native_transport_port: {self.port}
+endpoint_snitch: SimpleSnitch
+authenticator: PasswordAuthenticator
+data_file_directories: [{self.folder}/data]
+commitlog_directory: {self.folder}/commitlog
+saved_caches_directory: {self.folder}/caches
+hints_directory: {self.folder}/hints
+auto_snapshot: false
+memtable_heap_space: 32MiB
+memtable_offheap_space: 32MiB
+file_cache_size: 16MiB
+networking_cache_size: 16MiB
+audit_logging_options:
+  enabled: true
+  excluded_keyspaces: nothing
+  logger:
+    - class_name: FileAuditLogger
+""")
+        self.log = self.folder / "audit.log"
+        (self.folder / "logback.xml").write_text(f"""<configuration>
+  <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender"><encoder><pattern>%msg%n</pattern></encoder></appender>
+  <appender name="AUDIT" class="ch.qos.logback.core.FileAppender">
+    <file>{self.log}</file><encoder><pattern>%msg%n</pattern></encoder>
+  </appender>
+  <logger name="org.apache.cassandra.audit" additivity="false" level="INFO"><appender-ref ref="AUDIT"/></logger>
+  <root level="WARN"><appender-ref ref="OUT"/></root>
+</configuration>
+""")
+        self.process = case.start([
+            "java", "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+            f"-Dcassandra.config=file://{self.folder}/cassandra.yaml", f"-Dlogback.configurationFile=file://{self.folder}/logback.xml",
+            f"-Dcassandra.storagedir={self.folder}", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra.ring_delay_ms=1",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Djdk.attach.allowAttachSelf=true",
+            *(f"--add-exports={name}=ALL-UNNAMED" for name in self.EXPORTS),
+            *(f"--add-opens={name}=ALL-UNNAMED" for name in self.OPENS),
+            "-cp", f"{self.program}/target/dependency/*", "org.apache.cassandra.service.CassandraDaemon"])
+        harness.wait_for(lambda: harness.accepts(self.port), "Cassandra to start", 180)
+        harness.wait_for(self.has_user, "Cassandra's first user", 60, 0.2)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def has_user(self):
+        """The first user is made while connections are accepted already."""
+        def ask(opcode, body):
+            peer.sendall(struct.pack(">BBhBI", 4, 0, 0, opcode, len(body)) + body)
+            header = answers.read(9)
+            answers.read(int.from_bytes(header[5:], "big"))
+            return header[4]
+        with socket.create_connection(("127.0.0.1", self.port), 20) as peer, peer.makefile("rb") as answers:
+            startup, login = b"\0\1\0\x0bCQL_VERSION\0\x053.0.0", b"\0cassandra\0cassandra"
+            return ask(1, startup) == 3 and ask(15, struct.pack(">I", len(login)) + login) == 16
+
+    def command(self, language, what, *words):
+        """A client's command and environment."""
+        if language == "go":
+            return [self.program / "program", what, "127.0.0.1", str(self.port), *words], None
+        return ([harness.PYTHON, "-B", self.program / "client.py", what, "127.0.0.1", str(self.port), *words],
+                {"PYTHONPATH": str(self.program / "packages"), "PYTHONUNBUFFERED": "1"})
+
+    def logged(self):
+        """What was run: (kind, text, whether it failed), a batch as its statements."""
+        found, batches = [], {}
+        for line in re.split(r"\n(?=user:)", self.log.read_text().strip()):
+            fields = re.match(r"user:.*?\|type:(\w+)\|.*?\|operation:(.*)$", line, re.S)
+            if not fields:
+                continue
+            kind, text = fields.groups()
+            batch = re.search(r"\|batch:([-\w]+)\|", line)
+            if kind == "BATCH":
+                batches[batch[1]] = []
+                found.append((kind, batches[batch[1]], False))
+            elif batch:
+                batches[batch[1]].append(text)
+            elif kind == "REQUEST_FAILURE":
+                found.append((kind, text, True))
+            elif not kind.startswith(("LOGIN", "PREPARE")):
+                found.append((kind, text, False))
+        return found

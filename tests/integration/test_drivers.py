@@ -118,6 +118,13 @@ class Parents(harness.Case):
     def test_mongodb_node(self):
         self.mongodb("node", 20)
 
+    def test_cassandra_go(self):
+        server = databases.Cassandra(self)
+        # Where the driver gathers what it writes, which it does if nobody says otherwise, its own goroutine writes for all.
+        for wait, least in (("0", 0.99), ("200", 0.0)):
+            command, _ = server.command("go", "handler", wait)
+            self.score(f"Cassandra, Go, gathering for {wait} us", command, least=least, begins=4)
+
     def java(self, driver, port, paths=(("/two", 0.99), ("/transaction", 0.99), ("/handed", 0.0))):
         self.need("java", "mvn")
         for path, least in paths:

@@ -23,7 +23,7 @@ class Case(harness.Case):
         self.assertGreaterEqual(len(lines), least)
         lines += refused
         ours = [span for span in spans if span.kind == kind and "general_log" not in str(span.attributes)]
-        wanted = collections.Counter(databases.sanitized(line.text, mysql=True) for line in lines)
+        wanted = collections.Counter(databases.sanitized(line.text, databases.MYSQL_TOKEN) for line in lines)
         # The last word of a statement that is longer than what is captured is not known.
         seen = collections.Counter(span.attributes.get("db.query.text", "").rstrip("; ") for span in ours
                                    if span.attributes.get("zerospan.incomplete") != ["head_truncated"])

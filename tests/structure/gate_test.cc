@@ -4,6 +4,7 @@
 // The kernel's gate must let through whatever the parser's detection accepts: what it refuses is
 // never seen again.
 #include "bpf/lib/gate_amqp.h"
+#include "bpf/lib/gate_cassandra.h"
 #include "bpf/lib/gate_http1.h"
 
 #include <gtest/gtest.h>
@@ -17,6 +18,8 @@
 #include <vector>
 
 #include "agent/protocols/amqp/detect.h"
+#include "agent/protocols/cassandra/detect.h"
+#include "agent/protocols/cassandra/testing.h"
 #include "agent/protocols/http1/detect.h"
 #include "agent/protocols/kafka/detect.h"
 #include "agent/protocols/memcached/detect.h"
@@ -850,6 +853,70 @@ TEST(GateDns, QueriesAndAnswers) {
                 whole ? ZS_GATE_RESPONSE : ZS_GATE_PARTIAL);
     }
   }
+}
+
+zs_gate gate_cassandra(std::string_view bytes, bool known, char leftover = 'X') {
+  std::array<__u8, ZS_GATE_BYTES> first{};
+  first.fill(static_cast<__u8>(leftover));
+  const size_t count = std::min(bytes.size(), first.size());
+  if (count > 0) {
+    std::memcpy(first.data(), bytes.data(), count);
+  }
+  return zs_gate_cassandra(first.data(), static_cast<__u32>(count), known);
+}
+
+TEST(GateCassandra, KindsOfFrames) {
+  using namespace protocols::cassandra;
+  using namespace std::string_literals;
+  for (const unsigned v : {3U, 4U, 5U}) {
+    EXPECT_EQ(gate_cassandra(startup(v, 1), false), ZS_GATE_REQUEST);
+    EXPECT_EQ(gate_cassandra(packed(v, query(v, 1, "SELECT 1")), false), ZS_GATE_REQUEST);
+    EXPECT_EQ(gate_cassandra(packed(v, rows(v, 1, 1)), false), ZS_GATE_RESPONSE);
+    const std::string login = packed(v, frame(v, 1, Opcode::kAuthResponse, text32("secret")));
+    EXPECT_EQ(gate_cassandra(login, true), ZS_GATE_SECRET);
+    EXPECT_EQ(gate_cassandra(login.substr(9), true), ZS_GATE_SECRET);
+  }
+  for (const std::string& other :
+       {"GET / HTTP/1.1\r\n"s, "PING\r\n"s, ""s, "\x16\x03\x01\x02\0\x01\0\x01\xfc"s,
+        "\x03\0\0\0\x03\x53\x45\x4c\x45"s, frame(6, 0, Opcode::kOptions, "")}) {
+    EXPECT_EQ(gate_cassandra(other, false), ZS_GATE_NO) << printable(other);
+  }
+}
+
+TEST(GateCassandra, LetsThroughWhateverIsDetected) {
+  using namespace protocols::cassandra;
+  std::mt19937_64 random(20261122);
+  std::vector<std::string> starts = {frame(0x42, 0, Opcode::kOptions, "")};
+  for (const unsigned v : {3U, 4U, 5U}) {
+    starts.push_back(startup(v, 1));
+    for (const std::string& each :
+         {frame(v, 0, Opcode::kOptions, ""), query(v, 1, "SELECT 1"), prepare(v, 2, "SELECT 1"),
+          execute(v, 3, id_of(1)), rows(v, 4, 1), error(v, 5, 0x2200), done(v, 6),
+          frame(v, 7, Opcode::kAuthResponse, text32("secret"))}) {
+      starts.push_back(packed(v, each));
+    }
+  }
+  size_t accepted = 0;
+  for (int i = 0; i < 300'000; ++i) {
+    std::string bytes = starts[random() % starts.size()];
+    for (size_t changes = random() % 3; changes > 0; --changes) {
+      bytes[random() % std::min<size_t>(bytes.size(), 20)] = static_cast<char>(random());
+    }
+    if (random() % 4 == 0) {
+      bytes.resize(1 + random() % bytes.size());
+    }
+    if (protocols::cassandra::detect(bytes)) {
+      ++accepted;
+      for (const char leftover : {'X', '\0'}) {
+        ASSERT_NE(gate_cassandra(bytes, false, leftover), ZS_GATE_NO) << printable(bytes);
+      }
+      // And no other gate, which is asked before, takes it.
+      ASSERT_EQ(gate_kafka(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_amqp(bytes, false), ZS_GATE_NO) << printable(bytes);
+      ASSERT_EQ(gate_mongodb(bytes, false), ZS_GATE_NO) << printable(bytes);
+    }
+  }
+  EXPECT_GT(accepted, 100'000U);  // or this proves little
 }
 
 }  // namespace

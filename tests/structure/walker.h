@@ -66,7 +66,7 @@ struct Walker {
   }
 
  private:
-  // A walk over lines keeps fewer bytes than it reads, and tells where a stretch ends.
+  // Such a walk may keep fewer bytes than it reads, and tells where a stretch ends.
   static constexpr bool kOfLines =
       requires(zs_frame_walk* walk, __u32* count) { Walk::captured(walk, nullptr, count); };
   static bool captures(zs_frame_walk& walk, const __u8* bytes, __u32* count) {
