@@ -64,9 +64,9 @@ struct Capture {
   uint32_t max_connections = 65536;
   uint32_t max_processes = 8192;
   EventLoopTicks event_loop_ticks = EventLoopTicks::kAuto;
-  std::vector<std::string> protocols = {"amqp", "cassandra", "dns", "http1",      "http2",
-                                        "kafka", "memcached", "mongodb",    "mqtt",
-                                        "mysql", "nats",      "postgresql", "redis"};
+  std::vector<std::string> protocols = {"amqp",  "cassandra",  "dns",     "http1", "http2",
+                                        "kafka", "memcached",  "mongodb", "mqtt",  "mysql",
+                                        "nats",  "postgresql", "redis"};
   std::vector<uint32_t> dns_ports = {53};  // of name servers
 };
 

@@ -179,26 +179,26 @@ void add_capture(std::vector<Option>& table) {
                "they read in the same turn of their loop. off: such calls become roots."},
       ZEROSPAN_FIELD(capture.event_loop_ticks),
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
-  table.push_back(
-      with({.key = "capture.protocols",
-            .help = "Protocols that are followed. A connection of another one is left "
-                    "alone after its first bytes. Known: amqp, cassandra, dns, http1, http2, kafka, "
-                    "memcached, mongodb, mqtt, "
-                    "mysql, nats, postgresql, redis."},
-           ZEROSPAN_FIELD(capture.protocols),
-           list_of(choice_of<std::string>({{"amqp", "amqp"},
-                                           {"cassandra", "cassandra"},
-                                           {"dns", "dns"},
-                                           {"http1", "http1"},
-                                           {"http2", "http2"},
-                                           {"kafka", "kafka"},
-                                           {"memcached", "memcached"},
-                                           {"mongodb", "mongodb"},
-                                           {"mqtt", "mqtt"},
-                                           {"mysql", "mysql"},
-                                           {"nats", "nats"},
-                                           {"postgresql", "postgresql"},
-                                           {"redis", "redis"}}))));
+  table.push_back(with(
+      {.key = "capture.protocols",
+       .help = "Protocols that are followed. A connection of another one is left "
+               "alone after its first bytes. Known: amqp, cassandra, dns, http1, http2, kafka, "
+               "memcached, mongodb, mqtt, "
+               "mysql, nats, postgresql, redis."},
+      ZEROSPAN_FIELD(capture.protocols),
+      list_of(choice_of<std::string>({{"amqp", "amqp"},
+                                      {"cassandra", "cassandra"},
+                                      {"dns", "dns"},
+                                      {"http1", "http1"},
+                                      {"http2", "http2"},
+                                      {"kafka", "kafka"},
+                                      {"memcached", "memcached"},
+                                      {"mongodb", "mongodb"},
+                                      {"mqtt", "mqtt"},
+                                      {"mysql", "mysql"},
+                                      {"nats", "nats"},
+                                      {"postgresql", "postgresql"},
+                                      {"redis", "redis"}}))));
   constexpr uint32_t kMostPorts = 4;
   table.push_back(
       with({.key = "capture.dns_ports",
