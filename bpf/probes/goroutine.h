@@ -153,9 +153,12 @@ static __always_inline bool goroutines__holds(__u32 slot, const struct zs_go_pro
   return tag && tag__is(tag, go, goid);
 }
 
-/* The goroutine's set. Ids are given in turn: those of one process do not meet. */
+/*
+ * The goroutine's set. Ids are given in turn: those of one process do not meet, but for two that
+ * follow each other, of which the second finds the set in the cache.
+ */
 static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u64 goid) {
-  return (goid + (__u64)go->generation * 0x9e3779b1U) % ZS_GO_SETS;
+  return (goid / 2 + (__u64)go->generation * 0x9e3779b1U) % ZS_GO_SETS;
 }
 
 /* Where the goroutine's entry is; -1: it has none. As the next one a global function, which the
@@ -256,9 +259,16 @@ static __always_inline bool goroutines__claim_at(__u32 slot, const struct zs_go_
 
 static __always_inline void goroutines__release(__u32 slot, __u64 goid) {
   struct zs_goroutine_tag* tag = goroutines__tag(slot);
-  if (tag) {
-    __sync_lock_test_and_set(&tag->goid, goid);
+  if (!tag) {
+    return;
   }
+#if defined(__TARGET_ARCH_x86)
+  /* Stores are seen in their order. An exchange would wait until the entry is in the cache. */
+  barrier();
+  *(volatile __u64*)&tag->goid = goid;
+#else
+  __sync_lock_test_and_set(&tag->goid, goid);
+#endif
 }
 
 /* What was known of the goroutine's request is not certain any more. */
