@@ -125,9 +125,9 @@ class Client {
 
   // From any thread, call-backs included. Gets the object at this path, as PartialObjectMetadata if
   // metadata_only, and calls `done` from the client's thread: with the object, or an error:
-  // kNotFound (404), kPermission (403), kUnavailable (given up), kMalformed. Other failures are
-  // tried again. False: too many wait already, `done` is never called. Nor is it called after the
-  // client is destroyed.
+  // kNotFound (404), kPermission (403), kUnavailable (given up), kMalformed, kUnsupported (too
+  // large). Other failures are tried again. False: too many wait already, `done` is never called.
+  // Nor is it called after the client is destroyed.
   [[nodiscard]] virtual bool get(std::string path, bool metadata_only, Done done) = 0;
   // From any thread.
   [[nodiscard]] virtual Counters counters() const = 0;
