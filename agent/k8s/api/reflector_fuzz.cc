@@ -68,11 +68,11 @@ std::vector<std::string> run(std::string_view input, size_t step) {
     now += lasted;
     reflector.end(outcome, now, 0.5);
   }
+  require(!recorder.unnamed, "each object has a name");
   bool in_list = false;
   for (const std::string& line : recorder.lines) {
     require(line != "end" || in_list, "a list ends after it began");
     in_list = line == "begin" || (in_list && line != "end");
-    require(!line.starts_with("object @") && !line.starts_with("deleted @"), "a name");
     require(line.size() < 2000, "bounded lines");
   }
   return recorder.lines;

@@ -28,11 +28,13 @@ class Recorder final : public Observer {
   }
 
   std::vector<std::string> lines;
+  bool unnamed = false;  // an object had no name or uid
 
  private:
-  static std::string text(const nlohmann::json& object) {
-    return string_at(object, "metadata", "name") + "@" +
-           string_at(object, "metadata", "resourceVersion");
+  std::string text(const nlohmann::json& object) {
+    const std::string name = string_at(object, "metadata", "name");
+    unnamed = unnamed || name.empty() || string_at(object, "metadata", "uid").empty();
+    return name + "@" + string_at(object, "metadata", "resourceVersion");
   }
 };
 
