@@ -23,6 +23,7 @@ constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 
                                                   0.03,   0.1,    0.3,   1,     3};
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr std::chrono::seconds kGoStartWait{3};
+constexpr std::chrono::milliseconds kApiPatience{2000};
 
 }  // namespace
 
@@ -30,6 +31,13 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
                                             uint64_t seed, kernel::RecordingWriter* recording) {
   std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
 
+  if (config.kubernetes.mode == config::KubernetesMode::kOn) {
+    Result<std::unique_ptr<Kubernetes>> kubernetes = Kubernetes::start(config.kubernetes);
+    if (!kubernetes) {
+      return tl::unexpected(kubernetes.error());
+    }
+    agent->kubernetes_ = std::move(*kubernetes);
+  }
   Result<std::unique_ptr<kernel::Capture>> capture =
       kernel::Capture::make(capture_options(config, seed));
   if (!capture) {
@@ -40,8 +48,21 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
   discovery::ProcFs procfs("/proc");
   const discovery::Host host = discovery::read_host("/", procfs);
+  discovery::ProcessTableOptions table_options = process_table_options(config, host);
+  if (agent->kubernetes_) {
+    table_options.cgroup_root = find_cgroup_root();
+    table_options.workloads = [&cluster = agent->kubernetes_->cluster()](
+                                  std::string_view pod_uid, std::string_view container_id) {
+      return cluster.workload(pod_uid, container_id);
+    };
+    // What comes later is taken as it comes; this only spares looking at all processes twice.
+    if (!agent->kubernetes_->wait_synced(config.kubernetes.start_jitter + kApiPatience)) {
+      log::warn("{} has not told of all pods yet: those it tells of later are traced from then on",
+                config.kubernetes.api_server);
+    }
+  }
   agent->processes_ = std::make_unique<discovery::ProcessTable>(
-      process_table_options(config, host), std::move(procfs), &log::monotonic_ns);
+      std::move(table_options), std::move(procfs), &log::monotonic_ns);
   for (uint32_t ring = 0; ring < worker_count(config); ++ring) {
     auto worker = std::make_unique<Worker>();
     worker->reader = std::make_unique<discovery::ProcessReader>(agent->processes_->view());
@@ -96,6 +117,7 @@ Process Agent::lookup(uint32_t ring, uint32_t pid) {
     return {};
   }
   Process process(info->resource, info->sdk.spans, true);
+  process.awaited = info->awaits_workload;
   if (info->go_sdk) {
     const discovery::GoSdk::State state = info->go_sdk->state();
     process.sdk_known = state != discovery::GoSdk::State::kUnknown;
@@ -103,7 +125,7 @@ Process Agent::lookup(uint32_t ring, uint32_t pid) {
       process.sdk = info->go_sdk->linked();
     }
   }
-  if (recording_ != nullptr && process.sdk_known) {
+  if (recording_ != nullptr && process.resource != nullptr && process.sdk_known) {
     Process& last = worker.recorded[pid];
     if (last.resource != process.resource || last.sdk != process.sdk) {
       last = process;
@@ -200,9 +222,14 @@ bool is_nginx(const discovery::ProcessInfo& info) {
 }  // namespace
 
 void Agent::apply(const discovery::Actions& actions) {
+  using Kind = discovery::Action::Kind;
   for (const discovery::Action& action : actions) {
     Status status;
-    if (action.kind == discovery::Action::Kind::kSelect) {
+    if (action.kind == Kind::kSelectCgroup) {
+      status = capture_->select_cgroup(action.cgroup_id);
+    } else if (action.kind == Kind::kDeselectCgroup) {
+      status = capture_->deselect_cgroup(action.cgroup_id);
+    } else if (action.kind == Kind::kSelect) {
       const std::shared_ptr<const discovery::ProcessInfo> info =
           processes_->view()->snapshot()->find(action.pid);
       const bool node = info && info->runtime == discovery::Runtime::kNode;
@@ -281,6 +308,13 @@ void Agent::run_watcher() {
       limited.warn("{} selected processes are not traced: capture.max_processes allows no more",
                    over);
     }
+    if (kubernetes_) {
+      if (const model::WorkloadChanges changes = kubernetes_->cluster().take_changes();
+          !changes.empty()) {
+        apply(processes_->on_workloads(changes));
+      }
+      apply(processes_->on_time());
+    }
     if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
       log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);
     } else if (*attached) {
@@ -296,6 +330,9 @@ void Agent::collect_stages(selfobs::Samples& samples) const {
   samples.histogram("zerospan_stage_seconds", kHelp, ring_wait_.value(), {{"stage", "ring"}});
   samples.histogram("zerospan_stage_seconds", kHelp, pipeline_time_.value(),
                     {{"stage", "pipeline"}});
+  if (kubernetes_) {
+    kubernetes_->collect(samples);
+  }
   const GoPrograms::Counters go = go_programs_->counters();
   samples.gauge("zerospan_go_files", "files of Go programs that are known",
                 static_cast<double>(go.files));

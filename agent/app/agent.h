@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/app/go_programs.h"
+#include "agent/app/kubernetes.h"
 #include "agent/app/pipeline.h"
 #include "agent/app/statistics.h"
 #include "agent/config/config.h"
@@ -79,6 +80,7 @@ class Agent {
 
   SpanSink sink_;
   kernel::RecordingWriter* recording_;
+  std::unique_ptr<Kubernetes> kubernetes_;  // null: not in a cluster
   std::unique_ptr<kernel::Capture> capture_;
   std::unique_ptr<discovery::ProcessTable> processes_;
   std::unique_ptr<GoPrograms> go_programs_;

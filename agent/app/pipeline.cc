@@ -159,7 +159,7 @@ void Pipeline::on_exchange(const model::Connection& connection, model::Exchange&
   if (origin.served_parent) {
     origin.own_trace_id = correlator_.new_trace_id(connection.id, exchange.sequence);
   }
-  const bool known = process.resource != nullptr && process.sdk_known;
+  const bool known = process.resource != nullptr && process.sdk_known && !process.awaited;
   model::Span* span = nullptr;
   if (known) {
     span = &spans_.emplace_back();
@@ -238,13 +238,14 @@ void Pipeline::on_given_up(const model::Connection& connection, std::string&& wh
   remarks_.push_back({last_record_ns_, "connection with " + with + " " + std::move(why)});
 }
 
-void Pipeline::release_waiting(uint64_t now_ns) {
+void Pipeline::release_waiting(uint64_t now_ns, bool last) {
   // In arrival order, so that a span never overtakes an older one of its process.
   std::deque<Waiting> still_waiting;
   for (Waiting& waiting : waiting_) {
     Process process = find_process(waiting.origin.pid);
-    const bool over = now_ns > waiting.since_ns + options_.max_wait_ns;
-    if (process.resource != nullptr && (process.sdk_known || over)) {
+    const bool over =
+        last || (!process.awaited && now_ns > waiting.since_ns + options_.max_wait_ns);
+    if (process.resource != nullptr && ((process.sdk_known && !process.awaited) || over)) {
       waiting.span.resource = process.resource;
       if (settle(process, std::move(waiting.origin), waiting.span)) {
         spans_.push_back(std::move(waiting.span));
@@ -261,7 +262,7 @@ void Pipeline::release_waiting(uint64_t now_ns) {
 
 std::vector<model::Span> Pipeline::take_spans(uint64_t now_ns) {
   if (!waiting_.empty()) {
-    release_waiting(now_ns);
+    release_waiting(now_ns, false);
   }
   std::vector<model::Span> taken;
   taken.reserve(spans_.size());  // of the next batch, which will be about as large
@@ -270,7 +271,7 @@ std::vector<model::Span> Pipeline::take_spans(uint64_t now_ns) {
 
 void Pipeline::finish(uint64_t time_ns) {
   table_.finish(time_ns);
-  release_waiting(UINT64_MAX);
+  release_waiting(time_ns, true);
 }
 
 PipelineCounters Pipeline::counters() const {

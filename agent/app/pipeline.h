@@ -78,6 +78,8 @@ struct Process {
   std::shared_ptr<const model::Resource> resource;  // null: not (yet) known as selected
   model::OwnSdk sdk;
   bool sdk_known = true;  // false: its program is still being read
+  // Spans wait for as long as this is true (something will end it): more is to be known of it.
+  bool awaited = false;
 };
 using ProcessLookup = std::function<Process(uint32_t pid)>;
 
@@ -130,7 +132,8 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
            sampling::Sampler sampler);
   void take_route(const model::Connection& connection, model::SpanId span_id,
                   model::Exchange& exchange);
-  void release_waiting(uint64_t now_ns);
+  // `last`: nothing is waited for any more.
+  void release_waiting(uint64_t now_ns, bool last);
   [[nodiscard]] Process find_process(uint32_t pid) const;
   [[nodiscard]] static bool left_to_sdk(const model::OwnSdk& sdk, const Origin& origin);
   // False: the span is not to be made.

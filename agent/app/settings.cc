@@ -119,6 +119,7 @@ discovery::ProcessTableOptions process_table_options(const config::Config& confi
   options.selection.include.all = config.selection.all;
   options.selection.exclude = selection_rules(config.selection.exclude);
   options.selection.children = config.selection.children;
+  options.selection.pods = config.kubernetes.mode == config::KubernetesMode::kOn;
   options.selection.self_pid = static_cast<uint32_t>(::getpid());
   options.resource.host = host;
   options.resource.agent_version = kVersion;
@@ -128,6 +129,19 @@ discovery::ProcessTableOptions process_table_options(const config::Config& confi
   }
   options.resource.attributes = config.service.resource_attributes;
   options.max_selected = config.capture.max_processes;
+  return options;
+}
+
+k8s::ClusterOptions cluster_options(const config::Kubernetes& config) {
+  k8s::ClusterOptions options;
+  options.choice.opt_in_label = config.opt_in_label;
+  for (const config::PodSelector& selector : config.selectors) {
+    options.choice.selectors.push_back({selector.namespaces, selector.owner_kind,
+                                        selector.owner_name, selector.pod_labels,
+                                        selector.containers});
+  }
+  options.attributes = {config.node_name, config.cluster_name, config.labels, config.annotations,
+                        config.well_known_labels};
   return options;
 }
 

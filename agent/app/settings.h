@@ -7,6 +7,7 @@
 #include "agent/app/pipeline.h"
 #include "agent/config/config.h"
 #include "agent/discovery/process_table.h"
+#include "agent/k8s/cluster.h"
 #include "agent/kernel/capture.h"
 #include "agent/selfobs/logging.h"
 #include "exporter/transport/exporter_options.h"
@@ -21,6 +22,7 @@ inline constexpr const char* kVersion = ZEROSPAN_VERSION;
 [[nodiscard]] PipelineOptions pipeline_options(const config::Config& config, uint64_t seed);
 [[nodiscard]] discovery::ProcessTableOptions process_table_options(const config::Config& config,
                                                                    const discovery::Host& host);
+[[nodiscard]] k8s::ClusterOptions cluster_options(const config::Kubernetes& config);
 [[nodiscard]] transport::ExporterOptions exporter_options(const config::Config& config);
 [[nodiscard]] selfobs::log::Options log_options(const config::Config& config);
 

@@ -170,6 +170,7 @@ std::map<std::string, uint64_t> flatten(const Statistics& statistics) {
   flat.emplace("processes_over_limit", statistics.processes.over_limit);
   flat.emplace("processes_unreadable", statistics.processes.unreadable);
   flat.emplace("processes_vanished", statistics.processes.vanished);
+  flat.emplace("processes_never_in_known_pod", statistics.processes.workloads_never_known);
   return flat;
 }
 
@@ -243,6 +244,12 @@ void collect(const Statistics& statistics, selfobs::Samples& samples) {
                 static_cast<double>(statistics.processes.selected));
   counter("processes_over_limit", "processes not traced because the map of processes was full",
           statistics.processes.over_limit);
+  counter("processes_never_in_known_pod",
+          "processes that waited for what the API says of their pod, in vain",
+          statistics.processes.workloads_never_known);
+  samples.gauge("zerospan_processes_awaiting_pod",
+                "processes that wait for what the API says of their pod",
+                static_cast<double>(statistics.processes.awaiting_workload));
   counter("processes_unreadable", "processes whose environment or descriptors could not be read",
           statistics.processes.unreadable);
 }

@@ -225,6 +225,40 @@ std::optional<Complaint> read_service_rule(const Value& value, ServiceRule& rule
   return std::nullopt;
 }
 
+std::optional<Complaint> read_pod_selector(const Value& value, PodSelector& selector) {
+  static const std::vector<std::string> kKeys = {"namespaces", "owner_kind", "owner_name",
+                                                 "pod_labels", "containers"};
+  if (value.kind != Value::Kind::kMap || value.items.empty()) {
+    return complaint(value, "a map such as {namespaces: [shop], owner_kind: Deployment}");
+  }
+  const Codec<std::string> glob = text("glob", "a glob");
+  for (size_t i = 0; i < value.items.size(); ++i) {
+    const std::string& key = value.keys[i];
+    const Value& item = value.items[i];
+    std::optional<Complaint> wrong;
+    if (key == "namespaces") {
+      wrong = list_of(glob).read(item, selector.namespaces);
+    } else if (key == "owner_kind") {
+      wrong = text("kind", "a kind such as Deployment").read(item, selector.owner_kind);
+    } else if (key == "owner_name") {
+      wrong = glob.read(item, selector.owner_name);
+    } else if (key == "pod_labels") {
+      wrong = string_map().read(item, selector.pod_labels);
+    } else if (key == "containers") {
+      wrong = list_of(glob).read(item, selector.containers);
+    } else {
+      return Complaint{value.key_marks[i], "", "the unknown key " + describe(Value::of(key)),
+                       "namespaces, owner_kind, owner_name, pod_labels or containers" +
+                           did_you_mean(key, kKeys)};
+    }
+    if (wrong) {
+      wrong->inner = "." + key + wrong->inner;
+      return wrong;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Complaint complaint(const Value& value, std::string expected) {
@@ -511,6 +545,34 @@ Codec<std::vector<ServiceRule>> service_rules() {
   rule.read = read_service_rule;
   rule.show = [](const ServiceRule& shown) { return shown.name; };
   Codec<std::vector<ServiceRule>> codec = list_of(std::move(rule));
+  codec.shape = Option::Shape::kRules;
+  return codec;
+}
+
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+Codec<std::string> label_key() {
+  return scalar_codec<std::string>(
+      "label key", "the key of a label, such as app.kubernetes.io/name",
+      [](const Value& value) -> std::optional<std::string> {
+        const std::string_view key = value.scalar;
+        const auto allowed = [](char c) {
+          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 c == '-' || c == '_' || c == '.' || c == '/';
+        };
+        const bool fits = !key.empty() && key.front() != '/' && key.back() != '/' &&
+                          std::count(key.begin(), key.end(), '/') <= 1 &&
+                          std::all_of(key.begin(), key.end(), allowed);
+        return fits ? std::optional<std::string>(key) : std::nullopt;
+      },
+      show_text);
+}
+
+Codec<std::vector<PodSelector>> pod_selectors() {
+  Codec<PodSelector> selector;
+  selector.type = "selectors";
+  selector.read = read_pod_selector;
+  selector.show = [](const PodSelector&) { return std::string("{...}"); };
+  Codec<std::vector<PodSelector>> codec = list_of(std::move(selector));
   codec.shape = Option::Shape::kRules;
   return codec;
 }

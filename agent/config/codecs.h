@@ -159,5 +159,7 @@ Codec<T> choice_of(std::vector<Choice<T>> choices) {
 [[nodiscard]] Codec<StringMap> string_map();
 [[nodiscard]] Codec<StringMap> header_map();
 [[nodiscard]] Codec<std::vector<ServiceRule>> service_rules();
+[[nodiscard]] Codec<std::string> label_key();
+[[nodiscard]] Codec<std::vector<PodSelector>> pod_selectors();
 
 }  // namespace zerospan::config

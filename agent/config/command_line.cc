@@ -304,7 +304,8 @@ std::variant<Command, Exit> finish(const Description& description, const Parsed&
   if (auto exit = read_own_flags(parsed, command)) {
     return *exit;
   }
-  Sources sources{parsed.config_file, "", environment, flag_values(parsed)};
+  Sources sources{parsed.config_file, "", environment, flag_values(parsed),
+                  command.command == SubCommand::kRun};
   if (!parsed.config_file.empty()) {
     if (auto exit = read_config_file(parsed.config_file, sources.yaml)) {
       return *exit;
@@ -318,7 +319,14 @@ std::variant<Command, Exit> finish(const Description& description, const Parsed&
   const bool selects = command.command == SubCommand::kRun ||
                        command.command == SubCommand::kTrace ||
                        command.command == SubCommand::kRecord;
-  if (selects && command.config.selection.empty()) {
+  const bool pods = command.config.kubernetes.mode == KubernetesMode::kOn;
+  if (selects && pods && command.config.kubernetes.api_server.empty()) {
+    return usage_error(fmt::format(
+        "{}: kubernetes.enabled is true, and there is no API server: not in a cluster "
+        "(KUBERNETES_SERVICE_HOST is not set), and kubernetes.api_server is not given.",
+        description.name));
+  }
+  if (selects && !pods && command.config.selection.empty()) {
     return usage_error(fmt::format(
         "{}: no process is selected; give --pid, --port, --exe, --cmdline, --user, --container or "
         "--all, or a file with a selection by --config.",

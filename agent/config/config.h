@@ -117,6 +117,33 @@ struct Service {
   StringMap resource_attributes;
 };
 
+enum class KubernetesMode : uint8_t { kAuto, kOn, kOff };
+
+// Chooses containers by their pods: all conditions that are given must hold.
+struct PodSelector {
+  std::vector<std::string> namespaces;  // globs
+  std::string owner_kind;               // as in the API: Deployment
+  std::string owner_name;               // glob
+  StringMap pod_labels;                 // values are globs
+  std::vector<std::string> containers;  // globs over the container's name in the pod
+};
+
+struct Kubernetes {
+  // Once loaded, never kAuto.
+  KubernetesMode mode = KubernetesMode::kAuto;
+  std::string api_server;  // URL; resolved: empty outside of a cluster
+  std::string token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  std::string ca_file = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+  std::string node_name;
+  std::string cluster_name;
+  std::string opt_in_label = "zerospan.io/instrument";
+  std::vector<PodSelector> selectors;
+  std::vector<std::string> labels;
+  std::vector<std::string> annotations;
+  bool well_known_labels = false;
+  Milliseconds start_jitter{1'000};
+};
+
 enum class ExporterKind : uint8_t { kOtlp, kConsole, kFile, kNone };
 enum class Protocol : uint8_t { kGrpc, kHttpProtobuf, kHttpJson };
 enum class Compression : uint8_t { kNone, kGzip };
@@ -170,6 +197,7 @@ struct Config {
   SdkSpans sdk_spans = SdkSpans::kComplement;
   sampling::Options sampler;
   Service service;
+  Kubernetes kubernetes;
   Exporter exporter;
   Metrics metrics;
   Log log;

@@ -96,7 +96,7 @@ class Loader {
     return {};
   }
 
-  Result<Config> finish() {
+  Result<Config> finish(const Sources& sources) {
     Exporter& exporter = draft_.config.exporter;
     if (exporter.batch_size > exporter.queue_size) {
       // The one that the operator set is to blame; both may be.
@@ -119,10 +119,33 @@ class Loader {
     if (Status status = resolve_endpoint(); !status) {
       return tl::unexpected<Error>(status.error());
     }
+    resolve_kubernetes(sources);
     return std::move(draft_.config);
   }
 
  private:
+  void resolve_kubernetes(const Sources& sources) {
+    Kubernetes& kubernetes = draft_.config.kubernetes;
+    if (kubernetes.api_server.empty() && sources.environment) {
+      const auto host = sources.environment("KUBERNETES_SERVICE_HOST");
+      const auto port = sources.environment("KUBERNETES_SERVICE_PORT");
+      if (host) {
+        const bool ipv6 = host->find(':') != std::string::npos;
+        kubernetes.api_server = fmt::format(fmt::runtime(ipv6 ? "https://[{}]:{}" : "https://{}:{}"),
+                                            *host, port.value_or("443"));
+      }
+    }
+    const bool selected_by_flags = std::any_of(
+        sources.flags.begin(), sources.flags.end(),
+        [](const FlagValue& flag) { return option_table()[flag.option].selector; });
+    if (kubernetes.mode == KubernetesMode::kAuto) {
+      kubernetes.mode = sources.pods_by_default && !selected_by_flags &&
+                                !kubernetes.api_server.empty()
+                            ? KubernetesMode::kOn
+                            : KubernetesMode::kOff;
+    }
+  }
+
   // The keys that may stand in the section `prefix` ("" or "capture.").
   static std::vector<std::string> keys_of(std::string_view prefix) {
     std::vector<std::string> keys;
@@ -259,7 +282,7 @@ Result<Config> load(const Sources& sources) {
   if (Status status = loader.read_flags(sources.flags); !status) {
     return tl::unexpected<Error>(status.error());
   }
-  return loader.finish();
+  return loader.finish(sources);
 }
 
 }  // namespace zerospan::config

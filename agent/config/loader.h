@@ -36,6 +36,8 @@ struct Sources {
   // A flag that selects processes (--pid, --exe, --all ...) replaces the whole selection of file
   // and environment, so that "--pid 7" never means "7 and what the file selects".
   std::vector<FlagValue> flags;
+  // kubernetes.enabled auto means true in a cluster, unless a flag selects processes.
+  bool pods_by_default = false;
 };
 
 [[nodiscard]] Result<Config> load(const Sources& sources);

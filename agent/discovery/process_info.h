@@ -12,6 +12,7 @@
 #include "agent/discovery/own_sdk.h"
 #include "agent/discovery/runtime.h"
 #include "agent/model/span.h"
+#include "agent/model/workload.h"
 
 namespace zerospan::discovery {
 
@@ -26,6 +27,7 @@ struct ProcessInfo {
   uint32_t uid = 0;            // effective
   std::string user;            // on this host; empty if it has no name
   std::string container_id;    // 64 hex digits, or empty
+  std::string pod_uid;         // as Cgroup::pod_uid
   Runtime runtime = Runtime::kNative;
   std::string tls_library;             // a path or a name; filled by ProcessTable::inspect only
   std::vector<uint16_t> listen_ports;  // TCP, ascending, as last known
@@ -33,7 +35,10 @@ struct ProcessInfo {
   bool seccomp_filter = false;         // uretprobes may be unsafe (see the kernel's notes)
   FoundSdk sdk;
   std::shared_ptr<GoSdk> go_sdk;  // of a Go program whose SDK is not switched off; else null
-  std::shared_ptr<const model::Resource> resource;
+  std::shared_ptr<const model::Workload> workload;  // null: in no pod that is known
+  // More is to become known of its pod, within a bounded time: spans are not to leave before.
+  bool awaits_workload = false;
+  std::shared_ptr<const model::Resource> resource;  // null while it is not known as selected
 };
 
 }  // namespace zerospan::discovery

@@ -9,7 +9,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "agent/discovery/container_id.h"
+#include "agent/discovery/cgroup.h"
 #include "agent/discovery/elf_traits.h"
 
 namespace zerospan::discovery {
@@ -52,7 +52,9 @@ void add_port(std::vector<uint16_t>& ports, uint16_t port) {
 bool same_program(const ProcessInfo& a, const ProcessInfo& b) {
   return a.start_time == b.start_time && a.executable == b.executable &&
          a.command_line == b.command_line && a.listen_ports == b.listen_ports &&
-         a.uses_epoll == b.uses_epoll && a.runtime == b.runtime && a.uid == b.uid;
+         a.uses_epoll == b.uses_epoll && a.runtime == b.runtime && a.uid == b.uid &&
+         a.workload == b.workload && a.awaits_workload == b.awaits_workload &&
+         (a.resource == nullptr) == (b.resource == nullptr);
 }
 
 Action select_action(const ProcessInfo& info) {
@@ -108,6 +110,7 @@ struct ProcessTable::Facts {
   std::vector<std::string> arguments;
   bool status_known = false;
   bool container_known = false;
+  Cgroup cgroup{};
   bool ports_known = false;
 
   [[nodiscard]] Subject subject(const Entry& entry) const {
@@ -120,6 +123,7 @@ struct ProcessTable::Facts {
             .uid = info.uid,
             .user = info.user,
             .container_id = info.container_id,
+            .workload = info.workload.get(),
             .listen_ports = info.listen_ports};
   }
 };
@@ -170,15 +174,28 @@ Result<ProcessTable::Facts> ProcessTable::gather(uint32_t pid, ProcStat stat, co
     }
   }
   if (everything || selector_.needs_containers()) {
-    facts.container_known = true;
-    if (const auto cgroup = procfs_.cgroup(pid)) {
-      facts.info.container_id = container_id_from_cgroup(*cgroup);
-    }
+    load_container(facts);
   }
   if (everything || (selector_.needs_ports() && !selector_.decide(facts.subject(entry)).final)) {
     load_ports(facts, entry, namespaces);
   }
   return facts;
+}
+
+void ProcessTable::load_container(Facts& facts) const {
+  if (facts.container_known) {
+    return;
+  }
+  facts.container_known = true;
+  ProcessInfo& info = facts.info;
+  if (const auto text = procfs_.cgroup(info.pid)) {
+    facts.cgroup = read_cgroup(*text);
+    info.container_id = facts.cgroup.container_id;
+    info.pod_uid = facts.cgroup.pod_uid;
+  }
+  if (options_.workloads && !(info.pod_uid.empty() && info.container_id.empty())) {
+    info.workload = options_.workloads(info.pod_uid, info.container_id);
+  }
 }
 
 void ProcessTable::load_ports(Facts& facts, const Entry& entry, Namespaces& namespaces) {
@@ -230,11 +247,7 @@ void ProcessTable::complete(Facts& facts, const Entry& entry, Namespaces& namesp
       info.seccomp_filter = status->seccomp_filter;
     }
   }
-  if (!facts.container_known) {
-    if (const auto cgroup = procfs_.cgroup(info.pid)) {
-      info.container_id = container_id_from_cgroup(*cgroup);
-    }
-  }
+  load_container(facts);
   load_ports(facts, entry, namespaces);
   info.runtime = runtime_from_executable(info.executable);
   if (info.runtime == Runtime::kNative && is_go(info.pid)) {
@@ -342,13 +355,29 @@ void ProcessTable::judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& n
   if (selector_.needs_ports()) {
     entry.ports = facts->info.listen_ports;
   }
-  if (!decision.selected) {
+  if (options_.selection.pods) {
+    entry.pod_uid = facts->info.pod_uid;
+    entry.container_id = facts->info.container_id;
+  }
+  const model::Workload* const workload = facts->info.workload.get();
+  const bool tentative = !decision.selected && !decision.final && workload == nullptr &&
+                         may_await(entry) && (always_act || entry.awaits_until_ns != 0);
+  if (!decision.selected && !tentative) {
     forget(pid, actions);
     entry.info = nullptr;
+    entry.cgroup_id = 0;
     entries_[pid] = std::move(entry);
     return;
   }
   complete(*facts, entry, namespaces, false);
+  if (tentative) {
+    facts->info.resource = nullptr;
+  }
+  if (tentative || (may_await(entry) && (workload == nullptr || !workload->complete))) {
+    await_workload(pid, entry, facts->info);
+  }
+  set_cgroup(entry, workload != nullptr && workload->chosen ? cgroup_id(facts->cgroup) : 0,
+             actions);
   if (!selector_.needs_ports()) {
     entry.ports.clear();
   }
@@ -359,16 +388,58 @@ void ProcessTable::judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& n
          always_act, actions);
 }
 
+bool ProcessTable::may_await(const Entry& entry) const {
+  return options_.selection.pods && !entry.pod_uid.empty() &&
+         (entry.awaits_until_ns == 0 || clock_() < entry.awaits_until_ns);
+}
+
+void ProcessTable::await_workload(uint32_t pid, Entry& entry, ProcessInfo& info) {
+  info.awaits_workload = true;
+  if (entry.awaits_until_ns == 0) {
+    entry.awaits_until_ns = clock_() + static_cast<uint64_t>(options_.workload_patience.count());
+    awaiting_.push_back(pid);
+  }
+}
+
+// Only a container's own cgroup: another one's processes may be anybody's.
+uint64_t ProcessTable::cgroup_id(const Cgroup& cgroup) const {
+  struct stat info {};
+  if (options_.cgroup_root.empty() || cgroup.container_id.empty() ||
+      cgroup.path.find(cgroup.container_id) == std::string::npos ||
+      ::stat((options_.cgroup_root + cgroup.path).c_str(), &info) != 0) {
+    return 0;
+  }
+  return info.st_ino;
+}
+
+void ProcessTable::set_cgroup(Entry& entry, uint64_t cgroup_id, Actions& actions) {
+  if (entry.cgroup_id == cgroup_id) {
+    return;
+  }
+  if (cgroup_id != 0 && cgroups_[cgroup_id]++ == 0) {
+    actions.push_back({.kind = Action::Kind::kSelectCgroup, .cgroup_id = cgroup_id});
+  }
+  if (const auto found = cgroups_.find(entry.cgroup_id);
+      found != cgroups_.end() && --found->second == 0) {
+    actions.push_back({.kind = Action::Kind::kDeselectCgroup, .cgroup_id = entry.cgroup_id});
+    cgroups_.erase(found);
+  }
+  entry.cgroup_id = cgroup_id;
+}
+
 void ProcessTable::select(uint32_t pid, Entry entry, std::shared_ptr<const ProcessInfo> info,
                           bool always_act, Actions& actions) {
   const auto known = entries_.find(pid);
   const bool was_selected = known != entries_.end() && known->second.info != nullptr;
   if (was_selected && !always_act && same_program(*known->second.info, *info)) {
+    known->second.cgroup_id = entry.cgroup_id;
+    known->second.awaits_until_ns = entry.awaits_until_ns;
     return;
   }
   if (!was_selected &&
       counters_.selected.load(std::memory_order_relaxed) >= options_.max_selected) {
     bump(counters_.over_limit);
+    set_cgroup(entry, 0, actions);
     entry.info = nullptr;
     entries_[pid] = std::move(entry);
     return;
@@ -395,11 +466,25 @@ void ProcessTable::forget(uint32_t pid, Actions& actions) {
   if (found == entries_.end()) {
     return;
   }
-  if (found->second.info != nullptr) {
-    actions.push_back({Action::Kind::kDeselect, pid, false, false});
+  set_cgroup(found->second, 0, actions);
+  if (std::shared_ptr<const ProcessInfo> info = std::move(found->second.info)) {
+    actions.push_back({.kind = Action::Kind::kDeselect, .pid = pid});
     counters_.selected.fetch_sub(1, std::memory_order_relaxed);
-    ended_.push_back(
-        {clock_() + static_cast<uint64_t>(options_.grace.count()), std::move(found->second.info)});
+    if (info->awaits_workload) {
+      // Nothing more will be known of it; without a resource, its spans are dropped and counted.
+      current_.remove(*info);
+      changed_ = true;
+      if (info->resource != nullptr) {
+        auto settled = std::make_shared<ProcessInfo>(*info);
+        settled->awaits_workload = false;
+        info = std::move(settled);
+        current_.put(info);
+      }
+    }
+    if (info->resource != nullptr) {
+      ended_.push_back(
+          {clock_() + static_cast<uint64_t>(options_.grace.count()), std::move(info)});
+    }
   }
   entries_.erase(found);
 }
@@ -494,6 +579,8 @@ Actions ProcessTable::on_fork(uint32_t parent_pid, uint32_t child_pid) {
   inherit_lineage(child_pid, &parent->second, entry);
   entry.start_time = stat ? stat->start_time : 0;
   entry.ports = parent->second.ports;  // the child has its parent's sockets
+  entry.pod_uid = parent->second.pod_uid;
+  entry.container_id = parent->second.container_id;
   if (!stat && parent->second.info == nullptr) {
     bump(counters_.vanished);
     publish();
@@ -522,7 +609,13 @@ Actions ProcessTable::on_fork(uint32_t parent_pid, uint32_t child_pid) {
   if (const auto status = procfs_.status(child_pid)) {
     child.namespace_pid = status->namespace_pid;
   }
-  child.resource = resources_.build_for_fork(*parent_info, child);
+  if (child.resource != nullptr) {
+    child.resource = resources_.build_for_fork(*parent_info, child);
+  }
+  if (child.awaits_workload) {
+    await_workload(child_pid, entry, child);
+  }
+  set_cgroup(entry, parent->second.cgroup_id, actions);
   select(child_pid, std::move(entry), std::make_shared<const ProcessInfo>(std::move(child)), true,
          actions);
   publish();
@@ -599,6 +692,81 @@ Actions ProcessTable::on_listen(uint32_t pid, uint16_t port) {
   return actions;
 }
 
+Actions ProcessTable::on_workloads(const model::WorkloadChanges& changes) {
+  Actions actions;
+  std::vector<uint32_t> pids;
+  for (const auto& [pid, entry] : entries_) {
+    if (changes.keys.contains(entry.pod_uid) || changes.keys.contains(entry.container_id)) {
+      pids.push_back(pid);
+    }
+  }
+  if (changes.chosen) {
+    // A process that was forked by one that is not selected, and has executed nothing, is not
+    // known: the kernel's side tells of others only.
+    if (const Result<std::vector<uint32_t>> running = procfs_.pids()) {
+      for (const uint32_t pid : *running) {
+        if (!entries_.contains(pid)) {
+          pids.push_back(pid);
+        }
+      }
+    }
+  }
+  Namespaces namespaces;
+  for (const uint32_t pid : pids) {
+    Result<ProcStat> stat = procfs_.stat(pid);
+    const auto known = entries_.find(pid);
+    Entry entry;
+    if (known != entries_.end() && stat && known->second.start_time == stat->start_time) {
+      entry = known->second;
+    } else {
+      forget(pid, actions);
+      if (!stat) {
+        continue;
+      }
+      const auto parent = entries_.find(stat->parent_pid);
+      inherit_lineage(pid, parent == entries_.end() ? nullptr : &parent->second, entry);
+    }
+    judge(pid, std::move(*stat), std::move(entry), namespaces, false, actions);
+  }
+  publish();
+  return actions;
+}
+
+Actions ProcessTable::on_time() {
+  Actions actions;
+  const uint64_t now = clock_();
+  std::vector<uint32_t> still;
+  for (const uint32_t pid : std::exchange(awaiting_, {})) {
+    const auto known = entries_.find(pid);
+    if (known == entries_.end() || known->second.info == nullptr ||
+        !known->second.info->awaits_workload) {
+      continue;
+    }
+    if (now < known->second.awaits_until_ns) {
+      still.push_back(pid);
+      continue;
+    }
+    bump(counters_.never_known);
+    if (known->second.info->resource == nullptr) {
+      Entry entry = known->second;
+      forget(pid, actions);
+      entry.info = nullptr;
+      entry.cgroup_id = 0;
+      entries_[pid] = std::move(entry);
+    } else {
+      auto settled = std::make_shared<ProcessInfo>(*known->second.info);
+      settled->awaits_workload = false;
+      known->second.info = std::move(settled);
+      current_.put(known->second.info);
+      changed_ = true;
+    }
+  }
+  awaiting_.insert(awaiting_.end(), still.begin(), still.end());
+  counters_.awaiting.store(awaiting_.size(), std::memory_order_relaxed);
+  publish();
+  return actions;
+}
+
 ProcessTableCounters ProcessTable::counters() const {
   const auto read = [](const std::atomic<uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);
@@ -613,7 +781,9 @@ ProcessTableCounters ProcessTable::counters() const {
           .unreadable = read(counters_.unreadable),
           .over_limit = read(counters_.over_limit),
           .malformed_elf = read(counters_.malformed_elf),
-          .malformed_resource_attributes = resources_.malformed_variables()};
+          .malformed_resource_attributes = resources_.malformed_variables(),
+          .awaiting_workload = read(counters_.awaiting),
+          .workloads_never_known = read(counters_.never_known)};
 }
 
 Result<ProcessTable::Inspection> ProcessTable::inspect(uint32_t pid) {

@@ -25,29 +25,42 @@
 #include <vector>
 
 #include "agent/core/result.h"
+#include "agent/discovery/cgroup.h"
 #include "agent/discovery/process_info.h"
 #include "agent/discovery/process_view.h"
 #include "agent/discovery/procfs.h"
 #include "agent/discovery/resource.h"
 #include "agent/discovery/selector.h"
+#include "agent/model/workload.h"
 
 namespace zerospan::discovery {
 
 struct Action {
-  enum class Kind : uint8_t { kSelect, kDeselect };
+  // kSelectCgroup: what is executed in this cgroup from now on is to be captured at once.
+  enum class Kind : uint8_t { kSelect, kDeselect, kSelectCgroup, kDeselectCgroup };
   Kind kind = Kind::kSelect;
   uint32_t pid = 0;
   // With kSelect; what was true when the process was looked at. A program makes its epoll instance
   // after it was started, so false says nothing about one that was just executed.
   bool is_go = false;
   bool uses_epoll = false;
+  uint64_t cgroup_id = 0;  // with k...Cgroup; of the unified hierarchy
 
   bool operator==(const Action&) const = default;
 };
 using Actions = std::vector<Action>;
 
+// Null if nothing is known of the pod, nor of the container. Either key may be empty.
+using WorkloadLookup = std::function<std::shared_ptr<const model::Workload>(
+    std::string_view pod_uid, std::string_view container_id)>;
+
 struct ProcessTableOptions {
   SelectorOptions selection;
+  WorkloadLookup workloads;  // with selection.pods; called from the watcher's thread
+  // How long a new process of a pod that is not known, or not wholly, waits for it. Until then it
+  // is captured, and its spans wait; after that it is not, if nothing but its pod could choose it.
+  std::chrono::nanoseconds workload_patience = std::chrono::seconds(10);
+  std::string cgroup_root;  // where cgroup v2 is mounted; empty: nowhere
   ResourceOptions resource;
   std::string passwd_path = "/etc/passwd";                    // of the host
   std::chrono::nanoseconds grace = std::chrono::seconds(30);  // how long ended processes are kept
@@ -67,6 +80,8 @@ struct ProcessTableCounters {
   uint64_t over_limit = 0;     // not traced because of max_selected
   uint64_t malformed_elf = 0;  // executables that are no ELF files as we know them
   uint64_t malformed_resource_attributes = 0;
+  uint64_t awaiting_workload = 0;        // now
+  uint64_t workloads_never_known = 0;    // processes that waited for their pod in vain
 };
 
 // Names of users from a passwd(5) file. Read again when it has changed.
@@ -97,6 +112,10 @@ class ProcessTable {
   [[nodiscard]] Actions on_exit(uint32_t pid);
   // A socket of a process entered LISTEN.
   [[nodiscard]] Actions on_listen(uint32_t pid, uint16_t port);
+  // The look-up of workloads gives something else for these.
+  [[nodiscard]] Actions on_workloads(const model::WorkloadChanges& changes);
+  // Now and then, some times a second: ends waits that last too long.
+  [[nodiscard]] Actions on_time();
 
   [[nodiscard]] std::shared_ptr<const ProcessView> view() const { return view_; }
   [[nodiscard]] ProcessTableCounters counters() const;
@@ -114,6 +133,9 @@ class ProcessTable {
     bool below_included = false;
     bool below_excluded = false;
     std::vector<uint16_t> ports;              // kept only where a rule asks for ports
+    std::string pod_uid, container_id;        // kept only where pods are chosen
+    uint64_t cgroup_id = 0;                   // told to the kernel's side for this process; 0: none
+    uint64_t awaits_until_ns = 0;             // for its workload; 0: has not waited yet
     std::shared_ptr<const ProcessInfo> info;  // selected processes only
   };
   // Listen tables of one pass, by network namespace.
@@ -123,6 +145,7 @@ class ProcessTable {
   [[nodiscard]] Result<Facts> gather(uint32_t pid, ProcStat stat, const Entry& entry,
                                      Namespaces& namespaces, bool everything);
   void complete(Facts& facts, const Entry& entry, Namespaces& namespaces, bool everything);
+  void load_container(Facts& facts) const;
   void load_ports(Facts& facts, const Entry& entry, Namespaces& namespaces);
   void judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& namespaces, bool always_act,
              Actions& actions);
@@ -130,6 +153,10 @@ class ProcessTable {
   void select(uint32_t pid, Entry entry, std::shared_ptr<const ProcessInfo> info, bool always_act,
               Actions& actions);
   void forget(uint32_t pid, Actions& actions);
+  void await_workload(uint32_t pid, Entry& entry, ProcessInfo& info);
+  [[nodiscard]] bool may_await(const Entry& entry) const;
+  void set_cgroup(Entry& entry, uint64_t cgroup_id, Actions& actions);
+  [[nodiscard]] uint64_t cgroup_id(const Cgroup& cgroup) const;
   void expire();
   void publish();
   [[nodiscard]] bool is_go(uint32_t pid);
@@ -148,6 +175,8 @@ class ProcessTable {
     std::shared_ptr<const ProcessInfo> info;
   };
   std::deque<Ended> ended_;
+  std::vector<uint32_t> awaiting_;  // pids; some may not wait any more
+  std::unordered_map<uint64_t, uint32_t> cgroups_;  // told to the kernel's side, by how many
   ProcessSnapshot current_;
   bool changed_ = false;
   std::shared_ptr<ProcessView> view_ = std::make_shared<ProcessView>();
@@ -158,7 +187,7 @@ class ProcessTable {
 
   struct AtomicCounters {
     std::atomic<uint64_t> known{0}, selected{0}, forks{0}, execs{0}, exits{0}, listens{0},
-        vanished{0}, unreadable{0}, over_limit{0}, malformed_elf{0};
+        vanished{0}, unreadable{0}, over_limit{0}, malformed_elf{0}, awaiting{0}, never_known{0};
   };
   AtomicCounters counters_;
 };

@@ -201,8 +201,21 @@ std::shared_ptr<const model::Resource> ResourceBuilder::build(
   attributes.set_text("telemetry.distro.version", options_.agent_version);
   attributes.set_text(kServiceInstanceId, instance_id(info.pid, info.start_time));
 
+  const model::Workload* const workload = info.workload.get();
+  if (workload != nullptr) {
+    for (const model::ResourceAttribute& attribute : workload->observed) {
+      attributes.set(attribute.key, attribute.value);
+    }
+  }
   for (const auto& [key, value] : options_.attributes) {
     attributes.set(key, value);
+  }
+  if (workload != nullptr) {
+    for (const model::ResourceAttribute& attribute : workload->stated) {
+      if (!observed(attribute.key)) {
+        attributes.set(attribute.key, attribute.value);
+      }
+    }
   }
   const auto stated =
       parse_resource_attributes(find_variable(environment, "OTEL_RESOURCE_ATTRIBUTES"));
@@ -231,7 +244,11 @@ std::shared_ptr<const model::Resource> ResourceBuilder::build(
     } else if (rule != options_.rules.end()) {
       attributes.set_text(kServiceName, rule->name);
       attributes.set_text(kServiceNamespace, rule->service_namespace);
-    } else if (attributes.find(kServiceName) == nullptr) {  // not configured for all processes
+    } else if (attributes.find(kServiceName) != nullptr) {
+      // stated by its pod, or configured for all processes
+    } else if (workload != nullptr && !workload->service_name.empty()) {
+      attributes.set_text(kServiceName, workload->service_name);
+    } else {
       const NameEvidence evidence{info.executable, info.command, arguments, info.runtime,
                                   working_directory};
       attributes.set(kServiceName, guess_service_name(evidence, package_name));

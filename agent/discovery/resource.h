@@ -59,14 +59,15 @@ struct ResourceOptions {
 //
 // service.name: OTEL_SERVICE_NAME of the process's environment; else service.name in its
 // OTEL_RESOURCE_ATTRIBUTES; else -Dotel.service.name on a Java command line; else the first rule
-// that fits; else guess_service_name().
+// that fits; else service.name in an annotation of its pod; else the one configured for all; else
+// what its pod belongs to; else guess_service_name().
 //
 // service.instance.id: a UUID version 5 in the namespace that the convention gives, of the host's
 // machine id, the boot id, the pid and the process's start time: the same each time that the agent
-// is started, different for each process of a service.
+// is started, different for each process of a service. In a pod: namespace, pod and container.
 //
-// The process's own attributes win over configured ones, and those over observed ones, but for
-// process.* and telemetry.distro.*, which are what we saw.
+// The process's own attributes win over its pod's annotations, those over configured ones, and
+// those over observed ones, but for process.* and telemetry.distro.*, which are what we saw.
 class ResourceBuilder {
  public:
   explicit ResourceBuilder(ResourceOptions options) : options_(std::move(options)) {}

@@ -103,6 +103,14 @@ Decision Selector::decide(const Subject& subject) const {
       !why.empty()) {
     return {true, false, "selected: " + why};
   }
+  if (options_.pods) {
+    if (subject.workload != nullptr) {
+      return {subject.workload->chosen, false,
+              (subject.workload->chosen ? "selected: " : "not selected: ") +
+                  subject.workload->reason};
+    }
+    return {false, false, "not selected: no rule matches, and it is in no pod that is known"};
+  }
   if (empty(options_.include)) {
     return {false, true, "not selected: nothing is chosen to be traced"};
   }
@@ -129,7 +137,8 @@ bool Selector::needs_users() const {
 }
 
 bool Selector::needs_containers() const {
-  return !options_.include.containers.empty() || !options_.exclude.containers.empty();
+  return options_.pods || !options_.include.containers.empty() ||
+         !options_.exclude.containers.empty();
 }
 
 }  // namespace zerospan::discovery

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/model/workload.h"
+
 namespace zerospan::discovery {
 
 struct PortRange {
@@ -35,6 +37,7 @@ struct SelectionRules {
 struct SelectorOptions {
   SelectionRules include{};
   SelectionRules exclude{};  // stronger than include
+  bool pods = false;         // processes of chosen pods are included
   uint32_t self_pid = 0;     // never selected
   // False: include.pids are these processes alone, and a child is judged by its own facts.
   bool children = true;
@@ -52,6 +55,7 @@ struct Subject {
   uint32_t uid = 0;
   std::string_view user{};
   std::string_view container_id{};
+  const model::Workload* workload = nullptr;  // null: in no pod that is known
   std::span<const uint16_t> listen_ports{};
 };
 

@@ -507,6 +507,23 @@ Status Capture::deselect(uint32_t pid) {
   return {};
 }
 
+Status Capture::select_cgroup(uint64_t id) {
+  constexpr __u8 kChosen = 1;
+  if (bpf_map_update_elem(impl_->maps.fd("cgroups"), &id, &kChosen, BPF_ANY) != 0) {
+    return tl::unexpected(error_from_errno(
+        errno, "what is executed in cgroup " + std::to_string(id) + " is captured a moment later"));
+  }
+  return {};
+}
+
+Status Capture::deselect_cgroup(uint64_t id) {
+  if (bpf_map_delete_elem(impl_->maps.fd("cgroups"), &id) != 0 && errno != ENOENT) {
+    return tl::unexpected(
+        error_from_errno(errno, "cgroup " + std::to_string(id) + " is still captured"));
+  }
+  return {};
+}
+
 namespace {
 
 // It ended meanwhile, or was deselected.

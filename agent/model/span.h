@@ -20,6 +20,8 @@ namespace zerospan::model {
 struct ResourceAttribute {
   std::string key;
   AttributeValue value;
+
+  bool operator==(const ResourceAttribute&) const = default;
 };
 
 // Immutable once made; shared by all spans of one process.

@@ -4,6 +4,7 @@
 /*
  * Births, program changes and ends of processes and threads (include/trace/events/sched.h).
  */
+#include "bpf/maps/cgroups.h"
 #include "bpf/maps/counters.h"
 #include "bpf/maps/process_ring.h"
 #include "bpf/maps/processes.h"
@@ -54,7 +55,7 @@ int BPF_PROG(process__exec, struct task_struct* task) {
     /* What was known of the program before says nothing about this one. */
     process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV |
                                ZS_PROCESS_GO | ZS_PROCESS_JAVA);
-  } else if (zs_tentative) {
+  } else if (zs_tentative || cgroups__chosen()) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
     if (processes__put(tgid, &tentative, BPF_ANY)) {
       counters__add(ZS_COUNTER_LOST_PROCESSES_FULL);

@@ -6,6 +6,7 @@
  * connect() with the request that it is made for, half-close, close and reset; and which process
  * listens on which port.
  */
+#include "bpf/maps/cgroups.h" /* of process.bpf.c: this object has the maps of all */
 #include "bpf/maps/process_ring.h"
 #include "bpf/probes/socket_operation.h"
 
