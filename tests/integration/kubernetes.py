@@ -26,11 +26,13 @@ rules: [{level: Metadata}]
 
 
 class Cluster:
+    """etcd runs, the server from start() on."""
+
     def __init__(self, case):
         self.case, self.directory = case, case.directory
         case.need("go", "openssl")
-        program = servers.prepared("kube-apiserver")[0]
-        self.kubectl_program = os.path.join(os.path.dirname(program), "bin", "kubectl")
+        self.server = servers.prepared("kube-apiserver")[0]
+        self.kubectl_program = os.path.join(os.path.dirname(self.server), "bin", "kubectl")
         self.etcd_port, self.port = harness.free_port(), harness.free_port()
         peer = harness.free_port()
         url, peer_url = (f"http://127.0.0.1:{each}" for each in (self.etcd_port, peer))
@@ -46,7 +48,6 @@ class Cluster:
         self.tokens.write_text(f'{ADMIN},admin,1,"system:masters"\n')
         self.ca = None
         self.new_certificates()
-        self.start()
 
     def openssl(self, *arguments):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
@@ -54,22 +55,27 @@ class Cluster:
     def new_certificates(self):
         """A new authority, and a certificate of it for the server; used from its next start on."""
         number = 1 if self.ca is None else int(self.ca.stem[2:]) + 1
-        self.ca, ca_key = self.directory / f"ca{number}.pem", self.directory / f"ca{number}.key"
+        self.ca = self.directory / f"ca{number}.pem"
         self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN=authority {number}",
-                     "-keyout", ca_key, "-out", self.ca)
-        request, names = self.directory / "server.csr", self.directory / "names"
+                     "-keyout", self.ca.with_suffix(".key"), "-out", self.ca)
+        self.certificate("server", "/CN=server")
+
+    def certificate(self, name, subject):
+        """NAME.pem and NAME.key."""
+        file, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
+        request, names = self.directory / f"{name}.csr", self.directory / "names"
         names.write_text("subjectAltName=IP:127.0.0.1\n")
-        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=server", "-keyout",
-                     self.directory / "server.key", "-out", request)
-        self.openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2",
-                     "-extfile", names, "-out", self.directory / "server.pem")
+        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", subject, "-keyout", key, "-out", request)
+        self.openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.ca.with_suffix(".key"),
+                     "-CAcreateserial", "-days", "2", "-extfile", names, "-out", file)
+        return file, key
 
     def start(self):
         self.program = self.case.start([
-            *servers.prepared("kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
+            self.server, f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
             "--bind-address=127.0.0.1", f"--secure-port={self.port}",
             f"--tls-cert-file={self.directory / 'server.pem'}",
-            f"--tls-private-key-file={self.directory / 'server.key'}", "--service-account-issuer=https://k",
+            f"--tls-private-key-file={self.directory / 'server.key'}", f"--client-ca-file={self.ca}", "--service-account-issuer=https://k",
             f"--service-account-key-file={self.key}", f"--service-account-signing-key-file={self.key}",
             "--service-cluster-ip-range=10.0.0.0/24", f"--token-auth-file={self.tokens}",
             "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount",
@@ -119,10 +125,10 @@ class Cluster:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, [items[i::threads] for i in range(threads)]))
 
-    def kubectl(self, *arguments):
+    def kubectl(self, *arguments, **how):
         done = subprocess.run([self.kubectl_program, f"--server=https://127.0.0.1:{self.port}",
                                f"--certificate-authority={self.ca}", f"--token={ADMIN}", *arguments],
-                              capture_output=True, text=True, timeout=120,
+                              capture_output=True, text=True, timeout=120, **how,
                               env={**os.environ, "HOME": str(self.directory), "KUBECONFIG": "/dev/null"})
         if done.returncode != 0:
             raise AssertionError(f"kubectl {arguments}: {done.stderr}")

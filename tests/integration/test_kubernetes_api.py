@@ -67,16 +67,18 @@ class KubernetesApi(harness.Case):
     def setUp(self):
         super().setUp()
         self.cluster = kubernetes.Cluster(self)
+        self.cluster.start()
         self.cluster.service_account("agent", ["configmaps", "namespaces", "pods"])
         self.token_file = self.directory / "token"
         self.token_file.write_text(self.cluster.token("agent", "first"))
 
     def probe(self, port=None, collections=(CONFIG_MAPS,), **config):
-        where = f"http://127.0.0.1:{port}" if port else f"https://127.0.0.1:{self.cluster.port}"
         self.ca_file = self.directory / "ca.pem"
         self.ca_file.write_bytes(self.cluster.ca.read_bytes())
-        return Probe(self, url=where, token_file=str(self.token_file), ca_file=str(self.ca_file),
-                     collections=list(collections), **config)
+        return Probe(self, **{
+            "url": f"http://127.0.0.1:{port}" if port else f"https://127.0.0.1:{self.cluster.port}",
+            "token_file": str(self.token_file), "ca_file": str(self.ca_file), "collections": list(collections),
+            **config})
 
     def make(self, names):
         self.cluster.each(lambda connection, name: self.cluster.call(
@@ -103,6 +105,11 @@ class KubernetesApi(harness.Case):
             {"name": "secrets", "path": "/api/v1/secrets"}])
         self.assertGreater(self.same(probe), 1200)
         self.same(probe, collection=1, kind="namespaces")
+        whole, metadata_only, *_ = probe.ask("known", "known")["fields"]
+        self.assertIn("data", whole)
+        self.assertNotIn("managedFields", whole)
+        self.assertNotIn("spec", metadata_only)
+        self.assertNotIn("managedFields", metadata_only)
         harness.wait_for(lambda: sum(each["watches"] for each in probe.counters()["collections"]) == 3, "3 watches")
         first = probe.counters()
         for path, answer in (("/api/v1/namespaces/default/configmaps/map-7", "map-7"), ("/apis/nothing/x", None),
@@ -181,8 +188,11 @@ class KubernetesApi(harness.Case):
         harness.wait_for(lambda: probe.counters()["unauthorized"] >= 2, "answers 401", 60)
         self.assertIn("(401)", probe.errors()[0])
         self.make(["unseen"])
+        probe.write(f"get {MAPS}/unseen")
         self.token_file.write_text(third)
         self.same(probe)
+        got = harness.wait_for(lambda: probe.said("got"), "the answer to a get that was refused first")
+        self.assertEqual("unseen", got[0]["got"]["metadata"]["name"], got)
         unauthorized = probe.counters()["unauthorized"]
 
         # A new authority and a new certificate of the server, which the client does not know yet.
@@ -198,6 +208,12 @@ class KubernetesApi(harness.Case):
         self.assertEqual(unauthorized, probe.counters()["unauthorized"])
         for secret in (third, self.token_file.read_text()):
             self.assertNotIn(secret, "\n".join(probe.program.lines + probe.program.errors))
+
+    def test_client_certificate(self):
+        certificate, key = self.cluster.certificate("client", "/O=system:masters/CN=agent")
+        probe = self.probe(token_file="", certificate_file=str(certificate), key_file=str(key))
+        self.same(probe)
+        self.assertEqual([], probe.errors())
 
     def test_faults(self):
         proxy = kubernetes.FaultyProxy(self.cluster)

@@ -4,7 +4,7 @@
 // Follows collections of a Kubernetes API server with agent/k8s/api, for
 // tests/integration/test_kubernetes_api.py.
 //
-// The first line of its input is a JSON object: "url", "token_file", "ca_file", times in
+// The first line of its input is a JSON object: "url", files, times in
 // milliseconds, and "collections". Then commands: `known` prints what it knows of each collection,
 // `counters` the client's counters, `get PATH` an object. What it is told and what it answers goes
 // to its output, one JSON object a line. It ends with its input.
@@ -34,7 +34,8 @@ void print(const json& line) {
 
 class Store final : public Observer {
  public:
-  explicit Store(size_t collections) : known_(collections), listed_(collections) {}
+  explicit Store(size_t collections)
+      : known_(collections), fields_(collections), listed_(collections) {}
 
   void on_list_begin(size_t collection) override {
     const std::lock_guard lock(mutex);
@@ -46,6 +47,11 @@ class Store final : public Observer {
     const std::string key = key_of(object);
     known_[collection][key] = object["metadata"]["resourceVersion"];
     listed_[collection].insert(key);
+    for (const auto* part : {&object, &object["metadata"]}) {
+      for (const auto& field : part->items()) {
+        fields_[collection].insert(field.key());
+      }
+    }
   }
   void on_deleted(size_t collection, const json& object) override {
     const std::lock_guard lock(mutex);
@@ -64,7 +70,7 @@ class Store final : public Observer {
 
   void print_known() {
     const std::lock_guard lock(mutex);
-    print({{"known", known_}});
+    print({{"known", known_}, {"fields", fields_}});
   }
 
  private:
@@ -75,6 +81,7 @@ class Store final : public Observer {
   }
 
   std::vector<std::map<std::string, std::string>> known_;  // key: version
+  std::vector<std::set<std::string>> fields_;              // of objects and their metadata
   std::vector<std::set<std::string>> listed_;              // since the list began
 };
 
@@ -111,6 +118,8 @@ int main() {
   options.url = config.at("url");
   options.token_file = config.value("token_file", "");
   options.ca_file = config.value("ca_file", "");
+  options.certificate_file = config.value("certificate_file", "");
+  options.key_file = config.value("key_file", "");
   options.user_agent = "kubernetes-probe";
   options.page_size = config.value("page_size", options.page_size);
   const auto time = [&](const char* name, auto& field) {

@@ -34,8 +34,8 @@ struct ApiServerOptions {
   std::chrono::milliseconds min_backoff{800};
   std::chrono::milliseconds max_backoff{30'000};
   std::chrono::milliseconds connect_timeout{10'000};
-  // A list or a get that brings no byte for this long has failed.
-  std::chrono::milliseconds request_silence{60'000};
+  // A list or a get that brings no byte for this long has failed. The server gives up after 60 s.
+  std::chrono::milliseconds request_silence{75'000};
   // A watch that brings no byte for this long is begun anew from where it was. The server sends a
   // bookmark about once a minute.
   std::chrono::milliseconds watch_silence{240'000};
