@@ -75,6 +75,9 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
     worker->pipeline = std::move(*pipeline);
     agent->workers_.push_back(std::move(worker));
   }
+  if (agent->kubernetes_) {
+    static_cast<void>(agent->kubernetes_->cluster().take_changes());  // the scan sees them all
+  }
   agent->apply(agent->processes_->scan_running());
   // What is traced from the start has parents from the start, unless a file takes long to read.
   agent->go_programs_->wait_idle(kGoStartWait);
@@ -259,6 +262,8 @@ void Agent::settle(uint32_t pid) {
 }
 
 void Agent::run_watcher() {
+  uint64_t losses_read_ns = 0;
+  uint64_t lost = 0;
   uint64_t lost_before = 0;
   uint64_t over_limit_before = 0;
   while (true) {
@@ -297,7 +302,11 @@ void Agent::run_watcher() {
     if (stopping && (!count || *count == 0)) {
       break;
     }
-    if (const uint64_t lost = capture_->counters()["lost_process_ring_full"]; lost != lost_before) {
+    if (const uint64_t now_ns = log::monotonic_ns(); now_ns - losses_read_ns > kSecond) {
+      losses_read_ns = now_ns;  // a system call for each of them
+      lost = capture_->counters()["lost_process_ring_full"];
+    }
+    if (lost != lost_before) {
       lost_before = lost;
       log::warn("process events were lost ({} so far): reading /proc again", lost);
       apply(processes_->scan_running());

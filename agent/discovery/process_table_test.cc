@@ -7,11 +7,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -445,6 +447,186 @@ TEST(ProcessTableReal, ScanningThisHostIsQuick) {
   RecordProperty("processes", static_cast<int>(known));
   // 2 ms a process, of which a usual one takes a tenth.
   EXPECT_LT(took_us, 200'000 + 2'000 * known);
+}
+
+// Pods: what the cluster says of a process's container decides, and may come late.
+class PodsTest : public ProcessTableTest {
+ protected:
+  static constexpr const char* kUid = "8f2b1c1e-0d6b-4f0e-9f3e-0a1b2c3d4e5f";
+  const std::string id_ = std::string(64, 'a');
+  const std::string path_ = std::string("/kubepods/pod") + kUid + "/" + id_;
+
+  void make_with_pods(SelectionRules include = {}) {
+    options_.selection.pods = true;
+    options_.cgroup_root = fake_.root() + "/cgroup";
+    options_.workloads = [this](std::string_view pod_uid, std::string_view container_id) {
+      EXPECT_EQ(pod_uid, kUid);
+      EXPECT_EQ(container_id, id_);
+      return workload_;
+    };
+    make(std::move(include));
+  }
+  void know(bool chosen, bool complete = true) {
+    workload_ = std::make_shared<model::Workload>(
+        model::Workload{.chosen = chosen,
+                        .reason = "the test says so",
+                        .complete = complete,
+                        .observed = {{"k8s.pod.name", std::string("cart-1")}},
+                        .stated = {},
+                        .service_name = "cart"});
+  }
+  Actions changed(bool chosen = false) {
+    return table_->on_workloads({.keys = {kUid}, .chosen = chosen});
+  }
+  FakeProcess in_pod(uint32_t pid, uint32_t parent = 1) {
+    return {.pid = pid, .parent = parent, .executable = "/app/server", .cgroup = "0::" + path_ + "\n"};
+  }
+  uint64_t make_cgroup() {
+    const std::string path = options_.cgroup_root + path_;
+    std::filesystem::create_directories(path);
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return info.st_ino;
+  }
+
+  std::shared_ptr<const model::Workload> workload_;
+};
+
+TEST_F(PodsTest, AProcessOfAChosenPodAndItsCgroup) {
+  fake_.put(in_pod(10));
+  fake_.put(in_pod(11));
+  fake_.put({.pid = 12, .executable = "/usr/sbin/sshd"});
+  know(true);
+  make_with_pods();
+  const uint64_t cgroup = make_cgroup();
+  EXPECT_THAT(table_->scan_running(),
+              UnorderedElementsAre(
+                  selected(10), selected(11),
+                  Action{.kind = Action::Kind::kSelectCgroup, .cgroup_id = cgroup}));
+  EXPECT_EQ(service(*lookup(10)), "cart");
+  EXPECT_FALSE(lookup(10)->awaits_workload);
+  EXPECT_THAT(table_->on_exit(10), ElementsAre(deselected(10)));
+  EXPECT_THAT(table_->on_exit(11),
+              UnorderedElementsAre(
+                  deselected(11),
+                  Action{.kind = Action::Kind::kDeselectCgroup, .cgroup_id = cgroup}));
+}
+
+TEST_F(PodsTest, TheChoiceChanges) {
+  fake_.put(in_pod(10));
+  know(false);
+  make_with_pods();
+  EXPECT_THAT(table_->scan_running(), IsEmpty());
+  know(true);
+  EXPECT_THAT(changed(true), ElementsAre(selected(10)));
+  EXPECT_THAT(changed(), IsEmpty());  // the same again
+  know(false);
+  EXPECT_THAT(changed(), ElementsAre(deselected(10)));
+}
+
+TEST_F(PodsTest, AChoiceFindsProcessesThatWereForkedUnseen) {
+  fake_.put(in_pod(10));
+  know(false);
+  make_with_pods();
+  EXPECT_THAT(table_->scan_running(), IsEmpty());
+  fake_.put(in_pod(11, 10));  // forked by one that is not selected: no event
+  know(true);
+  EXPECT_THAT(changed(true), UnorderedElementsAre(selected(10), selected(11)));
+}
+
+TEST_F(PodsTest, ANewProcessOfAnUnknownPodIsCapturedAndWaits) {
+  make_with_pods();
+  fake_.put(in_pod(10));
+  EXPECT_THAT(table_->on_exec(10), ElementsAre(selected(10)));
+  EXPECT_TRUE(lookup(10)->awaits_workload);
+  EXPECT_EQ(lookup(10)->resource, nullptr);
+  fake_.put(in_pod(11, 10));
+  EXPECT_THAT(table_->on_fork(10, 11), ElementsAre(selected(11)));
+  EXPECT_EQ(lookup(11)->resource, nullptr);
+  static_cast<void>(table_->on_time());
+  EXPECT_EQ(table_->counters().awaiting_workload, 2U);
+  know(true);
+  EXPECT_THAT(changed(true), IsEmpty());  // both are captured already
+  EXPECT_EQ(service(*lookup(10)), "cart");
+  EXPECT_EQ(service(*lookup(11)), "cart");
+  EXPECT_FALSE(lookup(11)->awaits_workload);
+  static_cast<void>(table_->on_time());
+  EXPECT_EQ(table_->counters().awaiting_workload, 0U);
+}
+
+TEST_F(PodsTest, ThatItsPodIsNotChosenEndsTheWait) {
+  make_with_pods();
+  fake_.put(in_pod(10));
+  EXPECT_THAT(table_->on_exec(10), ElementsAre(selected(10)));
+  know(false);
+  EXPECT_THAT(changed(), ElementsAre(deselected(10)));
+  EXPECT_EQ(lookup(10), nullptr);  // so that its spans are dropped
+}
+
+TEST_F(PodsTest, NobodyWaitsForever) {
+  make_with_pods();
+  fake_.put(in_pod(10));
+  static_cast<void>(table_->on_exec(10));
+  now_ns_ += 9'000'000'000;
+  EXPECT_THAT(table_->on_time(), IsEmpty());
+  now_ns_ += 2'000'000'000;
+  EXPECT_THAT(table_->on_time(), ElementsAre(deselected(10)));
+  EXPECT_EQ(lookup(10), nullptr);
+  EXPECT_EQ(table_->counters().workloads_never_known, 1U);
+  EXPECT_THAT(table_->on_exec(10), IsEmpty());  // it has had its time
+  know(true);
+  EXPECT_THAT(changed(true), ElementsAre(selected(10)));
+}
+
+TEST_F(PodsTest, WhatIsKnownAlreadyIsToldInTheEnd) {
+  know(true, false);
+  make_with_pods();
+  fake_.put(in_pod(10));
+  EXPECT_THAT(table_->on_exec(10), ElementsAre(selected(10)));
+  EXPECT_TRUE(lookup(10)->awaits_workload);
+  now_ns_ += 11'000'000'000;
+  EXPECT_THAT(table_->on_time(), IsEmpty());
+  EXPECT_FALSE(lookup(10)->awaits_workload);
+  EXPECT_EQ(service(*lookup(10)), "cart");
+}
+
+TEST_F(PodsTest, AProcessThatEndsWhileItWaits) {
+  know(true, false);
+  make_with_pods();
+  fake_.put(in_pod(10));
+  static_cast<void>(table_->on_exec(10));
+  EXPECT_THAT(table_->on_exit(10), ElementsAre(deselected(10)));
+  ASSERT_NE(lookup(10), nullptr);  // its late spans
+  EXPECT_FALSE(lookup(10)->awaits_workload);
+  workload_ = nullptr;
+  fake_.put(in_pod(20));
+  EXPECT_THAT(table_->on_exec(20), ElementsAre(selected(20)));
+  EXPECT_THAT(table_->on_exit(20), ElementsAre(deselected(20)));
+  EXPECT_EQ(lookup(20), nullptr);  // it was never chosen
+}
+
+TEST_F(PodsTest, OtherRulesHoldBesideThePods) {
+  fake_.put(in_pod(10));
+  fake_.put({.pid = 11, .executable = "/usr/sbin/nginx"});
+  know(false);
+  make_with_pods({.executables = {"nginx"}});
+  EXPECT_THAT(table_->scan_running(), ElementsAre(selected(11)));
+}
+
+TEST_F(PodsTest, WhatRunsAlreadyIsNotCapturedBeforeItsPodIsKnown) {
+  fake_.put(in_pod(10));
+  make_with_pods();
+  EXPECT_THAT(table_->scan_running(), IsEmpty());
+}
+
+TEST_F(PodsTest, OnlyAContainersOwnCgroupIsTold) {
+  FakeProcess process = in_pod(10);
+  process.cgroup = "3:memory:" + path_ + "\n0::/\n";  // the unified hierarchy is not used
+  fake_.put(process);
+  know(true);
+  make_with_pods();
+  make_cgroup();
+  EXPECT_THAT(table_->scan_running(), ElementsAre(selected(10)));
 }
 
 }  // namespace

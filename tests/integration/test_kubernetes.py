@@ -441,6 +441,67 @@ class Kubernetes(harness.Case):
         self.assertEqual(200, sum(span.attributes["url.path"].startswith("/meanwhile/") for span in spans))
         self.assertEqual({}, agent.lost())
 
+    def test_200_pods_with_2000_processes(self):
+        self.opt_in()
+        pods = []
+
+        def make(connection, i):
+            pod = Pod(self, f"p{i}", "shop", address=f"10.2.{i // 100}.{i % 100 + 1}", create=False)
+            made = self.cluster.call("POST", pod.path, {"metadata": pod.metadata, "spec": {
+                "nodeName": NODE, "containers": [{"name": "main", "image": "x:1"}]}}, connection=connection)
+            pod.uid = made["metadata"]["uid"]
+            self.cluster.call("PATCH", f"{pod.path}/{pod.name}/status", {"status": {"containerStatuses": [{
+                "name": "main", "containerID": f"{pod.scheme}://{pod.id}", "image": "x:1", "imageID": "", "ready": True,
+                "restartCount": 0}]}}, connection=connection)
+            pods.append(pod)
+        self.cluster.each(make, list(range(200)))
+        for pod in pods:
+            cgroup = self.hierarchy / pod.place(pod.uid, pod.id)
+            cgroup.mkdir(parents=True)
+            self.cgroups.append(cgroup)
+            sleepers = "; ".join(["sleep 100000 &"] * 10).replace("&;", "&")
+            pod.server = self.start(["sh", "-c", f"echo $$ > {cgroup}/cgroup.procs; {sleepers} wait"])
+            self.addCleanup(self.end_all_of, cgroup)
+        harness.wait_for(lambda: sum(len((cgroup / "cgroup.procs").read_text().split()) for cgroup in self.cgroups) >= 2200,
+                         "2,200 processes", 60)
+        metrics = harness.free_port()
+        agent = self.agent(command="run", env={
+            "ZEROSPAN_EXPORTER_KIND": "none", "ZEROSPAN_METRICS_LISTEN": f"127.0.0.1:{metrics}",
+            "ZEROSPAN_KUBERNETES_API_SERVER": f"https://127.0.0.1:{self.cluster.port}",
+            "ZEROSPAN_KUBERNETES_ENABLED": "true", "ZEROSPAN_KUBERNETES_TOKEN_FILE": str(self.token),
+            "ZEROSPAN_KUBERNETES_CA_FILE": str(self.cluster.ca), "ZEROSPAN_KUBERNETES_NODE_NAME": NODE,
+            "ZEROSPAN_KUBERNETES_START_JITTER": "0"})
+        value = {line.split()[0]: float(line.split()[1]) for line in harness.scrape(metrics).splitlines()
+                 if line and line[0] != "#"}
+        self.assertEqual(200, value["zerospan_k8s_chosen_pods"])
+        self.assertEqual(2200, value["zerospan_processes_selected"])
+        asked = self.cluster.audited("zerospan/")
+        lists = [uri for verb, _, uri in asked if verb == "list"]
+        self.assertEqual(["/api/v1/namespaces", "/api/v1/pods"], sorted({uri.split("?")[0] for uri in lists}))
+        self.assertEqual(2, len(lists))
+        self.assertIn("fieldSelector=spec.nodeName%3D" + NODE, " ".join(lists))
+
+        def used():
+            fields = pathlib.Path(f"/proc/{agent.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        begun, cpu = time.monotonic(), used()
+        harness.wait_for(lambda: time.monotonic() - begun > 60, "a minute of idleness", 70)  # what is measured
+        share = (used() - cpu) / (time.monotonic() - begun)
+        resident = agent.resident_peak_kb() / 1024
+        after = self.cluster.audited("zerospan/")
+        print(f"\n  ready in {agent.seconds_to_ready:.2f} s; most resident memory {resident:.1f} MB; {share:.2%} of a core when "
+              f"idle; requests to the API server: {len(asked)} at the start, {len(after) - len(asked)} in the minute after")
+        self.assertLess(resident, 100)
+        self.assertLessEqual(len(asked), 4)
+        agent.end()
+
+    def end_all_of(self, cgroup):
+        for pid in (cgroup / "cgroup.procs").read_text().split():
+            try:
+                os.kill(int(pid), 9)
+            except ProcessLookupError:
+                pass
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
