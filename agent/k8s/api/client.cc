@@ -3,6 +3,7 @@
 
 #include "agent/k8s/api/client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -97,8 +98,11 @@ Result<std::string> read_token(const std::string& path) {
   return token;
 }
 
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+bool is_loopback(const std::string& host) {
+  in_addr address{};
+  return host == "localhost" || host == "[::1]" ||
+         (::inet_pton(AF_INET, host.c_str(), &address) == 1 &&
+          (ntohl(address.s_addr) >> 24U) == IN_LOOPBACKNET);
 }
 
 Status check_readable(const std::string& path, const char* what) {
@@ -130,6 +134,7 @@ Result<std::string> check(const ApiServerOptions& options,
   }
   const std::string scheme = part(CURLUPART_SCHEME);
   if (!part(CURLUPART_USER).empty() || !part(CURLUPART_QUERY).empty() ||
+      !part(CURLUPART_FRAGMENT).empty() ||
       (scheme != "https" && (scheme != "http" || !is_loopback(part(CURLUPART_HOST))))) {
     return fail(ErrorCode::kInvalidArgument,
                 "the URL of the Kubernetes API server needs the form https://HOST:PORT, without a "
@@ -306,14 +311,15 @@ class ClientImpl final : public Client {
         start(std::move(transfer), request.target, request.accept, now);
       }
     }
-    for (auto get = gets_.begin(); get != gets_.end() && gets_under_way_ < kGetsAtOnce;) {
-      if (get->due > now) {
-        ++get;
+    // By index: a request that cannot even start is put back at the end.
+    for (size_t i = 0; i < gets_.size() && gets_under_way_ < kGetsAtOnce;) {
+      if (gets_[i].due > now) {
+        ++i;
         continue;
       }
       auto transfer = std::make_unique<Transfer>(*this, nullptr);
-      transfer->get = std::move(*get);
-      get = gets_.erase(get);
+      transfer->get = std::move(gets_[i]);
+      gets_.erase(gets_.begin() + static_cast<std::ptrdiff_t>(i));
       ++gets_under_way_;
       ++totals_.gets;
       const std::string target = transfer->get->path;
@@ -462,7 +468,8 @@ class ClientImpl final : public Client {
     const std::string what = "get " + get.path;
     if (outcome.status == kOk && (outcome.complete || transfer.ended_by_us)) {
       if (transfer.ended_by_us) {
-        answer(get, fail(ErrorCode::kMalformed, fmt::format("the answer to {} is too long", what)));
+        answer(get,
+               fail(ErrorCode::kUnsupported, fmt::format("the answer to {} is too long", what)));
       } else {
         answer(get, decode(transfer.body, options_.max_decoded_bytes));
       }

@@ -65,8 +65,8 @@ ApiServerOptions quick(const std::string& url) {
 
 TEST(Client, OptionsThatCannotWork) {
   ::zerospan::k8s::testing::Recorder recorder;
-  for (const char* url :
-       {"", "::", "ftp://127.0.0.1", "http://10.0.0.1", "https://a:b@127.0.0.1", "https://h/?q"}) {
+  for (const char* url : {"", "::", "ftp://127.0.0.1", "http://10.0.0.1", "http://127.x.org",
+                          "https://a:b@127.0.0.1", "https://h/?q", "https://h/#f"}) {
     ApiServerOptions options;
     options.url = url;
     const auto client = Client::start(options, kPods, recorder);

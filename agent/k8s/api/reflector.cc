@@ -346,7 +346,7 @@ void Reflector::end_list(const Outcome& outcome, TimePoint now, double random) {
                                  : Error{ErrorCode::kUnavailable,
                                          fmt::format("cannot {}: {}", what, outcome.failure)});
     }
-  } else if (!outcome.complete || !splitter_->complete()) {
+  } else if (!splitter_->complete()) {
     // The same page is asked for again: its objects may come twice.
     report({ErrorCode::kUnavailable,
             fmt::format("the answer to the request to {} was cut: {}", what, outcome.failure)});

@@ -175,6 +175,12 @@ TEST_F(ReflectorTest, APageThatIsCutIsAskedForAgain) {
                           HasSubstr("error "), "object c@3", "end"));
 }
 
+TEST_F(ReflectorTest, APageThatIsWholeIsTakenHoweverItsConnectionEnded) {
+  next();
+  cut(200, list(object("a", 1), 10));
+  EXPECT_THAT(recorder_.lines, ElementsAre("begin", "object a@1", "end"));
+}
+
 TEST_F(ReflectorTest, AnySplitOfTheBytes) {
   const std::string page = list(object("a", 1) + "," + object("b", 2), 10);
   const std::string events =
@@ -206,6 +212,15 @@ TEST_F(ReflectorTest, AWatchThatIsCutLosesNothing) {
   EXPECT_LE(waited(), 0.8);
   reflector_->end({.status = 0, .failure = "refused"}, now_, 0.5);
   EXPECT_THAT(next(), HasSubstr("resourceVersion=11&"));
+}
+
+TEST_F(ReflectorTest, CutsAfterProgressDoNotAddUp) {
+  to_watch();
+  for (int i = 11; i < 20; ++i) {
+    cut(200, event("MODIFIED", "a", i));
+    next();
+    EXPECT_EQ(waited(), 0.6);
+  }
 }
 
 TEST_F(ReflectorTest, CutBetweenEventsWithoutATransportError) {
