@@ -16,6 +16,8 @@ import unittest
 
 import harness
 import kubernetes
+import servers
+from test_go_rpc import build_rpc
 
 NODE = "node-1"
 LABEL = "zerospan.io/instrument"
@@ -154,6 +156,7 @@ class Kubernetes(harness.Case):
         super().setUp()
         self.need("unshare", "nsenter", "ip", "ss")
         self.cgroups = []
+        self.in_cgroup = None
         self.addCleanup(self.remove_cgroups)
         self.cluster = kubernetes.Cluster(self)
         self.cluster.start()
@@ -494,6 +497,70 @@ class Kubernetes(harness.Case):
         self.assertLess(resident, 100)
         self.assertLessEqual(len(asked), 4)
         agent.end()
+
+    def start(self, command, **how):
+        if self.in_cgroup:
+            command = ["sh", "-c", f"echo $$ > {self.in_cgroup}/cgroup.procs && exec \"$@\"", "sh", *command]
+        return super().start(command, **how)
+
+    def in_pod(self, name, make):
+        """A server of servers.py as the process of a pod that uses the node's network."""
+        pod = Pod(self, name, "shop", address="127.0.0.1")
+        cgroup = self.hierarchy / pod.place(pod.uid, pod.id)
+        cgroup.mkdir(parents=True)
+        self.cgroups.append(cgroup)
+        pod.report()
+        self.in_cgroup = cgroup
+        try:
+            return make()
+        finally:
+            self.in_cgroup = None
+
+    def test_the_service_map_is_the_call_graph(self):
+        """Seven languages and servers call each other over HTTP/1, HTTP/2 and gRPC; none has an SDK."""
+        rpc = build_rpc(self, "plain")
+        self.opt_in()
+        agent = self.traced()
+        printed = {}
+
+        def listening(command):
+            program = self.start(command)
+            return program.wait_line(program.lines, r"^listening (\d+)", 30).group(1)
+        archive = self.in_pod("archive", lambda: servers.go_http2(self))
+        stock = self.in_pod("stock", lambda: servers.go_to_http2(self, archive.port))
+        billing = self.in_pod("billing", lambda: servers.java(self, stock.port))
+        api = self.in_pod("api", lambda: servers.python(self, billing.port))
+        web = self.in_pod("web", lambda: servers.node(self, api.port))
+        edge = self.in_pod("edge", lambda: servers.nginx(self, web.port))
+        printed["ledger"] = self.in_pod("ledger", lambda: listening([rpc, "backend"]))
+        printed["orders"] = self.in_pod("orders", lambda: listening([
+            rpc, "serve", "grpc", self.directory / "orders.log", f"http://127.0.0.1:{edge.port}/proxy",
+            f"127.0.0.1:{printed['ledger']}"]))
+
+        def shop():
+            client = self.start([rpc, "call", "grpc", printed["orders"], "200", "8", "Both"])
+            client.wait_line(client.lines, "^done", 120)
+            client.wait_exit()
+        self.in_pod("shopper", shop)
+        harness.wait_for(lambda: len(archive.logged()) == 200, "200 requests at the end of the chain", 30)
+        spans = agent.interrupt()
+        self.assertEqual({}, agent.lost())
+        self.assertEqual([], [span for span in spans if "server.address" not in span.attributes])
+        # Where each service answers, and whom each calls, both as the spans say.
+        answers, edges = {}, {}
+        for span in spans:
+            place = (span.attributes["server.address"], span.attributes["server.port"])
+            if span.kind == harness.SERVER:
+                answers.setdefault(place, set()).add(span.resource["service.name"])
+        for span in spans:
+            if span.kind == harness.CLIENT:
+                place = (span.attributes["server.address"], span.attributes["server.port"])
+                edge_of = (span.resource["service.name"], *answers.get(place, {place}))
+                edges[edge_of] = edges.get(edge_of, 0) + 1
+        print(f"\n  {edges}")
+        names = ["orders", "edge", "web", "api", "billing", "stock", "archive"]
+        self.assertEqual({("shopper", "orders"): 200, ("orders", "ledger"): 200,
+                          **{pair: 200 for pair in zip(names, names[1:])}}, edges)
 
     def end_all_of(self, cgroup):
         for pid in (cgroup / "cgroup.procs").read_text().split():
