@@ -28,7 +28,7 @@ constexpr std::chrono::seconds kGoStartWait{3};
 
 Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSink sink,
                                             uint64_t seed, kernel::RecordingWriter* recording) {
-  std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
+  std::unique_ptr<Agent> agent(new Agent(std::move(sink), seed, recording));
 
   Result<std::unique_ptr<kernel::Capture>> capture =
       kernel::Capture::make(capture_options(config, seed));
@@ -39,9 +39,9 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
 
   agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
   discovery::ProcFs procfs("/proc");
-  const discovery::Host host = discovery::read_host("/", procfs);
+  agent->host_ = discovery::read_host("/", procfs);
   agent->processes_ = std::make_unique<discovery::ProcessTable>(
-      process_table_options(config, host), std::move(procfs), &log::monotonic_ns);
+      process_table_options(config, agent->host_), std::move(procfs), &log::monotonic_ns);
   for (uint32_t ring = 0; ring < worker_count(config); ++ring) {
     auto worker = std::make_unique<Worker>();
     worker->reader = std::make_unique<discovery::ProcessReader>(agent->processes_->view());
@@ -69,9 +69,10 @@ Agent::~Agent() {
   stop();
 }
 
-Agent::Agent(SpanSink sink, kernel::RecordingWriter* recording)
+Agent::Agent(SpanSink sink, uint64_t seed, kernel::RecordingWriter* recording)
     : sink_(std::move(sink)),
       recording_(recording),
+      seed_(seed),
       ring_wait_(kStageSeconds),
       pipeline_time_(kStageSeconds) {}
 
@@ -85,6 +86,46 @@ void Agent::stop() {
   for (const auto& worker : workers_) {
     if (worker->thread.joinable()) {
       worker->thread.join();
+    }
+  }
+}
+
+Status Agent::reconfigure(const config::Config& config) {
+  std::vector<PipelineRules> rules;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Result<PipelineRules> made = PipelineRules::make(pipeline_options(config, seed_));
+    if (!made) {
+      return tl::unexpected(made.error());
+    }
+    rules.push_back(std::move(*made));
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const std::lock_guard lock(workers_[i]->mutex);
+    workers_[i]->next_rules = std::move(rules[i]);
+  }
+  capture_->set_tentative(tentative_capture(config));
+  const std::lock_guard lock(rules_mutex_);
+  next_rules_ = process_table_options(config, host_);
+  return {};
+}
+
+void Agent::judge_anew() {
+  std::optional<discovery::ProcessTableOptions> rules;
+  {
+    const std::lock_guard lock(rules_mutex_);
+    rules.swap(next_rules_);
+  }
+  if (!rules) {
+    return;
+  }
+  const discovery::Actions actions = processes_->reconfigure(rules->selection, rules->resource);
+  apply(actions);
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    for (const discovery::Action& action : actions) {
+      if (action.kind == discovery::Action::Kind::kDeselect) {
+        worker->deselected.push_back(action.pid);
+      }
     }
   }
 }
@@ -143,15 +184,29 @@ void Agent::run_worker(uint32_t index) {
     }
     pipeline.on_record(record);
   };
+  std::vector<uint32_t> deselected;
   const auto hand_on = [&](uint64_t now_ns) {
+    if (!deselected.empty()) {
+      pipeline.give_up(deselected);
+    }
     if (std::vector<model::Span> spans = pipeline.take_spans(now_ns); !spans.empty()) {
       sink_(std::move(spans));
     }
     for (const conn::Mute& mute : pipeline.take_mutes()) {
-      capture_->mute(mute.socket, mute.connection_id);
+      if (mute.forget) {
+        capture_->forget(mute.socket, mute.connection_id);
+      } else {
+        capture_->mute(mute.socket, mute.connection_id);
+      }
     }
     const std::lock_guard lock(worker.mutex);
     worker.published = pipeline.counters();
+    if (worker.next_rules) {
+      pipeline.set_rules(std::move(*worker.next_rules));
+      worker.next_rules.reset();
+    }
+    // What they did before is in the ring by now: the next look finds it.
+    deselected = std::exchange(worker.deselected, {});
   };
   bool last_round = false;
   while (true) {
@@ -270,6 +325,7 @@ void Agent::run_watcher() {
     if (stopping && (!count || *count == 0)) {
       break;
     }
+    judge_anew();
     if (const uint64_t lost = capture_->counters()["lost_process_ring_full"]; lost != lost_before) {
       lost_before = lost;
       log::warn("process events were lost ({} so far): reading /proc again", lost);

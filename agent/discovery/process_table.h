@@ -90,6 +90,10 @@ class ProcessTable {
 
   // At start, once the events are attached; and after lost events. Actions for what changed.
   [[nodiscard]] Actions scan_running();
+  // Other rules from now on, for all processes: judges and names them anew. `max_selected` and what
+  // is about files stays as it was.
+  [[nodiscard]] Actions reconfigure(const SelectorOptions& selection,
+                                    const ResourceOptions& resource);
   // A process (not a thread) was made.
   [[nodiscard]] Actions on_fork(uint32_t parent_pid, uint32_t child_pid);
   [[nodiscard]] Actions on_exec(uint32_t pid);
@@ -148,6 +152,7 @@ class ProcessTable {
     std::shared_ptr<const ProcessInfo> info;
   };
   std::deque<Ended> ended_;
+  bool renewing_ = false;  // what is known of a selected process is replaced in any case
   ProcessSnapshot current_;
   bool changed_ = false;
   std::shared_ptr<ProcessView> view_ = std::make_shared<ProcessView>();
