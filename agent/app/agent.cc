@@ -23,6 +23,8 @@ constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 
                                                   0.03,   0.1,    0.3,   1,     3};
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr std::chrono::seconds kGoStartWait{3};
+constexpr std::chrono::milliseconds kTakeOverWait{2000};
+constexpr std::chrono::milliseconds kTakeOverLook{5};
 
 }  // namespace
 
@@ -104,9 +106,27 @@ Status Agent::reconfigure(const config::Config& config) {
     workers_[i]->next_rules = std::move(rules[i]);
   }
   capture_->set_tentative(tentative_capture(config));
-  const std::lock_guard lock(rules_mutex_);
-  next_rules_ = process_table_options(config, host_);
+  {
+    const std::lock_guard lock(rules_mutex_);
+    next_rules_ = process_table_options(config, host_);
+  }
+  // Not for long: what is said to be changed should be.
+  for (std::chrono::milliseconds waited{0}; waited < kTakeOverWait && !taken_over();
+       waited += kTakeOverLook) {
+    std::this_thread::sleep_for(kTakeOverLook);
+  }
   return {};
+}
+
+bool Agent::taken_over() {
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    if (worker->next_rules) {
+      return false;
+    }
+  }
+  const std::lock_guard lock(rules_mutex_);
+  return !next_rules_ && !judging_;
 }
 
 void Agent::judge_anew() {
@@ -114,6 +134,7 @@ void Agent::judge_anew() {
   {
     const std::lock_guard lock(rules_mutex_);
     rules.swap(next_rules_);
+    judging_ = rules.has_value();
   }
   if (!rules) {
     return;
@@ -128,6 +149,8 @@ void Agent::judge_anew() {
       }
     }
   }
+  const std::lock_guard lock(rules_mutex_);
+  judging_ = false;
 }
 
 Process Agent::lookup(uint32_t ring, uint32_t pid) {

@@ -44,8 +44,8 @@ class Agent {
   // it. Idempotent.
   void stop();
 
-  // Any thread but the sink's. What can change while it runs is as in `config` from soon on; the
-  // rest of `config` is ignored. If it fails, nothing has changed.
+  // The main thread. What can change while it runs becomes as in `config`; the rest of `config` is
+  // ignored. If it fails, nothing has changed. Waits until it has happened, two seconds at most.
   Status reconfigure(const config::Config& config);
 
   // Any thread. Without the exporter's part.
@@ -79,6 +79,7 @@ class Agent {
   void run_watcher();
   // What run_watcher() was asked for by reconfigure().
   void judge_anew();
+  [[nodiscard]] bool taken_over();
   void apply(const discovery::Actions& actions);
   // The kernel side captured a process for the time until it was judged; ends that unless it was
   // selected.
@@ -97,6 +98,7 @@ class Agent {
   const uint64_t seed_;
   std::mutex rules_mutex_;
   std::optional<discovery::ProcessTableOptions> next_rules_;  // for the watcher; under the mutex
+  bool judging_ = false;                                      // by what was in it; the same
   selfobs::Histogram ring_wait_;       // seconds from a look's first record to the look
   selfobs::Histogram pipeline_time_;   // seconds from a look to its spans, handed on
   std::atomic<bool> watching_{true};   // the watcher goes on

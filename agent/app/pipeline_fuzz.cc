@@ -170,9 +170,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(counters.connections == 0, "no connection is left");
   require(counters.table.closed + counters.table.evicted <= counters.table.opened,
           "connections end once");
-  require(counters.exchanges ==
-              counters.spans_made + counters.parents.not_sampled +
-                  counters.parents.health_checks + counters.spans_left_to_sdk,
+  require(counters.exchanges == counters.spans_made + counters.parents.not_sampled +
+                                    counters.parents.health_checks + counters.spans_left_to_sdk,
           "every exchange is a span");
   require(counters.spans_made == ids.size() + counters.spans_dropped_not_selected +
                                      counters.spans_dropped_waiting_full,

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "agent/selfobs/logging.h"
@@ -24,8 +26,27 @@ double unix_seconds() {
 
 }  // namespace
 
+FollowedFile::FollowedFile(std::string path, std::string text)
+    : path_(std::move(path)), told_(std::move(text)) {
+  std::error_code ignored;
+  regular_ = std::filesystem::is_regular_file(path_, ignored);
+}
+
+// To open a pipe that somebody has put in the file's place would wait for its writer.
+Result<std::string> FollowedFile::load() const {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path_, ignored)) {
+    return fail(ErrorCode::kNotFound,
+                "flag --config: " + path_ + " cannot be read again: it is no file, or is gone");
+  }
+  return config::read_config_file(path_);
+}
+
 std::optional<Result<std::string>> FollowedFile::look() {
-  Result<std::string> text = config::read_config_file(path_);
+  if (!regular_) {
+    return std::nullopt;
+  }
+  Result<std::string> text = load();
   std::optional<std::string> now = text ? std::optional(*text) : std::nullopt;
   const bool settled = changed_ && now == seen_;
   changed_ = now != told_;
@@ -39,7 +60,7 @@ std::optional<Result<std::string>> FollowedFile::look() {
 }
 
 Result<std::string> FollowedFile::read() {
-  Result<std::string> text = config::read_config_file(path_);
+  Result<std::string> text = load();
   told_ = text ? std::optional(*text) : std::nullopt;
   changed_ = false;
   return text;
@@ -113,9 +134,8 @@ Status Reloader::change_to(const std::string& text) {
 
 void Reloader::collect(selfobs::Samples& samples) const {
   const std::lock_guard lock(mutex_);
-  const std::pair<const char*, uint64_t> results[] = {{"applied", counts_.applied},
-                                                      {"unchanged", counts_.unchanged},
-                                                      {"refused", counts_.refused}};
+  const std::pair<const char*, uint64_t> results[] = {
+      {"applied", counts_.applied}, {"unchanged", counts_.unchanged}, {"refused", counts_.refused}};
   for (const auto& [result, count] : results) {
     samples.counter("zerospan_config_reloads_total",
                     "times that the configuration was read again, by result",
@@ -126,8 +146,7 @@ void Reloader::collect(selfobs::Samples& samples) const {
                 counts_.last_good ? 1 : 0);
   samples.gauge("zerospan_config_last_reload_success_timestamp_seconds",
                 "when the configuration in force was read", counts_.last_good_unix_s);
-  samples.gauge("zerospan_config_restart_needed",
-                "changed options that hold only after a restart",
+  samples.gauge("zerospan_config_restart_needed", "changed options that hold only after a restart",
                 static_cast<double>(counts_.needs_restart));
 }
 

@@ -23,7 +23,7 @@ namespace zerospan::app {
 class FollowedFile {
  public:
   // `text`: what it held when it was read first.
-  FollowedFile(std::string path, std::string text) : path_(std::move(path)), told_(std::move(text)) {}
+  FollowedFile(std::string path, std::string text);
 
   // Its text, or why it cannot be read, if that is not what was told last. An editor may be in the
   // middle of writing: a change is told when two looks in a row find the same.
@@ -32,7 +32,10 @@ class FollowedFile {
   [[nodiscard]] Result<std::string> read();
 
  private:
+  [[nodiscard]] Result<std::string> load() const;
+
   std::string path_;
+  bool regular_;  // at start; what is read from a pipe or a terminal is there only once
   std::optional<std::string> told_;  // unset: that it cannot be read
   std::optional<std::string> seen_;  // by the last look; the same
   bool changed_ = false;             // seen_ is not told_

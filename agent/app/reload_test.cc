@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -88,6 +89,18 @@ TEST_F(FollowedFileTest, AFileThatIsGoneIsToldOnce) {
   EXPECT_EQ(told(file), "nothing");
   write("a", "one");
   EXPECT_EQ(told(file), "one");
+}
+
+TEST_F(FollowedFileTest, APipeIsReadOnlyOnce) {
+  ASSERT_EQ(::mkfifo((folder_ / "p").c_str(), 0600), 0);
+  FollowedFile file = follow("p", "what came through it");
+  EXPECT_EQ(told(file), "nothing");
+  EXPECT_FALSE(file.read());
+  // Nor is one opened that comes in a file's place.
+  write("a", "one");
+  FollowedFile other = follow("a", "one");
+  fs::rename(folder_ / "p", folder_ / "a");
+  EXPECT_EQ(told(other), "an error");
 }
 
 TEST_F(FollowedFileTest, ReadTellsAtOnceAndOnlyOnce) {

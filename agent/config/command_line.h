@@ -24,7 +24,7 @@ enum class OutputFormat : uint8_t { kTree, kJson, kOtlpJson };
 struct Command {
   SubCommand command = SubCommand::kRun;
   Config config;
-  Sources sources;  // that it was made from
+  Sources sources;                            // that it was made from
   OutputFormat format = OutputFormat::kTree;  // trace, replay
   std::string output;                         // trace, record, replay; empty: stdout
   std::optional<Milliseconds> duration;       // trace, record, check; unset: until SIGINT

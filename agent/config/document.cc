@@ -78,7 +78,8 @@ std::string config_document() {
     out += fmt::format("- Type: {}\n", option.type);
     const bool unset = option.default_text.empty() || option.default_text == "\"\"";
     out += fmt::format("- Default: {}\n", unset ? "not set" : code(option.default_text));
-    out += fmt::format("- Changes: {}\n", option.reload == Reload::kLive ? "at once" : "at restart");
+    out +=
+        fmt::format("- Changes: {}\n", option.reload == Reload::kLive ? "at once" : "at restart");
     if (!option.variables.empty()) {
       out += "- Environment: ";
       for (size_t i = 0; i < option.variables.size(); ++i) {

@@ -246,7 +246,7 @@ TEST(LoadErrors, InAFile) {
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
        "database, "
-       "propagation, sdk_spans, sampler, service, exporter, metrics, log, "
+       "propagation, sdk_spans, sampler, service, exporter, metrics, log, one_per_host, "
        "shutdown_deadline."},
       {"capture:\n  head_bytes: 12 parsecs\n",
        "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 8KiB, "
@@ -381,7 +381,8 @@ TEST(Reload, EveryOptionSaysWhatBecomesOfAChange) {
 }
 
 TEST(Reload, WhatNeedsARestartStaysAsItWas) {
-  const Config running = loaded("selection: {all: true}\ncapture: {ring_bytes: 1MiB, workers: 1}\n");
+  const Config running =
+      loaded("selection: {all: true}\ncapture: {ring_bytes: 1MiB, workers: 1}\n");
   const Config wanted = loaded(R"(
 selection: {executables: ["*/nginx"]}
 capture: {ring_bytes: 2MiB, workers: 1}

@@ -120,14 +120,16 @@ void add_process_match(std::vector<Option>& table, bool exclude) {
 
 void add_selection(std::vector<Option>& table) {
   add_process_match(table, false);
-  table.push_back(with({.key = "selection.all", .reload = Reload::kLive,
+  table.push_back(with({.key = "selection.all",
+                        .reload = Reload::kLive,
                         .help = "Select every process of this host. zerospan itself never is.",
                         .flag = "--all",
                         .flag_sets = "true",
                         .commands = kOnSelecting,
                         .selector = true},
                        ZEROSPAN_FIELD(selection.all), boolean()));
-  table.push_back(with({.key = "selection.children", .reload = Reload::kLive,
+  table.push_back(with({.key = "selection.children",
+                        .reload = Reload::kLive,
                         .help = "The children of a selected process are selected too.",
                         .flag = "--no-children",
                         .flag_sets = "false",
@@ -138,7 +140,8 @@ void add_selection(std::vector<Option>& table) {
 
 void add_capture(std::vector<Option>& table) {
   table.push_back(with(
-      {.key = "capture.kind", .reload = Reload::kRestart,
+      {.key = "capture.kind",
+       .reload = Reload::kRestart,
        .help = "Where in the kernel bytes are read. auto takes the cheapest that works: the socket "
                "tracepoints (tracepoint, from Linux 6.3), else the system call tracepoints "
                "(syscall), which cost every process a little.",
@@ -149,41 +152,49 @@ void add_capture(std::vector<Option>& table) {
       choice_of<CaptureKind>({{"auto", CaptureKind::kAuto},
                               {"tracepoint", CaptureKind::kTracepoint},
                               {"syscall", CaptureKind::kSyscall}})));
-  table.push_back(with({.key = "capture.head_bytes", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.head_bytes",
+                        .reload = Reload::kRestart,
                         .help = "How many bytes of a message's head are captured. What is over it "
                                 "is counted, and the span says zerospan.incomplete."},
                        ZEROSPAN_FIELD(capture.head_bytes), size(256, 8192)));
-  table.push_back(with({.key = "capture.tail_bytes", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.tail_bytes",
+                        .reload = Reload::kRestart,
                         .help = "How many of a chunk's last bytes are captured, to see where a "
                                 "message ends."},
                        ZEROSPAN_FIELD(capture.tail_bytes), size(16, 256)));
-  table.push_back(with({.key = "capture.ring_bytes", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.ring_bytes",
+                        .reload = Reload::kRestart,
                         .help = "The size of each worker's ring buffer in the kernel. A larger "
                                 "ring rides out longer bursts; it is locked memory."},
                        ZEROSPAN_FIELD(capture.ring_bytes),
                        size_power_of_two(64ULL << 10U, 256ULL << 20U)));
-  table.push_back(with({.key = "capture.workers", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.workers",
+                        .reload = Reload::kRestart,
                         .help = "Threads that turn captured bytes into spans, each with a ring of "
                                 "its own. auto: one per processor, at most 2.",
                         .flag = "--workers",
                         .flag_argument = "N",
                         .commands = kOnSelecting},
                        ZEROSPAN_FIELD(capture.workers), number_or_auto(1, 64)));
-  table.push_back(with({.key = "capture.max_connections", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.max_connections",
+                        .reload = Reload::kRestart,
                         .help = "How many connections are followed at the same time. What is over "
                                 "it is not seen, and counted."},
                        ZEROSPAN_FIELD(capture.max_connections), number(64, 1'048'576)));
-  table.push_back(with({.key = "capture.max_processes", .reload = Reload::kRestart,
+  table.push_back(with({.key = "capture.max_processes",
+                        .reload = Reload::kRestart,
                         .help = "How many selected processes are followed at the same time."},
                        ZEROSPAN_FIELD(capture.max_processes), number(16, 1'048'576)));
   table.push_back(with(
-      {.key = "capture.event_loop_ticks", .reload = Reload::kRestart,
+      {.key = "capture.event_loop_ticks",
+       .reload = Reload::kRestart,
        .help = "Find the parents of calls that event loops (Node.js, nginx) make from what "
                "they read in the same turn of their loop. off: such calls become roots."},
       ZEROSPAN_FIELD(capture.event_loop_ticks),
       choice_of<EventLoopTicks>({{"auto", EventLoopTicks::kAuto}, {"off", EventLoopTicks::kOff}})));
   table.push_back(with(
-      {.key = "capture.protocols", .reload = Reload::kRestart,
+      {.key = "capture.protocols",
+       .reload = Reload::kRestart,
        .help = "Protocols that are followed. A connection of another one is left "
                "alone after its first bytes. Known: amqp, cassandra, dns, http1, http2, kafka, "
                "memcached, mongodb, mqtt, "
@@ -204,7 +215,8 @@ void add_capture(std::vector<Option>& table) {
                                       {"redis", "redis"}}))));
   constexpr uint32_t kMostPorts = 4;
   table.push_back(
-      with({.key = "capture.dns_ports", .reload = Reload::kRestart,
+      with({.key = "capture.dns_ports",
+            .reload = Reload::kRestart,
             .help = "Ports of name servers, at most 4. DNS is known by them alone: what "
                     "uses another port is not seen, and a connection of one of them is "
                     "taken for nothing else."},
@@ -213,7 +225,8 @@ void add_capture(std::vector<Option>& table) {
 
 void add_database(std::vector<Option>& table) {
   table.push_back(
-      with({.key = "database.query_text", .reload = Reload::kLive,
+      with({.key = "database.query_text",
+            .reload = Reload::kLive,
             .help = "What db.query.text holds. sanitized: the statement without its literals and "
                     "comments. raw: as it was sent, which may hold personal data and passwords. "
                     "off: nothing; the span's name and db.query.summary stay.",
@@ -224,7 +237,8 @@ void add_database(std::vector<Option>& table) {
            choice_of<QueryText>({{"sanitized", QueryText::kSanitized},
                                  {"raw", QueryText::kRaw},
                                  {"off", QueryText::kOff}})));
-  table.push_back(with({.key = "database.query_text_bytes", .reload = Reload::kLive,
+  table.push_back(with({.key = "database.query_text_bytes",
+                        .reload = Reload::kLive,
                         .help = "How long db.query.text may be. It is cut between two words. Of a "
                                 "statement longer than capture.head_bytes only the beginning is "
                                 "known."},
@@ -232,14 +246,16 @@ void add_database(std::vector<Option>& table) {
 }
 
 void add_http(std::vector<Option>& table) {
-  table.push_back(with({.key = "http.routes", .reload = Reload::kLive,
+  table.push_back(with({.key = "http.routes",
+                        .reload = Reload::kLive,
                         .help = "Routes of the traced programs, such as /users/{id}. A request "
                                 "that matches one gets http.route and its name.",
                         .flag = "--route",
                         .flag_argument = "TEMPLATE",
                         .commands = kOnSpanMaking},
                        ZEROSPAN_FIELD(http.routes), list_of(route_template())));
-  table.push_back(with({.key = "http.go_routes", .reload = Reload::kRestart,
+  table.push_back(with({.key = "http.go_routes",
+                        .reload = Reload::kRestart,
                         .help = "Ask the routers of Go programs for the routes that are not "
                                 "configured. That is one uprobe hit for each request of a program "
                                 "that has such a router; false places none.",
@@ -248,7 +264,8 @@ void add_http(std::vector<Option>& table) {
                         .commands = kOnSelecting | kOnCheck},
                        ZEROSPAN_FIELD(http.go_routes), boolean()));
   table.push_back(
-      with({.key = "http.route_heuristic", .reload = Reload::kLive,
+      with({.key = "http.route_heuristic",
+            .reload = Reload::kLive,
             .help = "Guess the routes that are not configured, by replacing what looks like an id. "
                     "attribute: the guess goes into http.route. name: into the span's name too.",
             .flag = "--route-heuristic",
@@ -258,33 +275,39 @@ void add_http(std::vector<Option>& table) {
            choice_of<RouteHeuristic>({{"off", RouteHeuristic::kOff},
                                       {"attribute", RouteHeuristic::kAttribute},
                                       {"name", RouteHeuristic::kName}})));
-  table.push_back(with({.key = "http.route_max_cardinality", .reload = Reload::kLive,
+  table.push_back(with({.key = "http.route_max_cardinality",
+                        .reload = Reload::kLive,
                         .help = "How many guessed routes one service may have. Further ones are "
                                 "not given a route."},
                        ZEROSPAN_FIELD(http.route_max_cardinality), number(1, 10'000)));
   table.push_back(
-      with({.key = "http.request_headers", .reload = Reload::kLive,
+      with({.key = "http.request_headers",
+            .reload = Reload::kLive,
             .help = "Request headers to keep, as http.request.header.NAME, of gRPC calls as "
                     "rpc.request.metadata.NAME. They may hold secrets: name only those that you "
                     "need."},
            ZEROSPAN_FIELD(http.request_headers), list_of(header_name())));
-  table.push_back(with({.key = "http.response_headers", .reload = Reload::kLive,
+  table.push_back(with({.key = "http.response_headers",
+                        .reload = Reload::kLive,
                         .help = "Response headers to keep, as http.response.header.NAME, of gRPC "
                                 "calls as rpc.response.metadata.NAME."},
                        ZEROSPAN_FIELD(http.response_headers), list_of(header_name())));
-  table.push_back(with({.key = "http.redact_query_keys", .reload = Reload::kLive,
+  table.push_back(with({.key = "http.redact_query_keys",
+                        .reload = Reload::kLive,
                         .help = "Query parameters whose value is replaced by REDACTED. The default "
                                 "is the list of the semantic conventions."},
                        ZEROSPAN_FIELD(http.redact_query_keys),
                        list_of(text("query key", "the name of a query parameter"))));
   table.push_back(with(
-      {.key = "http.known_methods", .reload = Reload::kLive,
+      {.key = "http.known_methods",
+       .reload = Reload::kLive,
        .help = "Methods that are reported as they are; another one is reported as _OTHER. The list "
                "replaces the default.",
        .variables = {"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"}},
       ZEROSPAN_FIELD(http.known_methods), list_of(method_name())));
   table.push_back(
-      with({.key = "http.health_checks.drop", .reload = Reload::kLive,
+      with({.key = "http.health_checks.drop",
+            .reload = Reload::kLive,
             .help = "Make no span of a health check, nor of what is done for it. One is a request "
                     "without a caller's trace context whose path or user agent is named below. "
                     "spans_health_checks counts them.",
@@ -292,12 +315,13 @@ void add_http(std::vector<Option>& table) {
             .flag_sets = "false",
             .commands = kOnSpanMaking},
            ZEROSPAN_FIELD(http.health_checks.drop), boolean()));
-  table.push_back(with({.key = "http.health_checks.paths", .reload = Reload::kLive,
+  table.push_back(with({.key = "http.health_checks.paths",
+                        .reload = Reload::kLive,
                         .help = "Globs over the whole path, without the query. The list replaces "
                                 "the default; an empty one names none."},
-                       ZEROSPAN_FIELD(http.health_checks.paths),
-                       list_of(text("glob", "a glob"))));
-  table.push_back(with({.key = "http.health_checks.user_agents", .reload = Reload::kLive,
+                       ZEROSPAN_FIELD(http.health_checks.paths), list_of(text("glob", "a glob"))));
+  table.push_back(with({.key = "http.health_checks.user_agents",
+                        .reload = Reload::kLive,
                         .help = "Globs over the whole User-Agent. The list replaces the default; "
                                 "an empty one names none."},
                        ZEROSPAN_FIELD(http.health_checks.user_agents),
@@ -305,7 +329,8 @@ void add_http(std::vector<Option>& table) {
 }
 
 void add_tracing(std::vector<Option>& table) {
-  table.push_back(with({.key = "propagation.propagators", .reload = Reload::kLive,
+  table.push_back(with({.key = "propagation.propagators",
+                        .reload = Reload::kLive,
                         .help = "Formats in which trace context is read from requests, in this "
                                 "order; the first that is there and valid wins. Known: "
                                 "tracecontext, baggage, b3, b3multi, jaeger, xray, none.",
@@ -315,12 +340,14 @@ void add_tracing(std::vector<Option>& table) {
                         .flag_splits = true,
                         .commands = kOnSpanMaking},
                        ZEROSPAN_FIELD(propagation.propagators), propagators()));
-  table.push_back(with({.key = "propagation.baggage_attributes", .reload = Reload::kLive,
+  table.push_back(with({.key = "propagation.baggage_attributes",
+                        .reload = Reload::kLive,
                         .help = "Baggage entries to keep as span attributes, as baggage.KEY."},
                        ZEROSPAN_FIELD(propagation.baggage_attributes),
                        list_of(text("baggage key", "the key of a baggage entry"))));
   table.push_back(with(
-      {.key = "sdk_spans", .reload = Reload::kLive,
+      {.key = "sdk_spans",
+       .reload = Reload::kLive,
        .help = "Which spans are made for programs that carry an OpenTelemetry SDK. complement: "
                "those that their SDK does not make, by kind and protocol. all: every span, so "
                "that a request may have two.",
@@ -333,7 +360,8 @@ void add_tracing(std::vector<Option>& table) {
   for (const auto& entry : sampling::kind_names()) {
     kinds.push_back({entry.name, entry.kind});
   }
-  table.push_back(with({.key = "sampler.kind", .reload = Reload::kLive,
+  table.push_back(with({.key = "sampler.kind",
+                        .reload = Reload::kLive,
                         .help = "Which traces are kept. parentbased: as the caller decided, if it "
                                 "sent its decision.",
                         .variables = {"OTEL_TRACES_SAMPLER"},
@@ -341,7 +369,8 @@ void add_tracing(std::vector<Option>& table) {
                         .flag_argument = "KIND",
                         .commands = kOnSpanMaking},
                        ZEROSPAN_FIELD(sampler.kind), choice_of(std::move(kinds))));
-  table.push_back(with({.key = "sampler.ratio", .reload = Reload::kLive,
+  table.push_back(with({.key = "sampler.ratio",
+                        .reload = Reload::kLive,
                         .help = "The part of the traces that the two traceidratio samplers keep.",
                         .variables = {"OTEL_TRACES_SAMPLER_ARG"},
                         .flag = "--sampler-ratio",
@@ -349,12 +378,14 @@ void add_tracing(std::vector<Option>& table) {
                         .commands = kOnSpanMaking},
                        ZEROSPAN_FIELD(sampler.ratio), ratio()));
   table.push_back(
-      with({.key = "service.rules", .reload = Reload::kLive,
+      with({.key = "service.rules",
+            .reload = Reload::kLive,
             .help = "Names for services: the first rule whose executable (glob), command_line "
                     "(glob) and port all match gives name and, optionally, namespace. Without one, "
                     "a process's own OTEL_SERVICE_NAME holds, else a guess."},
            ZEROSPAN_FIELD(service.rules), service_rules()));
-  table.push_back(with({.key = "service.resource_attributes", .reload = Reload::kLive,
+  table.push_back(with({.key = "service.resource_attributes",
+                        .reload = Reload::kLive,
                         .help = "Attributes that every resource gets, such as "
                                 "deployment.environment.name. A process's own win."},
                        ZEROSPAN_FIELD(service.resource_attributes), string_map()));
@@ -366,7 +397,8 @@ std::vector<std::string> otlp_variables(const std::string& name) {
 }
 
 void add_exporter(std::vector<Option>& table) {
-  table.push_back(with({.key = "exporter.kind", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.kind",
+                        .reload = Reload::kRestart,
                         .help = "Where spans go.",
                         .variables = {"OTEL_TRACES_EXPORTER"},
                         .flag = "--exporter",
@@ -377,7 +409,8 @@ void add_exporter(std::vector<Option>& table) {
                                                 {"console", ExporterKind::kConsole},
                                                 {"file", ExporterKind::kFile},
                                                 {"none", ExporterKind::kNone}})));
-  table.push_back(with({.key = "exporter.protocol", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.protocol",
+                        .reload = Reload::kLive,
                         .help = "How OTLP is spoken.",
                         .variables = otlp_variables("PROTOCOL"),
                         .flag = "--protocol",
@@ -388,7 +421,8 @@ void add_exporter(std::vector<Option>& table) {
                                             {"http/protobuf", Protocol::kHttpProtobuf},
                                             {"http/json", Protocol::kHttpJson}})));
   table.push_back(with(
-      {.key = "exporter.endpoint", .reload = Reload::kLive,
+      {.key = "exporter.endpoint",
+       .reload = Reload::kLive,
        .help = "The collector. Over HTTP, /v1/traces is appended. Not set: "
                "http://localhost:4318, for grpc http://localhost:4317.",
        .variables = {"OTEL_EXPORTER_OTLP_ENDPOINT"},
@@ -397,72 +431,86 @@ void add_exporter(std::vector<Option>& table) {
        .commands = kOnRun},
       [](Config& config) -> auto& { return config.exporter.given_endpoint; }, endpoint()));
   table.push_back(with(
-      {.key = "exporter.traces_endpoint", .reload = Reload::kLive,
+      {.key = "exporter.traces_endpoint",
+       .reload = Reload::kLive,
        .help = "The collector's URL for traces, used as it is. Wins over "
                "exporter.endpoint when both come from the same place.",
        .variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}},
       [](Config& config) -> auto& { return config.exporter.given_traces_endpoint; }, endpoint()));
-  table.push_back(with({.key = "exporter.headers", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.headers",
+                        .reload = Reload::kLive,
                         .help = "Headers to send with each export, for example for a token. In a "
                                 "variable: name=value,name2=value2, percent-encoded.",
                         .variables = otlp_variables("HEADERS")},
                        ZEROSPAN_FIELD(exporter.headers), header_map()));
-  table.push_back(with({.key = "exporter.timeout", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.timeout",
+                        .reload = Reload::kRestart,
                         .help = "How long one attempt to send a batch may take.",
                         .variables = otlp_variables("TIMEOUT")},
                        ZEROSPAN_FIELD(exporter.timeout), duration(Milliseconds(1), hours(1))));
   table.push_back(
-      with({.key = "exporter.compression", .reload = Reload::kLive,
+      with({.key = "exporter.compression",
+            .reload = Reload::kLive,
             .help = "How batches are compressed.",
             .variables = otlp_variables("COMPRESSION")},
            ZEROSPAN_FIELD(exporter.compression),
            choice_of<Compression>({{"none", Compression::kNone}, {"gzip", Compression::kGzip}})));
   const auto pem = text("file", "the path of a PEM file");
-  table.push_back(with({.key = "exporter.certificate", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.certificate",
+                        .reload = Reload::kLive,
                         .help = "The authorities that the collector's certificate is checked "
                                 "against (PEM). Not set: the system's.",
                         .variables = otlp_variables("CERTIFICATE")},
                        ZEROSPAN_FIELD(exporter.certificate), pem));
-  table.push_back(with({.key = "exporter.client_certificate", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.client_certificate",
+                        .reload = Reload::kLive,
                         .help = "The certificate that zerospan shows to the collector (PEM).",
                         .variables = otlp_variables("CLIENT_CERTIFICATE")},
                        ZEROSPAN_FIELD(exporter.client_certificate), pem));
-  table.push_back(with({.key = "exporter.client_key", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.client_key",
+                        .reload = Reload::kLive,
                         .help = "The private key of exporter.client_certificate (PEM).",
                         .variables = otlp_variables("CLIENT_KEY")},
                        ZEROSPAN_FIELD(exporter.client_key), pem));
-  table.push_back(with({.key = "exporter.insecure", .reload = Reload::kLive,
+  table.push_back(with({.key = "exporter.insecure",
+                        .reload = Reload::kLive,
                         .help = "For grpc and an endpoint without http:// or https://: true talks "
                                 "without TLS.",
                         .variables = otlp_variables("INSECURE")},
                        ZEROSPAN_FIELD(exporter.insecure), boolean()));
-  table.push_back(with({.key = "exporter.file", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.file",
+                        .reload = Reload::kRestart,
                         .help = "The file that exporter.kind file appends to: one "
                                 "ExportTraceServiceRequest in JSON a line."},
                        ZEROSPAN_FIELD(exporter.file), text("file", "the path of a file")));
   table.push_back(with(
       {
-          .key = "exporter.retry_max_elapsed", .reload = Reload::kRestart,
+          .key = "exporter.retry_max_elapsed",
+          .reload = Reload::kRestart,
           .help = "How long a batch that the collector refuses for now is tried "
                   "again before it is dropped and counted. 0: never.",
       },
       ZEROSPAN_FIELD(exporter.retry_max_elapsed), duration(Milliseconds(0), hours(24))));
-  table.push_back(with({.key = "exporter.queue_size", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.queue_size",
+                        .reload = Reload::kRestart,
                         .help = "How many spans wait for export at most. What is over it is "
                                 "dropped and counted.",
                         .variables = {"OTEL_BSP_MAX_QUEUE_SIZE"}},
                        ZEROSPAN_FIELD(exporter.queue_size), number(1, 4'194'304)));
-  table.push_back(with({.key = "exporter.batch_size", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.batch_size",
+                        .reload = Reload::kRestart,
                         .help = "How many spans are sent at once at most.",
                         .variables = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE"}},
                        ZEROSPAN_FIELD(exporter.batch_size), number(1, 65536)));
-  table.push_back(with({.key = "exporter.schedule_delay", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.schedule_delay",
+                        .reload = Reload::kRestart,
                         .help = "How long a span waits for others to be sent with it. Shorter than "
                                 "an SDK's 5s, so that spans are seen at once.",
                         .variables = {"OTEL_BSP_SCHEDULE_DELAY"}},
                        ZEROSPAN_FIELD(exporter.schedule_delay),
                        duration(Milliseconds(1), hours(1))));
-  table.push_back(with({.key = "exporter.export_timeout", .reload = Reload::kRestart,
+  table.push_back(with({.key = "exporter.export_timeout",
+                        .reload = Reload::kRestart,
                         .help = "How long the last flush may take before it is given up.",
                         .variables = {"OTEL_BSP_EXPORT_TIMEOUT"}},
                        ZEROSPAN_FIELD(exporter.export_timeout),
@@ -470,26 +518,21 @@ void add_exporter(std::vector<Option>& table) {
 }
 
 void add_self(std::vector<Option>& table) {
-  table.push_back(with({.key = "one_per_host", .reload = Reload::kRestart,
-                        .help = "Refuse to run beside another zerospan run of this host. Two of "
-                                "them make every span twice, unless they select different "
-                                "programs.",
-                        .flag = "--beside-others",
-                        .flag_sets = "false",
-                        .commands = kOnRun},
-                       ZEROSPAN_FIELD(one_per_host), boolean()));
-  table.push_back(with({.key = "metrics.listen", .reload = Reload::kRestart,
+  table.push_back(with({.key = "metrics.listen",
+                        .reload = Reload::kRestart,
                         .help = "Where zerospan serves /metrics, /healthz and /readyz. Port 0 "
                                 "takes a free one.",
                         .flag = "--metrics-listen",
                         .flag_argument = "HOST:PORT",
                         .commands = kOnRun},
                        ZEROSPAN_FIELD(metrics.listen), listen_address()));
-  table.push_back(with({.key = "metrics.bpf_stats", .reload = Reload::kRestart,
+  table.push_back(with({.key = "metrics.bpf_stats",
+                        .reload = Reload::kRestart,
                         .help = "Measure the run time of zerospan's BPF programs. The kernel then "
                                 "measures every BPF program of the host, at a small cost."},
                        ZEROSPAN_FIELD(metrics.bpf_stats), boolean()));
-  table.push_back(with({.key = "log.level", .reload = Reload::kLive,
+  table.push_back(with({.key = "log.level",
+                        .reload = Reload::kLive,
                         .help = "How much zerospan logs about itself.",
                         .variables = {"OTEL_LOG_LEVEL"},
                         .flag = "--log-level",
@@ -503,16 +546,27 @@ void add_self(std::vector<Option>& table) {
                                             {"error", LogLevel::kError},
                                             {"off", LogLevel::kOff}})));
   table.push_back(
-      with({.key = "log.format", .reload = Reload::kLive,
+      with({.key = "log.format",
+            .reload = Reload::kLive,
             .help = "How a log line looks.",
             .flag = "--log-format",
             .flag_argument = "FORMAT",
             .commands = kOnAll},
            ZEROSPAN_FIELD(log.format),
            choice_of<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}})));
+  table.push_back(with({.key = "one_per_host",
+                        .reload = Reload::kRestart,
+                        .help = "Refuse to run beside another zerospan run of this host. Two of "
+                                "them make every span twice, unless they select different "
+                                "programs.",
+                        .flag = "--beside-others",
+                        .flag_sets = "false",
+                        .commands = kOnRun},
+                       ZEROSPAN_FIELD(one_per_host), boolean()));
   table.push_back(with(
       {
-          .key = "shutdown_deadline", .reload = Reload::kLive,
+          .key = "shutdown_deadline",
+          .reload = Reload::kLive,
           .help = "After SIGTERM or SIGINT, how long zerospan may take to send what "
                   "it has. What is left is counted as lost.",
       },

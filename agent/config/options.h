@@ -36,7 +36,7 @@ enum class Reload : uint8_t {
 struct Option {
   enum class Shape : uint8_t { kScalar, kList, kMap, kRules };
 
-  std::string key = {};                     // path in the YAML file, such as "capture.head_bytes"
+  std::string key = {};  // path in the YAML file, such as "capture.head_bytes"
   Reload reload = Reload::kUndecided;
   std::string help = {};                    // whole sentences
   std::vector<std::string> variables = {};  // environment, the one that wins first

@@ -84,7 +84,7 @@ struct CorrelatorCounters {
   uint64_t roots_request_unknown = 0;  // the request's records were lost, or it was forgotten
   uint64_t evidence_contradicted =
       0;  // the header that was sent names another trace than the kernel's evidence
-  uint64_t not_sampled = 0;  // exchanges
+  uint64_t not_sampled = 0;    // exchanges
   uint64_t health_checks = 0;  // exchanges, with those that were made for one
 };
 

@@ -375,8 +375,7 @@ TEST(Correlator, AHealthCheckAndWhatIsDoneForItAreNotKept) {
   const Call probe = script.serve_path(42, "/healthz?verbose");
   EXPECT_FALSE(script.end(script.call(42, Evidence::kThread)));
   // Its program has started a trace of its own, which it names: that one is believed.
-  EXPECT_TRUE(
-      script.end(script.call(42, Evidence::kThread, 7, {{"traceparent", traceparent()}})));
+  EXPECT_TRUE(script.end(script.call(42, Evidence::kThread, 7, {{"traceparent", traceparent()}})));
   EXPECT_FALSE(script.end(probe));
   EXPECT_FALSE(script.end(script.serve_path(43, "/", {{"user-agent", "kube-probe/1.33"}})));
   EXPECT_FALSE(script.end(script.call_path(0, Evidence::kNone, "/metrics")));
@@ -386,8 +385,7 @@ TEST(Correlator, AHealthCheckAndWhatIsDoneForItAreNotKept) {
 
 TEST(Correlator, AHealthCheckInSomebodysTraceIsKept) {
   Script script;
-  EXPECT_TRUE(
-      script.end(script.serve_path(42, "/healthz", {{"traceparent", traceparent()}})));
+  EXPECT_TRUE(script.end(script.serve_path(42, "/healthz", {{"traceparent", traceparent()}})));
   const Call request = script.serve(43);
   const Identity check = script.kept(script.call_path(43, Evidence::kThread, "/healthz"));
   EXPECT_TRUE(is_child(check, script.kept(request)));

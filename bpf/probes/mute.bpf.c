@@ -2,10 +2,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Run by the agent when it found that a connection has nothing more to tell, or is that of a process
- * which is not traced any more. In the kernel, and not by an update from user space, so that the
- * check of the id and the write cannot be torn apart by a socket that takes the address over. Needs
- * 5.14.
+ * Run by the agent when it found that a connection has nothing more to tell, or is that of a
+ * process which is not traced any more. In the kernel, and not by an update from user space, so
+ * that the check of the id and the write cannot be torn apart by a socket that takes the address
+ * over. Needs 5.14.
  */
 #include "bpf/maps/connections.h"
 

@@ -100,8 +100,8 @@ class SpanExporter {
   mutable std::mutex mutex_;
   std::shared_ptr<Transport> transport_;  // under the mutex
   std::shared_ptr<Transport> sending_;    // in use by the exporter's thread; the same
-  std::condition_variable wake_;     // for the exporter's thread
-  std::condition_variable settled_;  // for flush and shutdown
+  std::condition_variable wake_;          // for the exporter's thread
+  std::condition_variable settled_;       // for flush and shutdown
   SpanQueue queue_;
   uint64_t offered_ = 0;        // as the counter; under the mutex, for flush
   uint64_t settled_spans_ = 0;  // exported or dropped, of offered_
