@@ -99,7 +99,7 @@ class Reload(Running):
         first, second = servers.go(self), servers.go(self)
         self.write(f"selection: {{pids: [{first.pid}]}}\n")
         self.run_agent()
-        seen = [request() for _ in range(4)]
+        seen = [request() for _ in range(5)]
         unseen = [request("/c?size=20&status=404") for _ in range(3)]
         cut = request("/c?size=10&delay=2000")
         with traffic.Connection(first.port) as lasting, traffic.Connection(first.port) as slow:
@@ -118,6 +118,9 @@ class Reload(Running):
             self.change(lambda: self.write(f"selection: {{pids: [{first.pid}, {second.pid}]}}\n"))
             self.wait_selected(2)
             lasting.send(seen[2])
+            # The answer to what was left must not be taken for this one's, nor the other way about.
+            slow.receive(cut)
+            slow.send(seen[4])
         self.watcher.end()
         spans = {span.id: span for span in self.spans() if "warm" not in span.target}
         self.assertEqual(sorted([one.id for one in seen] + [cut.id]), sorted(spans))
