@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <random>
+#include <string_view>
 
 #include "agent/app/agent.h"
 #include "agent/app/commands.h"
@@ -164,14 +165,18 @@ int run_live(const config::Command& command) {
     return statistics;
   };
   Reloader reloader(command, [&](const config::ConfigChange& change) -> Status {
-    if (Status status = check_pids(change.config); !status) {
-      return status;
+    const auto has_changed = [&](std::string_view beginning) {
+      return std::any_of(change.applied.begin(), change.applied.end(),
+                         [&](const std::string& key) { return key.starts_with(beginning); });
+    };
+    // Those of before may have ended since.
+    if (has_changed("selection.pids")) {
+      if (Status status = check_pids(change.config); !status) {
+        return status;
+      }
     }
-    const bool sends_elsewhere =
-        std::any_of(change.applied.begin(), change.applied.end(),
-                    [](const std::string& key) { return key.starts_with("exporter."); });
     std::function<void()> send_elsewhere;
-    if (sends_elsewhere) {
+    if (has_changed("exporter.")) {
       Result<std::function<void()>> prepared = (*output)->prepare(change.config);
       if (!prepared) {
         return tl::unexpected(prepared.error());

@@ -219,7 +219,9 @@ void ConnectionTable::give_up(const std::vector<uint32_t>& pids) {
   const std::unordered_set<uint32_t> left(pids.begin(), pids.end());
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = *it->second;
-    if (!left.contains(entry.connection.pid)) {
+    // What a UDP socket carries is paired by its own numbers, and it is forgotten when it is quiet.
+    if (!left.contains(entry.connection.pid) ||
+        entry.connection.transport == model::Transport::kUdp) {
       ++it;
       continue;
     }

@@ -70,8 +70,8 @@ class ConnectionTable {
       forget_datagrams(time_ns);
     }
   }
-  // The same for all connections of these processes, because nothing is recorded of them any more.
-  // If they are traced again, what was not seen must not be taken for silence.
+  // Gives up the connections of these processes, because nothing is recorded of them any more: if
+  // they are traced again, what was not seen must not be taken for silence.
   void give_up(const std::vector<uint32_t>& pids);
   // The agent ends: gives out what is open on all connections, flagged.
   void finish(uint64_t time_ns);

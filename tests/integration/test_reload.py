@@ -319,6 +319,20 @@ class OnePerHost(Running):
         beside.end()
         first.end()
 
+    def test_a_lock_of_somebody_else_stops_nobody(self):
+        """Any user's process can take it; one that may not load BPF programs is no agent."""
+        self.need("setpriv")
+        server = servers.go(self)
+        self.write(f"selection: {{pids: [{server.pid}]}}\n")
+        holder = self.start(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+                             harness.PYTHON, "-c", "import fcntl, signal\n"
+                             "file = open('/proc/self/ns/pid')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+                             "print('locked', flush=True)\nsignal.pause()"])
+        holder.wait_line(holder.lines, "^locked", 60)
+        agent = self.run_agent(env=self.ALONE)
+        agent.wait_line(agent.errors, rf"warn +process {holder.pid} has locked /proc/self/ns/pid")
+        agent.end()
+
     def test_a_killed_agent_leaves_the_host_free(self):
         """And nothing of it in the kernel, uprobes included; the traced program goes on."""
         self.need("bpftool")
