@@ -24,12 +24,14 @@ constexpr std::array<double, 10> kStageSeconds = {0.0001, 0.0003, 0.001, 0.003, 
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr std::chrono::seconds kGoStartWait{3};
 constexpr std::chrono::milliseconds kApiPatience{2000};
+constexpr std::chrono::milliseconds kTakeOverWait{2000};
+constexpr std::chrono::milliseconds kTakeOverLook{5};
 
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSink sink,
                                             uint64_t seed, kernel::RecordingWriter* recording) {
-  std::unique_ptr<Agent> agent(new Agent(std::move(sink), recording));
+  std::unique_ptr<Agent> agent(new Agent(std::move(sink), seed, recording));
 
   if (config.kubernetes.mode == config::KubernetesMode::kOn) {
     Result<std::unique_ptr<Kubernetes>> kubernetes = Kubernetes::start(config.kubernetes);
@@ -47,8 +49,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
 
   agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
   discovery::ProcFs procfs("/proc");
-  const discovery::Host host = discovery::read_host("/", procfs);
-  discovery::ProcessTableOptions table_options = process_table_options(config, host);
+  agent->host_ = discovery::read_host("/", procfs);
+  discovery::ProcessTableOptions table_options = process_table_options(config, agent->host_);
   if (agent->kubernetes_) {
     table_options.cgroup_root = find_cgroup_root();
     table_options.workloads = [&cluster = agent->kubernetes_->cluster()](
@@ -93,9 +95,10 @@ Agent::~Agent() {
   stop();
 }
 
-Agent::Agent(SpanSink sink, kernel::RecordingWriter* recording)
+Agent::Agent(SpanSink sink, uint64_t seed, kernel::RecordingWriter* recording)
     : sink_(std::move(sink)),
       recording_(recording),
+      seed_(seed),
       ring_wait_(kStageSeconds),
       pipeline_time_(kStageSeconds) {}
 
@@ -111,6 +114,70 @@ void Agent::stop() {
       worker->thread.join();
     }
   }
+}
+
+Status Agent::reconfigure(const config::Config& config) {
+  std::vector<PipelineRules> rules;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Result<PipelineRules> made = PipelineRules::make(pipeline_options(config, seed_));
+    if (!made) {
+      return tl::unexpected(made.error());
+    }
+    rules.push_back(std::move(*made));
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    const std::lock_guard lock(workers_[i]->mutex);
+    workers_[i]->next_rules = std::move(rules[i]);
+  }
+  if (kubernetes_) {
+    kubernetes_->cluster().reconfigure(cluster_options(config.kubernetes));
+  }
+  capture_->set_tentative(tentative_capture(config));
+  {
+    const std::lock_guard lock(rules_mutex_);
+    next_rules_ = process_table_options(config, host_);
+  }
+  // Not for long: what is said to be changed should be.
+  for (std::chrono::milliseconds waited{0}; waited < kTakeOverWait && !taken_over();
+       waited += kTakeOverLook) {
+    std::this_thread::sleep_for(kTakeOverLook);
+  }
+  return {};
+}
+
+bool Agent::taken_over() {
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    if (worker->next_rules) {
+      return false;
+    }
+  }
+  const std::lock_guard lock(rules_mutex_);
+  return !next_rules_ && !judging_;
+}
+
+void Agent::judge_anew() {
+  std::optional<discovery::ProcessTableOptions> rules;
+  {
+    const std::lock_guard lock(rules_mutex_);
+    rules.swap(next_rules_);
+    judging_ = rules.has_value();
+  }
+  if (!rules) {
+    return;
+  }
+  const discovery::Actions actions = processes_->reconfigure(rules->selection, rules->resource);
+  apply(actions);
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    for (const discovery::Action& action : actions) {
+      if (action.kind == discovery::Action::Kind::kDeselect) {
+        worker->deselected.push_back(action.pid);
+      }
+    }
+  }
+  const std::lock_guard lock(rules_mutex_);
+  judging_ = false;
 }
 
 Process Agent::lookup(uint32_t ring, uint32_t pid) {
@@ -168,15 +235,29 @@ void Agent::run_worker(uint32_t index) {
     }
     pipeline.on_record(record);
   };
+  std::vector<uint32_t> deselected;
   const auto hand_on = [&](uint64_t now_ns) {
+    if (!deselected.empty()) {
+      pipeline.give_up(deselected);
+    }
     if (std::vector<model::Span> spans = pipeline.take_spans(now_ns); !spans.empty()) {
       sink_(std::move(spans));
     }
     for (const conn::Mute& mute : pipeline.take_mutes()) {
-      capture_->mute(mute.socket, mute.connection_id);
+      if (mute.forget) {
+        capture_->forget(mute.socket, mute.connection_id);
+      } else {
+        capture_->mute(mute.socket, mute.connection_id);
+      }
     }
     const std::lock_guard lock(worker.mutex);
     worker.published = pipeline.counters();
+    if (worker.next_rules) {
+      pipeline.set_rules(std::move(*worker.next_rules));
+      worker.next_rules.reset();
+    }
+    // What they did before is in the ring by now: the next look finds it.
+    deselected = std::exchange(worker.deselected, {});
   };
   bool last_round = false;
   while (true) {
@@ -302,6 +383,7 @@ void Agent::run_watcher() {
     if (stopping && (!count || *count == 0)) {
       break;
     }
+    judge_anew();
     if (const uint64_t now_ns = log::monotonic_ns(); now_ns - losses_read_ns > kSecond) {
       losses_read_ns = now_ns;  // a system call for each of them
       lost = capture_->counters()["lost_process_ring_full"];

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,6 +45,10 @@ class Agent {
   // it. Idempotent.
   void stop();
 
+  // The main thread. What can change while it runs becomes as in `config`; the rest of `config` is
+  // ignored. If it fails, nothing has changed. Waits until it has happened, two seconds at most.
+  Status reconfigure(const config::Config& config);
+
   // Any thread. Without the exporter's part.
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
@@ -64,13 +69,18 @@ class Agent {
     std::unordered_map<uint32_t, Process> recorded;  // already in the recording
     mutable std::mutex mutex;
     PipelineCounters published;                // under the mutex
+    std::optional<PipelineRules> next_rules;   // to be taken over; the same
+    std::vector<uint32_t> deselected;          // processes whose connections are to go; the same
     std::atomic<uint64_t> ring_peak_bytes{0};  // the most that one look found
     std::thread thread;
   };
 
-  Agent(SpanSink sink, kernel::RecordingWriter* recording);
+  Agent(SpanSink sink, uint64_t seed, kernel::RecordingWriter* recording);
   void run_worker(uint32_t index);
   void run_watcher();
+  // What run_watcher() was asked for by reconfigure().
+  void judge_anew();
+  [[nodiscard]] bool taken_over();
   void apply(const discovery::Actions& actions);
   // The kernel side captured a process for the time until it was judged; ends that unless it was
   // selected.
@@ -86,6 +96,11 @@ class Agent {
   std::unique_ptr<GoPrograms> go_programs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
+  discovery::Host host_;
+  const uint64_t seed_;
+  std::mutex rules_mutex_;
+  std::optional<discovery::ProcessTableOptions> next_rules_;  // for the watcher; under the mutex
+  bool judging_ = false;                                      // by what was in it; the same
   selfobs::Histogram ring_wait_;       // seconds from a look's first record to the look
   selfobs::Histogram pipeline_time_;   // seconds from a look to its spans, handed on
   std::atomic<bool> watching_{true};   // the watcher goes on

@@ -243,8 +243,8 @@ int check_process(const config::Command& command, uint32_t pid) {
   for (const char* name :
        {"operations_seen", "operations_muted", "connections_known", "connections_muted",
         "connections_unrecognised", "exchanges", "exchanges_incomplete", "spans_made",
-        "spans_not_sampled", "spans_left_to_sdk", "parents_left_to_sdk", "roots_without_evidence",
-        "roots_ambiguous"}) {
+        "spans_not_sampled", "spans_health_checks", "spans_left_to_sdk", "parents_left_to_sdk",
+        "roots_without_evidence", "roots_ambiguous"}) {
     print(name, std::to_string(value_of(seen, name)));
   }
   for (const auto& [name, count] : losses(statistics)) {

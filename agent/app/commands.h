@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The sub-commands. Each returns the process's exit code: 0, or 1 after it has said on stderr what
-// failed.
+// The sub-commands. Each returns the process's exit code: 0, or another after it has said on stderr
+// what failed: 3 if `run` found another one on this host, else 1.
 #pragma once
 
 #include "agent/config/command_line.h"

@@ -3,15 +3,20 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <random>
+#include <string_view>
 
 #include "agent/app/agent.h"
 #include "agent/app/commands.h"
+#include "agent/app/host_lock.h"
+#include "agent/app/reload.h"
 #include "agent/app/settings.h"
 #include "agent/app/span_output.h"
 #include "agent/selfobs/logging.h"
@@ -26,20 +31,36 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kTick{40};
 
+constexpr int kAnotherRuns = 3;  // exit code
+
 // Blocked in all threads, taken by wait_for_signal() in the main one.
-sigset_t block_signals() {
+sigset_t block_signals(bool with_hangup) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  if (with_hangup) {
+    sigaddset(&signals, SIGHUP);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
-bool wait_for_signal(const sigset_t& signals, std::chrono::milliseconds time) {
+// Its number; not positive: none came.
+int wait_for_signal(const sigset_t& signals, std::chrono::milliseconds time) {
   const timespec timeout{time.count() / 1000, (time.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &timeout) > 0;
+  return sigtimedwait(&signals, nullptr, &timeout);
+}
+
+Status check_pids(const config::Config& config) {
+  for (const uint32_t pid : config.selection.include.pids) {
+    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) {
+      return fail(ErrorCode::kNotFound,
+                  "process " + std::to_string(pid) + " does not exist (--pid)");
+    }
+  }
+  return {};
 }
 
 uint64_t random_seed() {
@@ -72,13 +93,25 @@ void collect_programs(const kernel::Capture& capture, selfobs::Samples& samples)
 
 int run_live(const config::Command& command) {
   const config::Config& config = command.config;
-  const sigset_t signals = block_signals();
+  const bool runs = command.command == config::SubCommand::kRun;
+  const sigset_t signals = block_signals(runs);
   log::configure(log_options(config));
   // Kernels before 5.11 count BPF maps against this limit; where it cannot be raised, later ones do
   // not mind.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   ::setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
+  HostLock host_lock;
+  if (runs && config.one_per_host) {
+    host_lock = take_host_lock();
+    if (host_lock.other) {
+      failed({ErrorCode::kUnavailable,
+              "another zerospan run is at work on this host, process " +
+                  std::to_string(*host_lock.other) +
+                  ": stop it, or let both make spans by --beside-others (one_per_host: false)"});
+      return kAnotherRuns;
+    }
+  }
   const bool recording_only = command.command == config::SubCommand::kRecord;
   const bool traces = command.command == config::SubCommand::kTrace;
   Result<std::unique_ptr<SpanOutput>> output =
@@ -90,11 +123,8 @@ int run_live(const config::Command& command) {
   if (!output) {
     return failed(output.error());
   }
-  for (const uint32_t pid : config.selection.include.pids) {
-    if (::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) {
-      return failed(
-          {ErrorCode::kNotFound, "process " + std::to_string(pid) + " does not exist (--pid)"});
-    }
+  if (const Status status = check_pids(config); !status) {
+    return failed(status.error());
   }
   const uint64_t seed = random_seed();
   std::unique_ptr<kernel::RecordingWriter> recording;
@@ -110,7 +140,7 @@ int run_live(const config::Command& command) {
   selfobs::Readiness readiness;
   selfobs::Metrics metrics;
   std::optional<selfobs::Server> server;
-  if (command.command == config::SubCommand::kRun && config.metrics.listen) {
+  if (runs && config.metrics.listen) {
     Result<selfobs::Server> started =
         selfobs::Server::start(to_text(*config.metrics.listen), metrics, readiness);
     if (started) {
@@ -134,8 +164,37 @@ int run_live(const config::Command& command) {
     (*output)->count(statistics);
     return statistics;
   };
+  Reloader reloader(command, [&](const config::ConfigChange& change) -> Status {
+    const auto has_changed = [&](std::string_view beginning) {
+      return std::any_of(change.applied.begin(), change.applied.end(),
+                         [&](const std::string& key) { return key.starts_with(beginning); });
+    };
+    // Those of before may have ended since.
+    if (has_changed("selection.pids")) {
+      if (Status status = check_pids(change.config); !status) {
+        return status;
+      }
+    }
+    std::function<void()> send_elsewhere;
+    if (has_changed("exporter.")) {
+      Result<std::function<void()>> prepared = (*output)->prepare(change.config);
+      if (!prepared) {
+        return tl::unexpected(prepared.error());
+      }
+      send_elsewhere = std::move(*prepared);
+    }
+    if (Status status = (*agent)->reconfigure(change.config); !status) {
+      return status;
+    }
+    if (send_elsewhere) {
+      send_elsewhere();
+    }
+    log::configure(log_options(change.config));
+    return {};
+  });
   metrics.add([&](selfobs::Samples& samples) {
     collect(gather(), samples);
+    reloader.collect(samples);
     (*agent)->collect_stages(samples);
     collect_programs((*agent)->capture(), samples);
     selfobs::collect_process(samples);
@@ -150,13 +209,22 @@ int run_live(const config::Command& command) {
 
   const std::optional<Clock::time_point> end =
       command.duration ? std::optional(Clock::now() + *command.duration) : std::nullopt;
-  while (!wait_for_signal(signals, kTick) && !(end && Clock::now() >= *end)) {
+  while (!(end && Clock::now() >= *end)) {
+    const int signal = wait_for_signal(signals, kTick);
+    if (signal == SIGHUP) {
+      reloader.read_now();
+    } else if (signal > 0) {
+      break;
+    }
+    if (runs) {
+      reloader.tick();
+    }
     (*output)->tick();
   }
 
   readiness.set_not_ready("shutting down");
   (*agent)->stop();
-  (*output)->finish(config.shutdown_deadline);
+  (*output)->finish(reloader.config().shutdown_deadline);
   server.reset();
   const Statistics statistics = gather();
   int exit_code = 0;

@@ -32,8 +32,7 @@ std::string describe_incomplete(const model::Exchange& exchange) {
 
 }  // namespace
 
-Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
-                                                 ProcessLookup lookup) {
+Result<PipelineRules> PipelineRules::make(const PipelineOptions& options) {
   Result<spans::SpanBuilder> builder = spans::SpanBuilder::make(options.spans);
   if (!builder) {
     return tl::unexpected(builder.error());
@@ -42,18 +41,33 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
   if (!sampler) {
     return tl::unexpected(sampler.error());
   }
-  return std::unique_ptr<Pipeline>(
-      new Pipeline(options, std::move(lookup), std::move(*builder), std::move(*sampler)));
+  return PipelineRules{std::move(*builder),
+                       {propagation::Propagators(options.propagators), std::move(*sampler),
+                        sampling::HealthChecks(options.health_checks)},
+                       options.withhold_for_sdk};
 }
 
-Pipeline::Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
-                   sampling::Sampler sampler)
+Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineOptions& options,
+                                                 ProcessLookup lookup) {
+  Result<PipelineRules> rules = PipelineRules::make(options);
+  if (!rules) {
+    return tl::unexpected(rules.error());
+  }
+  return std::unique_ptr<Pipeline>(new Pipeline(options, std::move(lookup), std::move(*rules)));
+}
+
+Pipeline::Pipeline(const PipelineOptions& options, ProcessLookup lookup, PipelineRules&& rules)
     : options_(options),
       lookup_(std::move(lookup)),
-      builder_(std::move(builder)),
-      correlator_(options.correlator, propagation::Propagators(options.propagators),
-                  std::move(sampler)),
+      builder_(std::move(rules.builder)),
+      correlator_(options.correlator, std::move(rules.correlator)),
       table_(options.table, *this) {}
+
+void Pipeline::set_rules(PipelineRules&& rules) {
+  builder_ = std::move(rules.builder);
+  correlator_.set_rules(std::move(rules.correlator));
+  options_.withhold_for_sdk = rules.withhold_for_sdk;
+}
 
 void Pipeline::on_record(std::span<const std::byte> record) {
   ++counters_.records_decoded;

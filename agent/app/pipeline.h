@@ -34,11 +34,21 @@ struct PipelineOptions {
   spans::SpanBuilderOptions spans;
   propagation::Propagators::Options propagators;
   sampling::Options sampler;
+  sampling::HealthCheckOptions health_checks;
   parents::CorrelatorOptions correlator;
   conn::TableOptions table;
   size_t max_waiting_spans = 4096;  // whose process is not known yet
   uint64_t max_wait_ns = 1'000'000'000;
   bool withhold_for_sdk = true;  // spans that the program's own SDK makes
+};
+
+// The part of the options that may change while the pipeline runs, ready for use.
+struct PipelineRules {
+  spans::SpanBuilder builder;
+  parents::CorrelatorRules correlator;
+  bool withhold_for_sdk = true;
+
+  [[nodiscard]] static Result<PipelineRules> make(const PipelineOptions& options);
 };
 
 // Plain counters, written by the shard's thread.
@@ -88,6 +98,11 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   static Result<std::unique_ptr<Pipeline>> make(const PipelineOptions& options,
                                                 ProcessLookup lookup);
 
+  // From now on. What was decided about requests that are in progress holds.
+  void set_rules(PipelineRules&& rules);
+  // These processes are not traced any more: what is open on their connections is given out,
+  // flagged, and the connections are forgotten.
+  void give_up(const std::vector<uint32_t>& pids) { table_.give_up(pids); }
   void set_clock(const spans::ClockAnchor& anchor) { clock_ = anchor; }
   // One record as the kernel side wrote it.
   void on_record(std::span<const std::byte> record);
@@ -128,8 +143,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
     uint64_t since_ns;
   };
 
-  Pipeline(const PipelineOptions& options, ProcessLookup lookup, spans::SpanBuilder builder,
-           sampling::Sampler sampler);
+  Pipeline(const PipelineOptions& options, ProcessLookup lookup, PipelineRules&& rules);
   void take_route(const model::Connection& connection, model::SpanId span_id,
                   model::Exchange& exchange);
   // `last`: nothing is waited for any more.

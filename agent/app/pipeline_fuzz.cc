@@ -135,6 +135,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             static_cast<zs_evidence>((control >> 4U) % (ZS_EVIDENCE_GOROUTINE + 1)), time_ns)));
         break;
       case 5:
+        if (pick >= 0xf0) {
+          (*pipeline)->give_up({1U + pick % 5});
+        } else if (pick >= 0xe0) {
+          options.health_checks.drop = pick % 2 == 0;
+          options.sampler.kind =
+              pick % 4 < 2 ? sampling::Kind::kAlwaysOn : sampling::Kind::kParentBasedAlwaysOff;
+          auto rules = app::PipelineRules::make(options);
+          require(rules.has_value(), "good rules");
+          (*pipeline)->set_rules(std::move(*rules));
+        }
         check((*pipeline)->take_spans(time_ns), ids);
         break;
       default: {
@@ -160,8 +170,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(counters.connections == 0, "no connection is left");
   require(counters.table.closed + counters.table.evicted <= counters.table.opened,
           "connections end once");
-  require(counters.exchanges ==
-              counters.spans_made + counters.parents.not_sampled + counters.spans_left_to_sdk,
+  require(counters.exchanges == counters.spans_made + counters.parents.not_sampled +
+                                    counters.parents.health_checks + counters.spans_left_to_sdk,
           "every exchange is a span");
   require(counters.spans_made == ids.size() + counters.spans_dropped_not_selected +
                                      counters.spans_dropped_waiting_full,

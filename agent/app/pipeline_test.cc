@@ -316,6 +316,31 @@ TEST_F(PipelineTest, ATraceThatIsNotSampledMakesNoSpan) {
   EXPECT_EQ(counters.parents.not_sampled, 2U);
 }
 
+TEST_F(PipelineTest, AHealthCheckMakesNoSpanAndIsCounted) {
+  know(kProxy);
+  make();
+  open(kServerConnection, ZS_ROLE_SERVER);
+  record(stream(kServerConnection).receive("GET /healthz HTTP/1.1\r\n\r\n", {1'000'000, 7, 42}));
+  record(stream(kServerConnection).send(kAnswer, {2'000'000, 7, 42, ZS_EVIDENCE_THREAD}));
+  EXPECT_TRUE(pipeline_->take_spans(0).empty());
+  PipelineCounters counters = pipeline_->counters();
+  EXPECT_EQ(counters.exchanges, 1U);
+  EXPECT_EQ(counters.spans_made, 0U);
+  EXPECT_EQ(counters.parents.health_checks, 1U);
+
+  PipelineOptions options;
+  options.health_checks.drop = false;
+  options.spans.route_templates = {"/{check}"};
+  auto rules = PipelineRules::make(options);
+  ASSERT_TRUE(rules) << rules.error().message;
+  pipeline_->set_rules(std::move(*rules));
+  record(stream(kServerConnection).receive("GET /healthz HTTP/1.1\r\n\r\n", {3'000'000, 7, 43}));
+  record(stream(kServerConnection).send(kAnswer, {4'000'000, 7, 43, ZS_EVIDENCE_THREAD}));
+  const std::vector<model::Span> spans = pipeline_->take_spans(0);
+  ASSERT_EQ(spans.size(), 1U);
+  EXPECT_EQ(text(spans[0], "http.route"), "/{check}");
+}
+
 TEST_F(PipelineTest, AnIncomingContextReachesTheSpans) {
   know(kProxy);
   make();

@@ -59,15 +59,19 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
   options.max_connections = capture.max_connections;
   options.max_processes = capture.max_processes;
   options.event_loop_ticks = capture.event_loop_ticks == config::EventLoopTicks::kAuto;
+  options.tentative = tentative_capture(config);
+  options.id_seed = seed;
+  return options;
+}
+
+kernel::TentativeCapture tentative_capture(const config::Config& config) {
   // A selection by pid is settled by fork alone; every other rule may match a program that starts
   // later.
   const config::ProcessMatch& include = config.selection.include;
-  options.capture_new_programs = config.selection.all || !include.executables.empty() ||
-                                 !include.command_lines.empty() || !include.users.empty() ||
-                                 !include.container_ids.empty();
-  options.id_seed = seed;
-  options.capture_new_listeners = !include.ports.empty();
-  return options;
+  return {.new_programs = config.selection.all || !include.executables.empty() ||
+                          !include.command_lines.empty() || !include.users.empty() ||
+                          !include.container_ids.empty(),
+          .new_listeners = !include.ports.empty()};
 }
 
 PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
@@ -106,6 +110,7 @@ PipelineOptions pipeline_options(const config::Config& config, uint64_t seed) {
   options.withhold_for_sdk = config.sdk_spans == config::SdkSpans::kComplement;
   options.propagators.formats = config.propagation.propagators;
   options.sampler = config.sampler;
+  options.health_checks = config.http.health_checks;
   options.correlator.seed = seed;
   options.table.max_connections = config.capture.max_connections;
   options.table.enabled = protocols::protocol_mask(config.capture.protocols);

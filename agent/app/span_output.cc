@@ -31,6 +31,19 @@ class ExportOutput final : public SpanOutput {
   void offer(std::vector<model::Span>&& spans) override { exporter_->offer(std::move(spans)); }
   void tick() override {}
   void drain() override { exporter_->flush(std::chrono::minutes(5)); }
+  Result<std::function<void()>> prepare(const config::Config& config) override {
+    if (config.exporter.kind != config::ExporterKind::kOtlp) {
+      return [] {};
+    }
+    Result<std::unique_ptr<batch::Transport>> transport =
+        transport::make_transport(exporter_options(config));
+    if (!transport) {
+      return tl::unexpected(transport.error());
+    }
+    // std::function must be copyable.
+    auto next = std::make_shared<std::unique_ptr<batch::Transport>>(std::move(*transport));
+    return [this, next] { exporter_->replace_transport(std::move(*next)); };
+  }
   void finish(std::chrono::milliseconds deadline) override { exporter_->shutdown(deadline); }
   void count(Statistics& statistics) const override {
     const batch::ExportCounters& counters = exporter_->counters();
@@ -57,6 +70,9 @@ class NoOutput final : public SpanOutput {
   void offer(std::vector<model::Span>&& spans) override { discarded_ += spans.size(); }
   void tick() override {}
   void drain() override {}
+  Result<std::function<void()>> prepare(const config::Config&) override {
+    return [] {};
+  }
   void finish(std::chrono::milliseconds) override {}
   void count(Statistics& statistics) const override {
     statistics.spans_dropped["no_exporter"] = discarded_;
@@ -115,6 +131,9 @@ class ViewOutput final : public SpanOutput {
   }
 
   void drain() override { tick(); }
+  Result<std::function<void()>> prepare(const config::Config&) override {
+    return [] {};
+  }
 
   void finish(std::chrono::milliseconds) override {
     tick();
@@ -130,7 +149,8 @@ class ViewOutput final : public SpanOutput {
   }
 
   [[nodiscard]] std::string summary(const Statistics& statistics) const override {
-    return summary_.render(viewer::detect_terminal(STDERR_FILENO), losses(statistics));
+    return summary_.render(viewer::detect_terminal(STDERR_FILENO), losses(statistics),
+                           statistics.pipeline.parents.health_checks);
   }
 
  private:

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ class SpanOutput {
   // The main thread: waits until all that was offered is written or dropped. For a replay, which
   // has no hurry.
   virtual void drain() = 0;
+  // The main thread: gets ready to send where `config` says. The change is made when the result is
+  // called; until then all is as it was.
+  [[nodiscard]] virtual Result<std::function<void()>> prepare(const config::Config& config) = 0;
   // The main thread, once, after the last offer: writes or drops what is left within `deadline`.
   virtual void finish(std::chrono::milliseconds deadline) = 0;
   // Any thread: the counters of what became of the spans.

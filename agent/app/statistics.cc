@@ -77,6 +77,8 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
     ZS_FIELD(parents.evidence_contradicted, "parents_contradicted",
              "calls whose header names another trace than the evidence"),
     ZS_FIELD(parents.not_sampled, "spans_not_sampled", "exchanges whose trace the sampler dropped"),
+    ZS_FIELD(parents.health_checks, "spans_health_checks",
+             "exchanges that are health checks, or were made for one"),
 });
 #undef ZS_FIELD
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -263,22 +264,6 @@ std::optional<Exit> read_own_flags(const Parsed& parsed, Command& command) {
   return std::nullopt;
 }
 
-std::optional<Exit> read_config_file(const std::string& name, std::string& out) {
-  errno = 0;
-  std::ifstream file(name, std::ios::binary);
-  std::string text(kMaxFileBytes, '\0');
-  if (file) {
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  }
-  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
-    return usage_error(fmt::format("flag --config: {} cannot be read: {}.", name,
-                                   errno != 0 ? std::strerror(errno) : "not a file"));
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
-  out = std::move(text);
-  return std::nullopt;
-}
-
 std::vector<FlagValue> flag_values(const Parsed& parsed) {
   std::vector<FlagValue> values;
   for (size_t i = 0; i < option_table().size(); ++i) {
@@ -304,34 +289,22 @@ std::variant<Command, Exit> finish(const Description& description, const Parsed&
   if (auto exit = read_own_flags(parsed, command)) {
     return *exit;
   }
-  Sources sources{parsed.config_file, "", environment, flag_values(parsed),
-                  command.command == SubCommand::kRun};
+  command.sources = {parsed.config_file, "", environment, flag_values(parsed),
+                     command.command == SubCommand::kRun};
+  std::string yaml;
   if (!parsed.config_file.empty()) {
-    if (auto exit = read_config_file(parsed.config_file, sources.yaml)) {
-      return *exit;
+    Result<std::string> text = read_config_file(parsed.config_file);
+    if (!text) {
+      return usage_error(text.error().message);
     }
+    yaml = std::move(*text);
   }
-  Result<Config> config = load(sources);
+  command.sources.yaml = yaml;
+  Result<Config> config = reload(command, std::move(yaml));
   if (!config) {
     return usage_error(config.error().message);
   }
   command.config = std::move(*config);
-  const bool selects = command.command == SubCommand::kRun ||
-                       command.command == SubCommand::kTrace ||
-                       command.command == SubCommand::kRecord;
-  const bool pods = command.config.kubernetes.mode == KubernetesMode::kOn;
-  if (selects && pods && command.config.kubernetes.api_server.empty()) {
-    return usage_error(fmt::format(
-        "{}: kubernetes.enabled is true, and there is no API server: not in a cluster "
-        "(KUBERNETES_SERVICE_HOST is not set), and kubernetes.api_server is not given.",
-        description.name));
-  }
-  if (selects && !pods && command.config.selection.empty()) {
-    return usage_error(fmt::format(
-        "{}: no process is selected; give --pid, --port, --exe, --cmdline, --user, --container or "
-        "--all, or a file with a selection by --config.",
-        description.name));
-  }
   return command;
 }
 
@@ -385,6 +358,52 @@ std::variant<Command, Exit> parse_command_line(int argc, const char* const* argv
   } catch (const std::exception& error) {
     return usage_error(std::string("the command line cannot be read: ") + error.what());
   }
+}
+
+Result<std::string> read_config_file(const std::string& name) {
+  errno = 0;
+  std::ifstream file(name, std::ios::binary);
+  std::string text(kMaxFileBytes, '\0');
+  if (file) {
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  }
+  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
+    return fail(ErrorCode::kNotFound,
+                fmt::format("flag --config: {} cannot be read: {}.", name,
+                            errno != 0 ? std::strerror(errno) : "not a file"));
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
+
+Result<Config> reload(const Command& command, std::string yaml) {
+  Sources sources = command.sources;
+  sources.yaml = std::move(yaml);
+  Result<Config> config = load(sources);
+  const bool selects = command.command == SubCommand::kRun ||
+                       command.command == SubCommand::kTrace ||
+                       command.command == SubCommand::kRecord;
+  if (!config || !selects) {
+    return config;
+  }
+  const bool pods = config->kubernetes.mode == KubernetesMode::kOn;
+  const auto* const description =
+      std::find_if(kDescriptions.begin(), kDescriptions.end(),
+                   [&](const Description& one) { return one.command == command.command; });
+  if (pods && config->kubernetes.api_server.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: kubernetes.enabled is true, and there is no API server: not in a "
+                            "cluster (KUBERNETES_SERVICE_HOST is not set), and "
+                            "kubernetes.api_server is not given.",
+                            description->name));
+  }
+  if (!pods && config->selection.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: no process is selected; give --pid, --port, --exe, --cmdline, "
+                            "--user, --container or --all, or a file with a selection by --config.",
+                            description->name));
+  }
+  return config;
 }
 
 Environment process_environment() {

@@ -24,6 +24,7 @@ enum class OutputFormat : uint8_t { kTree, kJson, kOtlpJson };
 struct Command {
   SubCommand command = SubCommand::kRun;
   Config config;
+  Sources sources;                            // that it was made from
   OutputFormat format = OutputFormat::kTree;  // trace, replay
   std::string output;                         // trace, record, replay; empty: stdout
   std::optional<Milliseconds> duration;       // trace, record, check; unset: until SIGINT
@@ -44,6 +45,12 @@ struct Exit {
 // `trace` and `record` need a selection.
 [[nodiscard]] std::variant<Command, Exit> parse_command_line(int argc, const char* const* argv,
                                                              const Environment& environment);
+
+// At most 1 MiB and a byte: more is refused by load(). The error is a sentence for the operator.
+[[nodiscard]] Result<std::string> read_config_file(const std::string& name);
+
+// The command's config again, now that its file holds `yaml`, with all checks of the start.
+[[nodiscard]] Result<Config> reload(const Command& command, std::string yaml);
 
 // The environment of this process.
 [[nodiscard]] Environment process_environment();

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Everything that the operator can choose, as one plain value. It is made once at start, by
-// loader.h or command_line.h, checked as a whole, and never changes after. The folder agent/app
-// hands each stage the part that it needs, in that stage's own Options.
+// Everything that the operator can choose, as one plain value. It is made at start, and again when
+// the file has changed, by loader.h or command_line.h, checked as a whole, and never changes after.
+// The folder agent/app hands each stage the part that it needs, in that stage's own Options.
 //
 // The members' initialisers are the defaults; what each means to the operator stands in the table
 // in options.cc, from which docs/config.md is generated.
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "agent/propagation/propagators.h"
+#include "agent/sampling/health_checks.h"
 #include "agent/sampling/sampler.h"
 
 namespace zerospan::config {
@@ -85,6 +86,7 @@ struct Http {
       "X-Goog-Signature"};
   std::vector<std::string> known_methods = {"CONNECT", "DELETE", "GET", "HEAD",  "OPTIONS",
                                             "PATCH",   "POST",   "PUT", "QUERY", "TRACE"};
+  sampling::HealthCheckOptions health_checks;
 };
 
 enum class QueryText : uint8_t { kSanitized, kRaw, kOff };
@@ -110,6 +112,7 @@ struct ServiceRule {
   std::optional<uint16_t> port;
   std::string name;  // never empty
   std::string namespace_name;
+  bool operator==(const ServiceRule&) const = default;
 };
 
 struct Service {
@@ -154,7 +157,9 @@ struct Exporter {
   // The whole URL to send to, already resolved: with the path over HTTP, and with "http://" or
   // "https://" also over gRPC.
   std::string endpoint;
-  StringMap headers;  // percent-decoded
+  std::string given_endpoint;         // the base, for all signals; empty: not given
+  std::string given_traces_endpoint;  // verbatim, for traces; the same
+  StringMap headers;                  // percent-decoded
   Milliseconds timeout{10'000};
   Compression compression = Compression::kNone;
   std::string certificate;  // PEM files; empty: the system's authorities, and no client identity
@@ -202,6 +207,7 @@ struct Config {
   Metrics metrics;
   Log log;
   Milliseconds shutdown_deadline{800};
+  bool one_per_host = true;
 };
 
 }  // namespace zerospan::config

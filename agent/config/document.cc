@@ -45,6 +45,11 @@ exporter:
 - **Errors.** An unknown key, a key that comes twice, and a value of the wrong type or out of range
   are errors: zerospan names the place and does not start. YAML anchors, aliases and tags are
   refused.
+- **Changes.** `run` follows the file: an edit in place, a renamed file and a changed symbolic link (as a
+  Kubernetes ConfigMap has it) are seen within about a second, and `SIGHUP` reads it at once. Flags and environment
+  still win. A file with an error is refused as a whole, the log says where, and all stays as it was. Of the
+  others, the options marked "at once" change without a restart; what was changed of the rest is named in the
+  log and waits for one.
 - `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are read from the environment of the *traced*
   programs, never from zerospan's own.
 )";
@@ -73,6 +78,8 @@ std::string config_document() {
     out += fmt::format("- Type: {}\n", option.type);
     const bool unset = option.default_text.empty() || option.default_text == "\"\"";
     out += fmt::format("- Default: {}\n", unset ? "not set" : code(option.default_text));
+    out +=
+        fmt::format("- Changes: {}\n", option.reload == Reload::kLive ? "at once" : "at restart");
     if (!option.variables.empty()) {
       out += "- Environment: ";
       for (size_t i = 0; i < option.variables.size(); ++i) {

@@ -70,8 +70,8 @@ class Loader {
       return table[flag.option].selector;
     });
     if (selects) {
-      draft_.config.selection.include = {};
-      draft_.config.selection.all = false;
+      config_.selection.include = {};
+      config_.selection.all = false;
     }
     for (const FlagValue& flag : flags) {
       const Option& option = table[flag.option];
@@ -97,7 +97,7 @@ class Loader {
   }
 
   Result<Config> finish(const Sources& sources) {
-    Exporter& exporter = draft_.config.exporter;
+    Exporter& exporter = config_.exporter;
     if (exporter.batch_size > exporter.queue_size) {
       // The one that the operator set is to blame; both may be.
       const std::string key = origin("exporter.batch_size").level != Level::kDefault
@@ -120,12 +120,12 @@ class Loader {
       return tl::unexpected<Error>(status.error());
     }
     resolve_kubernetes(sources);
-    return std::move(draft_.config);
+    return std::move(config_);
   }
 
  private:
   void resolve_kubernetes(const Sources& sources) {
-    Kubernetes& kubernetes = draft_.config.kubernetes;
+    Kubernetes& kubernetes = config_.kubernetes;
     if (kubernetes.api_server.empty() && sources.environment) {
       const auto host = sources.environment("KUBERNETES_SERVICE_HOST");
       const auto port = sources.environment("KUBERNETES_SERVICE_PORT");
@@ -213,7 +213,7 @@ class Loader {
                  ? fmt::format("{}:{}:{}: {}{}", source, mark.line, mark.column, option.key, inner)
                  : source + " (" + option.key + ")";
     };
-    if (const std::optional<Complaint> wrong = option.set(value, draft_)) {
+    if (const std::optional<Complaint> wrong = option.set(value, config_)) {
       const char last = wrong->expected.empty() ? '.' : wrong->expected.back();
       return invalid(fmt::format("{}: found {}, expected {}{}", place(wrong->mark, wrong->inner),
                                  wrong->found, wrong->expected, last == '?' ? "" : "."));
@@ -231,11 +231,11 @@ class Loader {
 
   // https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
   Status resolve_endpoint() {
-    Exporter& exporter = draft_.config.exporter;
+    Exporter& exporter = config_.exporter;
     const Origin& base = origin("exporter.endpoint");
     const Origin& traces = origin("exporter.traces_endpoint");
     const bool verbatim = traces.level != Level::kDefault && traces.level >= base.level;
-    std::string url = verbatim ? draft_.traces_endpoint : draft_.endpoint;
+    std::string url = verbatim ? exporter.given_traces_endpoint : exporter.given_endpoint;
     const std::string& place = verbatim ? traces.place : base.place;
     const bool grpc = exporter.protocol == Protocol::kGrpc;
     if (url.empty()) {
@@ -263,7 +263,7 @@ class Loader {
     return {};
   }
 
-  Draft draft_;
+  Config config_;
   std::vector<Origin> origins_;  // beside option_table()
 };
 
@@ -283,6 +283,23 @@ Result<Config> load(const Sources& sources) {
     return tl::unexpected<Error>(status.error());
   }
   return loader.finish(sources);
+}
+
+ConfigChange change(Config running, Config wanted) {
+  ConfigChange result;
+  for (const Option& option : option_table()) {
+    if (option.equal(running, wanted)) {
+      continue;
+    }
+    if (option.reload == Reload::kLive) {
+      result.applied.push_back(option.key);
+    } else {
+      option.copy(running, wanted);
+      result.needs_restart.push_back(option.key);
+    }
+  }
+  result.config = std::move(wanted);
+  return result;
 }
 
 }  // namespace zerospan::config

@@ -42,4 +42,12 @@ struct Sources {
 
 [[nodiscard]] Result<Config> load(const Sources& sources);
 
+// From one config to another while the agent runs: `wanted`, but for what only a restart changes.
+struct ConfigChange {
+  Config config;
+  std::vector<std::string> applied;        // keys, in the order of option_table()
+  std::vector<std::string> needs_restart;  // the same
+};
+[[nodiscard]] ConfigChange change(Config running, Config wanted);
+
 }  // namespace zerospan::config

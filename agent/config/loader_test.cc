@@ -246,7 +246,7 @@ TEST(LoadErrors, InAFile) {
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
        "database, "
-       "propagation, sdk_spans, sampler, service, kubernetes, exporter, metrics, log, "
+        "propagation, sdk_spans, sampler, service, kubernetes, exporter, metrics, log, one_per_host, "
        "shutdown_deadline."},
       {"capture:\n  head_bytes: 12 parsecs\n",
        "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 8KiB, "
@@ -367,6 +367,76 @@ TEST(LoadErrors, AHostileFileIsRefused) {
 TEST(Load, EmptySectionsAreUnset) {
   EXPECT_EQ(loaded("log:\ncapture:\n  head_bytes:\n").capture.head_bytes, 4096U);
   EXPECT_EQ(loaded("# nothing\n").capture.head_bytes, 4096U);
+}
+
+TEST(Reload, EveryOptionSaysWhatBecomesOfAChange) {
+  for (const Option& option : option_table()) {
+    EXPECT_NE(option.reload, Reload::kUndecided) << option.key;
+    const bool stage = option.key.starts_with("capture.") || option.key.starts_with("metrics.");
+    EXPECT_TRUE(!stage || option.reload == Reload::kRestart) << option.key;
+    Config a;
+    Config b;
+    EXPECT_TRUE(option.equal(a, b)) << option.key;
+  }
+}
+
+TEST(Reload, WhatNeedsARestartStaysAsItWas) {
+  const Config running =
+      loaded("selection: {all: true}\ncapture: {ring_bytes: 1MiB, workers: 1}\n");
+  const Config wanted = loaded(R"(
+selection: {executables: ["*/nginx"]}
+capture: {ring_bytes: 2MiB, workers: 1}
+http: {routes: ["/a/{b}"]}
+service: {rules: [{executable: x, name: y}]}
+exporter: {endpoint: "http://b:4318", queue_size: 1000}
+)");
+  const ConfigChange found = change(running, wanted);
+  EXPECT_EQ(found.applied,
+            (std::vector<std::string>{"selection.executables", "selection.all", "http.routes",
+                                      "service.rules", "exporter.endpoint"}));
+  EXPECT_EQ(found.needs_restart,
+            (std::vector<std::string>{"capture.ring_bytes", "exporter.queue_size"}));
+  EXPECT_EQ(found.config.capture.ring_bytes, 1U << 20U);
+  EXPECT_EQ(found.config.exporter.queue_size, 32768U);
+  EXPECT_EQ(found.config.exporter.endpoint, "http://b:4318/v1/traces");
+  EXPECT_EQ(found.config.http.routes, std::vector<std::string>{"/a/{b}"});
+  const ConfigChange none = change(found.config, found.config);
+  EXPECT_TRUE(none.applied.empty() && none.needs_restart.empty());
+}
+
+TEST(Reload, EveryOptionIsComparedAndCopied) {
+  // Whatever sets an option also makes it differ from the default, and copying makes it equal.
+  const Config config = loaded(R"(
+selection: {pids: [1], ports: [80], executables: [a], command_lines: [a], users: [a], all: true,
+  container_ids: [abcd], children: false, exclude: {pids: [1], ports: [80], executables: [a],
+  command_lines: [a], users: [a], container_ids: [abcd]}}
+capture: {kind: syscall, head_bytes: 1024, tail_bytes: 64, ring_bytes: 1MiB, workers: 1,
+  max_connections: 1000, max_processes: 1000, event_loop_ticks: off, protocols: [http1],
+  dns_ports: [54]}
+http: {routes: [/a], go_routes: false, route_heuristic: name, route_max_cardinality: 7,
+  request_headers: [a], response_headers: [a], redact_query_keys: [a], known_methods: [GET],
+  health_checks: {drop: false, paths: [], user_agents: []}}
+database: {query_text: off, query_text_bytes: 100}
+propagation: {propagators: [b3], baggage_attributes: [a]}
+sdk_spans: all
+sampler: {kind: always_off, ratio: 0.5}
+service: {rules: [{port: 1, name: a}], resource_attributes: {a: b}}
+exporter: {kind: none, protocol: grpc, endpoint: "http://a", traces_endpoint: "http://a",
+  headers: {a: b}, timeout: 1s, compression: gzip, certificate: a, client_certificate: a,
+  client_key: a, insecure: true, file: a, retry_max_elapsed: 1s, queue_size: 1000, batch_size: 10,
+  schedule_delay: 1s, export_timeout: 1s}
+metrics: {listen: "127.0.0.1:1", bpf_stats: true}
+log: {level: debug, format: json}
+shutdown_deadline: 1s
+one_per_host: false
+)");
+  for (const Option& option : option_table()) {
+    Config defaults;
+    Config set = config;
+    EXPECT_FALSE(option.equal(defaults, set)) << option.key;
+    option.copy(set, defaults);
+    EXPECT_TRUE(option.equal(defaults, set)) << option.key;
+  }
 }
 
 }  // namespace

@@ -26,17 +26,18 @@ enum CommandBit : uint32_t {
   kOnCheck = 1U << 4U,
 };
 
-// The config while it is being read: the endpoint is resolved when all of it is known.
-struct Draft {
-  Config config;
-  std::string endpoint;         // the base, for all signals
-  std::string traces_endpoint;  // verbatim, for traces
+// What becomes of an option that has changed in the file while `run` runs.
+enum class Reload : uint8_t {
+  kUndecided,  // a mistake, which a test finds
+  kLive,       // it holds at once
+  kRestart,    // the value that was read at start stays, and a warning says so
 };
 
 struct Option {
   enum class Shape : uint8_t { kScalar, kList, kMap, kRules };
 
-  std::string key = {};                     // path in the YAML file, such as "capture.head_bytes"
+  std::string key = {};  // path in the YAML file, such as "capture.head_bytes"
+  Reload reload = Reload::kUndecided;
   std::string help = {};                    // whole sentences
   std::vector<std::string> variables = {};  // environment, the one that wins first
   std::string flag = {};                    // "--pid"; empty: none
@@ -49,7 +50,10 @@ struct Option {
   Shape shape = Shape::kScalar;
   std::string type = {};  // for the documentation
   std::string default_text = {};
-  std::function<std::optional<Complaint>(const Value&, Draft&)> set = {};
+  std::function<std::optional<Complaint>(const Value&, Config&)> set = {};
+  // Of the member that the option sets. Neither changes what it compares or copies from.
+  std::function<bool(Config&, Config&)> equal = {};
+  std::function<void(Config& from, Config& to)> copy = {};
 };
 
 // In the order of the documentation. Made once; any thread may read it.

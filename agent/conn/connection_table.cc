@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 namespace zerospan::conn {
@@ -212,6 +213,25 @@ bool ConnectionTable::evict_datagrams() {
     }
   }
   return false;
+}
+
+void ConnectionTable::give_up(const std::vector<uint32_t>& pids) {
+  const std::unordered_set<uint32_t> left(pids.begin(), pids.end());
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = *it->second;
+    // What a UDP socket carries is paired by its own numbers, and it is forgotten when it is quiet.
+    if (!left.contains(entry.connection.pid) ||
+        entry.connection.transport == model::Transport::kUdp) {
+      ++it;
+      continue;
+    }
+    if (entry.parser) {
+      entry.parser->finish(entry.last_ns, entry);
+    }
+    mutes_.push_back({entry.socket, entry.connection.id, true});
+    it = entries_.erase(it);
+    ++counters_.closed;
+  }
 }
 
 void ConnectionTable::finish(uint64_t time_ns) {

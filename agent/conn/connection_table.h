@@ -52,6 +52,7 @@ struct TableCounters {
 struct Mute {
   uint64_t socket = 0;
   uint64_t connection_id = 0;
+  bool forget = false;  // it is not in the table any more, and may be met again as another one
 };
 
 class ConnectionTable {
@@ -69,10 +70,13 @@ class ConnectionTable {
       forget_datagrams(time_ns);
     }
   }
+  // Gives up the connections of these processes, because nothing is recorded of them any more: if
+  // they are traced again, what was not seen must not be taken for silence.
+  void give_up(const std::vector<uint32_t>& pids);
   // The agent ends: gives out what is open on all connections, flagged.
   void finish(uint64_t time_ns);
 
-  // Connections found opaque since the last call.
+  // Connections found opaque, or given up, since the last call.
   [[nodiscard]] std::vector<Mute> take_mutes();
 
   [[nodiscard]] const TableCounters& counters() const { return counters_; }

@@ -134,9 +134,10 @@ class Table : public ::testing::Test {
  protected:
   ~Table() override { EXPECT_GE(LetterParser::alive, 0); }
 
-  void open(uint64_t id, bool seen_from_start = true, bool datagrams = false) {
+  void open(uint64_t id, bool seen_from_start = true, bool datagrams = false, uint32_t pid = 7) {
     model::Connection connection;
     connection.id = id;
+    connection.pid = pid;
     connection.is_dns = datagrams;
     connection.transport = datagrams ? model::Transport::kUdp : model::Transport::kTcp;
     connection.time_ns = ++now_;
@@ -166,7 +167,10 @@ class Table : public ::testing::Test {
 };
 
 auto mute_of(uint64_t id) {
-  return FieldsAre(1000 + id, id);
+  return FieldsAre(1000 + id, id, false);
+}
+auto forgotten(uint64_t id) {
+  return FieldsAre(1000 + id, id, true);
 }
 
 TEST_F(Table, OpenFeedClose) {
@@ -384,6 +388,23 @@ TEST_F(Table, ATableOfManyStaysWithinItsLimit) {
     ASSERT_LE(LetterParser::alive, 16);
   }
   EXPECT_EQ(counters().evicted, 1000U - 16U);
+}
+
+TEST_F(Table, TheConnectionsOfSomeProcessesAreGivenUp) {
+  for (uint64_t id = 1; id <= 4; ++id) {
+    open(id, true, false, id <= 2 ? 7 : 8);
+    feed(id, "hiq");
+  }
+  open(5, true, true, 8);  // of a UDP socket no more is known than before
+  sink_.told.clear();
+  table_->give_up({8, 99});
+  EXPECT_THAT(sink_.told, ::testing::UnorderedElementsAre(answered(3, 0, model::kBodyEndUnknown),
+                                                          answered(4, 0, model::kBodyEndUnknown)));
+  EXPECT_THAT(table_->take_mutes(), ::testing::UnorderedElementsAre(forgotten(3), forgotten(4)));
+  EXPECT_EQ(table_->size(), 3U);
+  EXPECT_EQ(counters().closed, 2U);
+  feed(1, "a");
+  EXPECT_THAT(sink_.told, ::testing::Contains(answered(1, 0)));
 }
 
 TEST_F(Table, FinishGivesOutInOrderOfIds) {

@@ -431,7 +431,7 @@ void ProcessTable::select(uint32_t pid, Entry entry, std::shared_ptr<const Proce
                           bool always_act, Actions& actions) {
   const auto known = entries_.find(pid);
   const bool was_selected = known != entries_.end() && known->second.info != nullptr;
-  if (was_selected && !always_act && same_program(*known->second.info, *info)) {
+  if (was_selected && !always_act && !renewing_ && same_program(*known->second.info, *info)) {
     known->second.cgroup_id = entry.cgroup_id;
     known->second.awaits_until_ns = entry.awaits_until_ns;
     return;
@@ -552,6 +552,28 @@ Actions ProcessTable::scan_running() {
     judge(pid, stat, std::move(entry), namespaces, false, actions);
   }
   publish();
+  return actions;
+}
+
+Actions ProcessTable::reconfigure(const SelectorOptions& selection,
+                                  const ResourceOptions& resource) {
+  const SelectorOptions& before = options_.selection;
+  // Who has started whom is known from the events alone where a process between has ended, so what
+  // is known of it stays as long as it answers the same question.
+  if (selection.include.pids != before.include.pids ||
+      selection.exclude.pids != before.exclude.pids || selection.children != before.children) {
+    for (auto& [pid, entry] : entries_) {
+      entry.below_included = false;
+      entry.below_excluded = false;
+    }
+  }
+  options_.selection = selection;
+  options_.resource = resource;
+  selector_ = Selector(selection);
+  resources_.set_options(resource);
+  renewing_ = true;
+  Actions actions = scan_running();
+  renewing_ = false;
   return actions;
 }
 

@@ -105,6 +105,10 @@ class ProcessTable {
 
   // At start, once the events are attached; and after lost events. Actions for what changed.
   [[nodiscard]] Actions scan_running();
+  // Other rules from now on, for all processes: judges and names them anew. `max_selected` and what
+  // is about files stays as it was.
+  [[nodiscard]] Actions reconfigure(const SelectorOptions& selection,
+                                    const ResourceOptions& resource);
   // A process (not a thread) was made.
   [[nodiscard]] Actions on_fork(uint32_t parent_pid, uint32_t child_pid);
   [[nodiscard]] Actions on_exec(uint32_t pid);
@@ -177,6 +181,7 @@ class ProcessTable {
   std::deque<Ended> ended_;
   std::vector<uint32_t> awaiting_;  // pids; some may not wait any more
   std::unordered_map<uint64_t, uint32_t> cgroups_;  // told to the kernel's side, by how many
+  bool renewing_ = false;  // what is known of a selected process is replaced in any case
   ProcessSnapshot current_;
   bool changed_ = false;
   std::shared_ptr<ProcessView> view_ = std::make_shared<ProcessView>();

@@ -158,6 +158,61 @@ TEST_F(ProcessTableTest, AListedPidComesWithItsDescendants) {
   EXPECT_THAT(table_->on_exec(16), IsEmpty());
 }
 
+TEST_F(ProcessTableTest, OtherRulesSelectAndDeselectWhatRuns) {
+  for (const uint32_t pid : {10, 11, 12}) {
+    fake_.put({.pid = pid, .executable = pid == 12 ? "/b/other" : "/a/srv"});
+  }
+  make({.executables = {"srv"}}, {.pids = {11}});
+  EXPECT_THAT(table_->scan_running(), ElementsAre(selected(10)));
+  const auto before = lookup(10);
+  SelectorOptions selection = options_.selection;
+  selection.include = {.executables = {"other", "srv"}};
+  selection.exclude = {.pids = {10}};
+  EXPECT_THAT(table_->reconfigure(selection, options_.resource),
+              UnorderedElementsAre(deselected(10), selected(11), selected(12)));
+  EXPECT_EQ(lookup(10), before);  // for spans that are still on their way
+  EXPECT_NE(lookup(12), nullptr);
+  EXPECT_EQ(table_->counters().selected, 2U);
+  EXPECT_THAT(table_->reconfigure(options_.selection, options_.resource),
+              UnorderedElementsAre(selected(10), deselected(11), deselected(12)));
+}
+
+TEST_F(ProcessTableTest, OtherNamesAreGivenToWhatRunsWithoutTheKernelHearingOfIt) {
+  fake_.put({.pid = 10, .executable = "/a/srv"});
+  fake_.put({.pid = 11,
+             .executable = "/a/srv",
+             .environment = {"OTEL_SERVICE_NAME=own"},
+             .fds = {"anon_inode:[eventpoll]"}});
+  make({.executables = {"srv"}});
+  static_cast<void>(table_->scan_running());
+  const uint64_t id = lookup(10)->resource->id;
+  ResourceOptions resource = options_.resource;
+  resource.rules = {{.executable = "srv", .name = "shop"}};
+  EXPECT_THAT(table_->reconfigure(options_.selection, resource), IsEmpty());
+  EXPECT_EQ(service(*lookup(10)), "shop");
+  EXPECT_NE(lookup(10)->resource->id, id);
+  EXPECT_EQ(service(*lookup(11)), "own");
+}
+
+TEST_F(ProcessTableTest, DescendantsOfListedPidsStaySelectedUnlessTheListChanges) {
+  fake_.put({.pid = 10, .executable = "/bin/sh"});
+  fake_.put({.pid = 11, .parent = 10, .executable = "/bin/sh"});
+  fake_.put({.pid = 12, .parent = 11, .executable = "/a/srv"});
+  make({.pids = {10}});
+  EXPECT_THAT(table_->scan_running(),
+              UnorderedElementsAre(selected(10), selected(11), selected(12)));
+  // What was between ends: only the table knows now where 12 came from.
+  fake_.remove(11);
+  EXPECT_THAT(table_->on_exit(11), ElementsAre(deselected(11)));
+  fake_.put({.pid = 12, .parent = 1, .executable = "/a/srv"});
+  SelectorOptions selection = options_.selection;
+  selection.exclude = {.executables = {"nobody"}};
+  EXPECT_THAT(table_->reconfigure(selection, options_.resource), IsEmpty());
+  selection.include = {.pids = {77}};
+  EXPECT_THAT(table_->reconfigure(selection, options_.resource),
+              UnorderedElementsAre(deselected(10), deselected(12)));
+}
+
 TEST_F(ProcessTableTest, AForkedChildIsItsParentsProgramUntilItExecs) {
   fake_.put({.pid = 10,
              .executable = "/usr/bin/python3",

@@ -72,6 +72,9 @@ class ResourceBuilder {
  public:
   explicit ResourceBuilder(ResourceOptions options) : options_(std::move(options)) {}
 
+  // For resources from now on.
+  void set_options(ResourceOptions options) { options_ = std::move(options); }
+
   // `info` without its resource. `environment` as ProcFs::environment gives it.
   [[nodiscard]] std::shared_ptr<const model::Resource> build(
       const ProcessInfo& info, const std::vector<std::string>& arguments,

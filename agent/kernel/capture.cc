@@ -302,8 +302,6 @@ struct Capture::Impl {
       std::copy(options.dns_ports.begin(), options.dns_ports.end(), skeleton->rodata->zs_dns_ports);
       skeleton->rodata->zs_id_seed = options.id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
-      skeleton->rodata->zs_tentative = options.capture_new_programs;
-      skeleton->rodata->zs_tentative_listeners = options.capture_new_listeners;
     }
     size_maps(skeleton->obj);
     const bool first = maps.empty();
@@ -383,6 +381,11 @@ struct Capture::Impl {
     return {};
   }
 
+  void set_tentative(TentativeCapture tentative) {
+    processes->bss->zs_tentative = tentative.new_programs;
+    states->bss->zs_tentative_listeners = tentative.new_listeners;
+  }
+
   Status start_capture() {
     // This one has all maps; the socket hooks come last, when the rings are there.
     if (Status status = start(states, "sock_state", false); !status) {
@@ -391,6 +394,7 @@ struct Capture::Impl {
     if (Status status = start(processes, "process", false); !status) {
       return status;
     }
+    set_tentative(options.tentative);
     if (Status status = make_rings(); !status) {
       return status;
     }
@@ -497,6 +501,10 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
                    std::to_string(impl_->options.max_processes) + " at most"));
   }
   return {};
+}
+
+void Capture::set_tentative(TentativeCapture tentative) {
+  impl_->set_tentative(tentative);
 }
 
 Status Capture::deselect(uint32_t pid) {
@@ -688,14 +696,26 @@ size_t Capture::poll_ring(uint32_t index, int timeout_ms, const RecordHandler& h
   return count;
 }
 
-void Capture::mute(uint64_t socket, uint64_t connection_id) {
+namespace {
+
+void run_on_connection(const bpf_program* program, uint64_t socket, uint64_t connection_id) {
   zs_mute request{socket, connection_id};
   bpf_test_run_opts run{};
   run.sz = sizeof(run);
   run.ctx_in = &request;
   run.ctx_size_in = sizeof(request);
   // A failure leaves the connection recorded: costly, not wrong.
-  bpf_prog_test_run_opts(bpf_program__fd(impl_->muter->progs.mute__connection), &run);
+  bpf_prog_test_run_opts(bpf_program__fd(program), &run);
+}
+
+}  // namespace
+
+void Capture::mute(uint64_t socket, uint64_t connection_id) {
+  run_on_connection(impl_->muter->progs.mute__connection, socket, connection_id);
+}
+
+void Capture::forget(uint64_t socket, uint64_t connection_id) {
+  run_on_connection(impl_->muter->progs.forget__connection, socket, connection_id);
 }
 
 Result<size_t> Capture::poll_processes(int timeout_ms, const ProcessEventHandler& handler) {

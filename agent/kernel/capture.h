@@ -29,6 +29,12 @@ enum class CaptureKind : uint8_t {
   kSyscall,     // the end of every system call: costs all programs of the host
 };
 
+// What is captured before discovery has decided about it.
+struct TentativeCapture {
+  bool new_programs = false;   // for selections that a new program may match
+  bool new_listeners = false;  // processes that begin to listen: for selections by port
+};
+
 struct CaptureOptions {
   CaptureKind kind = CaptureKind::kAuto;
   uint32_t head_bytes = 4096;       // per message, at most 8192
@@ -40,10 +46,7 @@ struct CaptureOptions {
   uint32_t max_processes = 8192;
   std::array<uint16_t, 4> dns_ports = {53};  // of name servers; 0: none
   uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
-  bool capture_new_programs = false;  // before on_exec decides about them: needed for selections
-                                      // that a new program may match
-  bool capture_new_listeners =
-      false;  // the same for a process that begins to listen: for selections by port
+  TentativeCapture tentative;
   bool event_loop_ticks =
       true;  // attach the hook on system calls when a selected event loop calls out
 };
@@ -172,6 +175,8 @@ class Capture {
   // captured at once, until the process is selected or deselected.
   Status select_cgroup(uint64_t id);
   Status deselect_cgroup(uint64_t id);
+  // Any thread.
+  void set_tentative(TentativeCapture tentative);
 
   // Any thread. The goroutines of a selected process can be told from now on, until it is
   // deselected or executes another program.
@@ -189,6 +194,9 @@ class Capture {
 
   // Any thread. The connection's operations are not recorded any more.
   void mute(uint64_t socket, uint64_t connection_id);
+  // Any thread. The connection is not known any more: if it is used again by a traced process, it
+  // begins anew, as one that was open before.
+  void forget(uint64_t socket, uint64_t connection_id);
 
   // The watcher thread. Waits for at most timeout_ms. Returns the number of events handled.
   using ProcessEventHandler = std::function<void(const ProcessEvent&)>;

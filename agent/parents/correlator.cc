@@ -53,9 +53,8 @@ size_t Correlator::StreamKeyHash::operator()(const StreamKey& key) const {
   return mix64(key.first ^ key.second);
 }
 
-Correlator::Correlator(CorrelatorOptions options, propagation::Propagators propagators,
-                       sampling::Sampler sampler)
-    : options_(options), propagators_(std::move(propagators)), sampler_(std::move(sampler)) {}
+Correlator::Correlator(CorrelatorOptions options, CorrelatorRules rules)
+    : options_(options), rules_(std::move(rules)) {}
 
 void Correlator::on_request(const model::Connection& connection,
                             const protocols::RequestStart& start) {
@@ -78,8 +77,16 @@ Identity Correlator::remote_child(model::RemoteContext&& remote) const {
   identity.parent_span_id = remote.span_id;
   identity.parent_is_remote = true;
   identity.trace_state = std::move(remote.trace_state);
-  identity.sampled = sampler_.sample(identity.trace_id, remote.sampled);
+  identity.sampled = rules_.sampler.sample(identity.trace_id, remote.sampled);
   return identity;
+}
+
+bool Correlator::begin_trace(const model::Connection& connection,
+                             const protocols::RequestStart& start, Identity& identity) const {
+  const bool health_check = start.http != nullptr && rules_.health_checks.match(*start.http);
+  identity.trace_id = new_trace_id(connection.id, start.sequence);
+  identity.sampled = !health_check && rules_.sampler.sample(identity.trace_id, std::nullopt);
+  return health_check;
 }
 
 Correlator::ConnectionState& Correlator::open_connection(uint64_t id) {
@@ -99,12 +106,13 @@ Correlator::ConnectionState& Correlator::open_connection(uint64_t id) {
 void Correlator::start_server(const model::Connection& connection,
                               const protocols::RequestStart& start) {
   Identity identity;
+  bool health_check = false;
   std::optional<model::RemoteContext> remote;
   if (start.http != nullptr) {
-    remote = propagators_.extract(start.http->request_headers);
-    identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+    remote = rules_.propagators.extract(start.http->request_headers);
+    identity.baggage = rules_.propagators.extract_baggage(start.http->request_headers);
   } else if (start.db != nullptr && !start.db->traceparent.empty()) {
-    remote = propagators_.extract(context_fields(*start.db));
+    remote = rules_.propagators.extract(context_fields(*start.db));
   }
   if (remote) {
     model::Baggage baggage = std::move(identity.baggage);
@@ -112,8 +120,7 @@ void Correlator::start_server(const model::Connection& connection,
     identity.baggage = std::move(baggage);
     ++counters_.remote_parents;
   } else {
-    identity.trace_id = new_trace_id(connection.id, start.sequence);
-    identity.sampled = sampler_.sample(identity.trace_id, std::nullopt);
+    health_check = begin_trace(connection, start, identity);
   }
   // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's
   // id itself. Requests that were read together share it; the first of them has it.
@@ -152,13 +159,15 @@ void Correlator::start_server(const model::Connection& connection,
                 .span_id = identity.span_id,
                 .caller_span_id = identity.parent_span_id,
                 .sampled = identity.sampled,
+                .health_check = health_check,
                 .overlapped = overlapped,
                 .pid = connection.pid,
                 .number = last_number_,
                 .span_class = model::span_class(start.role, start.http, start.db, start.messaging),
                 .trace_state = identity.trace_state};
   }
-  state.open.push_back({start.sequence, owns_id ? request_id : 0, std::move(identity)});
+  state.open.push_back(
+      {start.sequence, owns_id ? request_id : 0, health_check, std::move(identity)});
 }
 
 bool Correlator::alone(const Request& request) const {
@@ -285,7 +294,7 @@ ServedParent Correlator::served_parent(Request& request,
     served.trace_id = sent->trace_id;
     served.span_id = sent->span_id;
     served.is_remote = called && sent->span_id == request.caller_span_id;
-    served.sampled = sampler_.sample(sent->trace_id, sent->sampled);
+    served.sampled = rules_.sampler.sample(sent->trace_id, sent->sampled);
     served.trace_state = sent->trace_state;
   } else if (request.continued_by_program) {
     served.trace_id = request.trace_id;
@@ -304,12 +313,13 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
     take_origin(connection, start);
   }
   Identity identity;
+  bool health_check = false;
   std::optional<model::RemoteContext> sent;
   if (start.http != nullptr) {
-    sent = propagators_.extract(start.http->request_headers);
-    identity.baggage = propagators_.extract_baggage(start.http->request_headers);
+    sent = rules_.propagators.extract(start.http->request_headers);
+    identity.baggage = rules_.propagators.extract_baggage(start.http->request_headers);
   } else if (start.db != nullptr && !start.db->traceparent.empty()) {
-    sent = propagators_.extract(context_fields(*start.db));
+    sent = rules_.propagators.extract(context_fields(*start.db));
   }
   Request* parent = find_parent(connection, start, sent);
   identity.sends_context = start.http != nullptr && start.http->request_headers.has_any(kContext) &&
@@ -322,6 +332,7 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
     identity.parent_span_id = parent->span_id;
     identity.sampled = parent->sampled;
     identity.trace_state = parent->trace_state;
+    health_check = parent->health_check;
   } else if (sent) {
     model::Baggage baggage = std::move(identity.baggage);
     const bool sends_context = identity.sends_context;
@@ -330,12 +341,12 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
     identity.sends_context = sends_context;
     ++counters_.parents_by_header;
   } else {
-    identity.trace_id = new_trace_id(connection.id, start.sequence);
-    identity.sampled = sampler_.sample(identity.trace_id, std::nullopt);
+    health_check = begin_trace(connection, start, identity);
   }
   identity.span_id = model::SpanId::from_u64(
       non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
-  open_connection(connection.id).open.push_back({start.sequence, 0, std::move(identity)});
+  open_connection(connection.id)
+      .open.push_back({start.sequence, 0, health_check, std::move(identity)});
 }
 
 std::optional<Identity> Correlator::on_exchange(const model::Connection& connection,
@@ -364,7 +375,7 @@ std::optional<Identity> Correlator::on_exchange(const model::Connection& connect
     end_request(connection, exchange, open.request_id);
   }
   if (!open.identity.sampled) {
-    ++counters_.not_sampled;
+    ++(open.health_check ? counters_.health_checks : counters_.not_sampled);
     return std::nullopt;
   }
   return std::move(open.identity);

@@ -25,6 +25,7 @@
 #include "agent/model/trace_context.h"
 #include "agent/propagation/propagators.h"
 #include "agent/protocols/parser.h"
+#include "agent/sampling/health_checks.h"
 #include "agent/sampling/sampler.h"
 
 namespace zerospan::parents {
@@ -83,18 +84,26 @@ struct CorrelatorCounters {
   uint64_t roots_request_unknown = 0;  // the request's records were lost, or it was forgotten
   uint64_t evidence_contradicted =
       0;  // the header that was sent names another trace than the kernel's evidence
-  uint64_t not_sampled = 0;  // exchanges
+  uint64_t not_sampled = 0;    // exchanges
+  uint64_t health_checks = 0;  // exchanges, with those that were made for one
+};
+
+// What decides about new traces. May change while requests are open: those keep what was decided.
+struct CorrelatorRules {
+  propagation::Propagators propagators;
+  sampling::Sampler sampler;
+  sampling::HealthChecks health_checks;
 };
 
 class Correlator {
  public:
-  Correlator(CorrelatorOptions options, propagation::Propagators propagators,
-             sampling::Sampler sampler);
+  Correlator(CorrelatorOptions options, CorrelatorRules rules);
 
+  void set_rules(CorrelatorRules rules) { rules_ = std::move(rules); }
   void on_request(const model::Connection& connection, const protocols::RequestStart& start);
   // Before the on_request() of that stream.
   void on_stream(uint64_t connection_id, const model::StreamOrigin& origin);
-  // The identity of a kept exchange's span; nullopt if the sampler dropped its trace.
+  // The identity of a kept exchange's span; nullopt if its trace is not kept.
   [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection,
                                                     const model::Exchange& exchange);
 
@@ -111,6 +120,7 @@ class Correlator {
     model::SpanId span_id;
     model::SpanId caller_span_id;  // what the caller named as its span; invalid if nothing
     bool sampled = true;
+    bool health_check = false;  // then it is not sampled either
     bool open = true;
     // Requests that were in progress on one connection at once cannot be told apart by the thread
     // that serves them.
@@ -127,6 +137,7 @@ class Correlator {
   struct OpenExchange {
     uint64_t sequence = 0;
     uint64_t request_id = 0;  // server exchanges that can be parents
+    bool health_check = false;
     Identity identity;
   };
   struct ConnectionState {
@@ -151,6 +162,9 @@ class Correlator {
   [[nodiscard]] ServedParent served_parent(Request& request,
                                            const std::optional<model::RemoteContext>& sent) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
+  // A trace that begins here. True: with a health check, so it is not kept.
+  bool begin_trace(const model::Connection& connection, const protocols::RequestStart& start,
+                   Identity& identity) const;
   // The state of a connection with an exchange that begins now.
   ConnectionState& open_connection(uint64_t id);
   void end_request(const model::Connection& connection, const model::Exchange& exchange,
@@ -160,8 +174,7 @@ class Correlator {
   void take_origin(const model::Connection& connection, protocols::RequestStart& start);
 
   CorrelatorOptions options_;
-  propagation::Propagators propagators_;
-  sampling::Sampler sampler_;
+  CorrelatorRules rules_;
   // The maps' nodes come and go with every exchange.
   std::pmr::unsynchronized_pool_resource nodes_;
   std::pmr::unordered_map<uint64_t, Request> requests_{&nodes_};  // by the kernel's request id

@@ -38,13 +38,31 @@ struct Call {
 class Script {
  public:
   explicit Script(sampling::Options sampler = {}, CorrelatorOptions options = {.seed = 1})
-      : correlator_(options, propagation::Propagators({}),
-                    sampling::Sampler::make(sampler).value()) {}
+      : correlator_(options, rules(sampler)) {}
+
+  static CorrelatorRules rules(const sampling::Options& sampler) {
+    return {propagation::Propagators({}), sampling::Sampler::make(sampler).value(),
+            sampling::HealthChecks({})};
+  }
 
   // A request that a server of process `pid` reads on a connection of its own, unless one is named.
   Call serve(uint64_t request_id, uint32_t pid = 7, const Fields& headers = {}) {
     return serve_on(++next_connection_, request_id, pid, 0, headers);
   }
+  Call serve_path(uint64_t request_id, const std::string& target, const Fields& headers = {}) {
+    target_ = target;
+    Call call = serve(request_id, 7, headers);
+    target_.clear();
+    return call;
+  }
+  Call call_path(uint64_t request_id, Evidence evidence, const std::string& target,
+                 const Fields& headers = {}) {
+    target_ = target;
+    Call call = this->call(request_id, evidence, 7, headers);
+    target_.clear();
+    return call;
+  }
+  void set_rules(CorrelatorRules rules) { correlator_.set_rules(std::move(rules)); }
   Call serve_on(uint64_t connection, uint64_t request_id, uint32_t pid = 7,
                 uint32_t batch_index = 0, const Fields& headers = {}) {
     return start(connection, Role::kServer, pid, request_id, Evidence::kNone, batch_index, headers);
@@ -89,6 +107,7 @@ class Script {
              uint32_t batch_index, const Fields& headers, uint32_t stream = 0) {
     model::HttpExchange http;
     http.method = "GET";
+    http.target = target_;
     for (const auto& [name, value] : headers) {
       http.request_headers.append_field(name, value);
     }
@@ -110,6 +129,7 @@ class Script {
   }
 
   Correlator correlator_;
+  std::string target_;  // of the next request
   uint64_t next_connection_ = 100;
   std::unordered_map<uint64_t, uint64_t> sequences_;
 };
@@ -348,6 +368,44 @@ TEST(Correlator, AChildIsKeptExactlyWhenItsRootIs) {
   EXPECT_GT(kept, kRequests * 4 / 10);
   EXPECT_LT(kept, kRequests * 6 / 10);
   EXPECT_EQ(script.counters().not_sampled, 2U * (kRequests - kept));
+}
+
+TEST(Correlator, AHealthCheckAndWhatIsDoneForItAreNotKept) {
+  Script script;
+  const Call probe = script.serve_path(42, "/healthz?verbose");
+  EXPECT_FALSE(script.end(script.call(42, Evidence::kThread)));
+  // Its program has started a trace of its own, which it names: that one is believed.
+  EXPECT_TRUE(script.end(script.call(42, Evidence::kThread, 7, {{"traceparent", traceparent()}})));
+  EXPECT_FALSE(script.end(probe));
+  EXPECT_FALSE(script.end(script.serve_path(43, "/", {{"user-agent", "kube-probe/1.33"}})));
+  EXPECT_FALSE(script.end(script.call_path(0, Evidence::kNone, "/metrics")));
+  EXPECT_EQ(script.counters().health_checks, 4U);
+  EXPECT_EQ(script.counters().not_sampled, 0U);
+}
+
+TEST(Correlator, AHealthCheckInSomebodysTraceIsKept) {
+  Script script;
+  EXPECT_TRUE(script.end(script.serve_path(42, "/healthz", {{"traceparent", traceparent()}})));
+  const Call request = script.serve(43);
+  const Identity check = script.kept(script.call_path(43, Evidence::kThread, "/healthz"));
+  EXPECT_TRUE(is_child(check, script.kept(request)));
+  EXPECT_EQ(script.counters().health_checks, 0U);
+}
+
+TEST(Correlator, OtherRulesHoldFromTheNextTraceOn) {
+  Script script;
+  const Call probe = script.serve_path(42, "/healthz");
+  const Call request = script.serve(43);
+  script.set_rules({propagation::Propagators({}),
+                    sampling::Sampler::make({.kind = sampling::Kind::kAlwaysOff}).value(),
+                    sampling::HealthChecks({.drop = false})});
+  EXPECT_FALSE(script.end(probe));
+  const auto call = script.end(script.call(43, Evidence::kThread));
+  ASSERT_TRUE(call);  // its trace is kept, as was decided
+  EXPECT_TRUE(is_child(*call, script.kept(request)));
+  EXPECT_FALSE(script.end(script.serve_path(44, "/healthz")));
+  EXPECT_EQ(script.counters().health_checks, 1U);
+  EXPECT_EQ(script.counters().not_sampled, 1U);
 }
 
 TEST(Correlator, AHeaderOfTheSameTraceAgreesWithTheEvidence) {

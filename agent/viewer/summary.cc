@@ -92,7 +92,8 @@ void Summary::add(const model::Span& span) {
 }
 
 std::string Summary::render(const Terminal& terminal,
-                            const std::vector<std::pair<std::string, uint64_t>>& losses) const {
+                            const std::vector<std::pair<std::string, uint64_t>>& losses,
+                            uint64_t health_checks) const {
   using Row = std::vector<std::string>;
   const bool unicode = terminal.unicode;
   std::vector<const std::pair<const Key, Operation>*> sorted;
@@ -179,6 +180,9 @@ std::string Summary::render(const Terminal& terminal,
   out += fmt::format("{} spans; ", format_count(spans_));
   out += lost.empty() ? paint(terminal, Colour::kGreen, "lost: nothing")
                       : paint(terminal, Colour::kRed, "lost: " + lost);
+  if (health_checks > 0) {
+    out += fmt::format("; without {} of health checks", format_count(health_checks));
+  }
   out += '\n';
   return out;
 }

@@ -50,9 +50,11 @@ class Summary {
   [[nodiscard]] uint64_t spans() const { return spans_; }
 
   // A table, the most frequent operations first, and a line that tells what was lost: `losses` are
-  // counters by name, those that are 0 are left out. Ends with a newline.
-  [[nodiscard]] std::string render(
-      const Terminal& terminal, const std::vector<std::pair<std::string, uint64_t>>& losses) const;
+  // counters by name, those that are 0 are left out; and how many `health_checks` no span was made
+  // of. Ends with a newline.
+  [[nodiscard]] std::string render(const Terminal& terminal,
+                                   const std::vector<std::pair<std::string, uint64_t>>& losses,
+                                   uint64_t health_checks = 0) const;
 
  private:
   struct Key {

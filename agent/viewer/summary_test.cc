@@ -98,6 +98,8 @@ TEST(Summary, EveryLossIsNamed) {
   EXPECT_THAT(make_summary().render(plain(120), {{"ring_full", 1234}, {"gap", 0}, {"parse", 2}}),
               HasSubstr("1,201 spans; lost: 1,234 ring_full, 2 parse\n"));
   EXPECT_EQ(Summary().render(plain(120), {}), "0 spans; lost: nothing\n");
+  EXPECT_EQ(Summary().render(plain(120), {}, 1234),
+            "0 spans; lost: nothing; without 1,234 of health checks\n");
 }
 
 TEST(Summary, OperationsAreBounded) {

@@ -289,7 +289,7 @@ struct zs_process {
   struct zs_go_process go; /* with ZS_PROCESS_GO */
 };
 
-/* Argument of the program that mutes a connection. */
+/* Argument of the programs that mute a connection, and that forget one. */
 struct zs_mute {
   __u64 socket;
   __u64 connection_id; /* must still be that socket's */

@@ -19,7 +19,3 @@ const volatile __u32 zs_protocols = ~0U; /* bit n: the protocol of enum zs_proto
 const volatile __u16 zs_dns_ports[ZS_DNS_PORTS_MAX] = {53};
 const volatile __u64 zs_id_seed = 0;    /* random; makes the ids of requests unpredictable */
 const volatile __u32 zs_agent_tgid = 0; /* never traced, whatever the map of processes says */
-const volatile __u8 zs_tentative_listeners =
-    false; /* the same for a process that begins to listen */
-const volatile __u8 zs_tentative =
-    false; /* capture a new program until the agent has decided about it */

@@ -2,9 +2,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
 /*
- * Run by the agent when it found that a connection has nothing more to tell. In the kernel, and not
- * by an update from user space, so that the check of the id and the write cannot be torn apart by a
- * socket that takes the address over. Needs 5.14.
+ * Run by the agent when it found that a connection has nothing more to tell, or is that of a
+ * process which is not traced any more. In the kernel, and not by an update from user space, so
+ * that the check of the id and the write cannot be torn apart by a socket that takes the address
+ * over. Needs 5.14.
  */
 #include "bpf/maps/connections.h"
 
@@ -19,4 +20,14 @@ int mute__connection(struct zs_mute* request) {
   }
   connection->state = ZS_CONNECTION_MUTED;
   return 1;
+}
+
+SEC("syscall")
+int forget__connection(struct zs_mute* request) {
+  const __u64 socket = request->socket;
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &socket);
+  if (!connection || connection->id != request->connection_id) {
+    return 0;
+  }
+  return bpf_map_delete_elem(&connections, &socket) == 0;
 }

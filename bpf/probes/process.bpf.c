@@ -13,6 +13,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Capture a new program until the agent has decided about it. Changes with the selection. */
+volatile __u8 zs_tentative = false;
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process__fork, struct task_struct* parent, struct task_struct* child) {
   __u32 parent_tgid = BPF_CORE_READ(parent, tgid);

@@ -12,6 +12,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Capture a process that begins to listen until the agent has decided about it. Changes with the
+ * selection. */
+volatile __u8 zs_tentative_listeners = false;
+
 static __always_inline void on_connect(const struct sock* sk) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   const __u32 tid = (__u32)pid_tgid;

@@ -12,11 +12,11 @@ namespace zerospan::batch {
 
 SpanExporter::SpanExporter(BatchOptions options, std::unique_ptr<Transport> transport)
     : options_(std::move(options)),
-      transport_(std::move(transport)),
       protobuf_encoder_(options_.scope),
       json_encoder_(options_.scope),
       // The seed only has to differ between agents, so that they do not retry in step.
       schedule_(options_.retry, std::random_device{}()),
+      transport_(std::move(transport)),
       queue_(options_.max_queue_spans),
       thread_([this] { run(); }) {}
 
@@ -73,8 +73,27 @@ void SpanExporter::shutdown(std::chrono::milliseconds timeout) {
     wake_.notify_one();
     settled_.wait_until(lock, deadline, [this] { return thread_ended_; });
   }
-  transport_->cancel();
+  {
+    const std::scoped_lock lock(mutex_);
+    transport_->cancel();
+    if (sending_) {
+      sending_->cancel();
+    }
+  }
   thread_.join();
+}
+
+void SpanExporter::replace_transport(std::unique_ptr<Transport> transport) {
+  {
+    const std::scoped_lock lock(mutex_);
+    transport_ = std::move(transport);
+  }
+  wake_.notify_one();
+}
+
+bool SpanExporter::replaced(const Transport& transport) const {
+  const std::scoped_lock lock(mutex_);
+  return transport_.get() != &transport;
 }
 
 size_t SpanExporter::queued_spans() const {
@@ -140,36 +159,49 @@ std::vector<model::Span> SpanExporter::next_batch() {
 }
 
 void SpanExporter::export_spans(std::span<const model::Span> spans) {
-  const std::string_view request = transport_->encoding() == otlp::Encoding::kJson
-                                       ? json_encoder_.encode(spans)
-                                       : protobuf_encoder_.encode(spans);
-  if (request.size() > options_.max_request_bytes && spans.size() > 1) {
-    export_spans(spans.first(spans.size() / 2));
-    export_spans(spans.subspan(spans.size() / 2));
-    return;
+  for (;;) {
+    {
+      const std::scoped_lock lock(mutex_);
+      sending_ = transport_;
+    }
+    Transport& transport = *sending_;  // which no other thread changes
+    const std::string_view request = transport.encoding() == otlp::Encoding::kJson
+                                         ? json_encoder_.encode(spans)
+                                         : protobuf_encoder_.encode(spans);
+    if (request.size() > options_.max_request_bytes && spans.size() > 1) {
+      export_spans(spans.first(spans.size() / 2));
+      export_spans(spans.subspan(spans.size() / 2));
+      return;
+    }
+    if (send(transport, request, spans.size())) {
+      return;
+    }
+    schedule_.on_answer();  // the new receiver has not failed yet
   }
-  send(request, spans.size());
 }
 
-void SpanExporter::wait_for_schedule() {
+void SpanExporter::wait_for_schedule(const Transport& transport) {
   std::unique_lock lock(mutex_);
   wake_.wait_until(lock, std::min(schedule_.not_before(), schedule_.expires()),
-                   [this] { return stop_deadline_.has_value(); });
+                   [&] { return stop_deadline_.has_value() || transport_.get() != &transport; });
 }
 
-void SpanExporter::send(std::string_view request, size_t span_count) {
+bool SpanExporter::send(Transport& transport, std::string_view request, size_t span_count) {
   schedule_.begin_request(Clock::now());
   for (bool repeated = false;; repeated = true) {
-    wait_for_schedule();
+    wait_for_schedule(transport);
+    if (replaced(transport)) {
+      return false;
+    }
     const auto stop = stop_deadline();
     const auto now = Clock::now();
     if (stop && (peer_away_at_stop_ || now >= *stop)) {
       settle(0, span_count, DropReason::kShutdownDeadline);
-      return;
+      return true;
     }
     if (!stop && now < schedule_.not_before()) {  // the request expired during the wait
       settle(0, span_count, DropReason::kRetryExhausted);
-      return;
+      return true;
     }
     auto deadline = now + options_.send_timeout;
     if (stop) {
@@ -177,7 +209,7 @@ void SpanExporter::send(std::string_view request, size_t span_count) {
     }
     ++counters_.requests;
     counters_.retries += repeated ? 1 : 0;
-    const SendOutcome outcome = transport_->send(request, deadline);
+    const SendOutcome outcome = transport.send(request, deadline);
     counters_.send_ns +=
         static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - now).count());
     switch (outcome.status) {
@@ -187,20 +219,20 @@ void SpanExporter::send(std::string_view request, size_t span_count) {
         const size_t rejected = std::min<uint64_t>(outcome.rejected_spans, span_count);
         settle(span_count - rejected, rejected, DropReason::kRejectedByPeer);
         report(true, outcome.message);
-        return;
+        return true;
       }
       case SendStatus::kRefused:
         schedule_.on_answer();
         settle(0, span_count, DropReason::kExportRefused);
         report(false, outcome.message);
-        return;
+        return true;
       case SendStatus::kRetry:
         report(false, outcome.message);
         if (stop) {
           peer_away_at_stop_ = true;
         } else if (!schedule_.on_failure(Clock::now(), outcome.retry_after)) {
           settle(0, span_count, DropReason::kRetryExhausted);
-          return;
+          return true;
         }
         break;
     }

@@ -63,6 +63,10 @@ class SpanExporter {
   // dropped, though the receiver may have taken it.
   void shutdown(std::chrono::milliseconds timeout);
 
+  // Another receiver. A request that is on its way gets its answer; what is queued, and what is to
+  // be sent again, goes to the new one.
+  void replace_transport(std::unique_ptr<Transport> transport);
+
   [[nodiscard]] const ExportCounters& counters() const { return counters_; }
   [[nodiscard]] size_t queued_spans() const;  // waiting, without the request that is being sent
 
@@ -72,16 +76,17 @@ class SpanExporter {
   void run();
   [[nodiscard]] std::vector<model::Span> next_batch();
   void export_spans(std::span<const model::Span> spans);
-  void send(std::string_view request, size_t span_count);
-  // Until the schedule allows a send; cut short by shutdown.
-  void wait_for_schedule();
+  // False: the transport was replaced before the receiver took the request, or refused it for good.
+  bool send(Transport& transport, std::string_view request, size_t span_count);
+  // Until the schedule allows a send; cut short by shutdown, and by another transport.
+  void wait_for_schedule(const Transport& transport);
+  [[nodiscard]] bool replaced(const Transport& transport) const;
   // Empty while the agent goes on.
   [[nodiscard]] std::optional<Clock::time_point> stop_deadline() const;
   void settle(size_t exported, size_t dropped, DropReason reason);
   void report(bool healthy, const std::string& message);
 
   const BatchOptions options_;
-  const std::unique_ptr<Transport> transport_;
   otlp::ProtobufEncoder protobuf_encoder_;
   otlp::JsonEncoder json_encoder_;
   ExportCounters counters_;
@@ -93,8 +98,10 @@ class SpanExporter {
   std::optional<Clock::time_point> last_batch_at_;
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;     // for the exporter's thread
-  std::condition_variable settled_;  // for flush and shutdown
+  std::shared_ptr<Transport> transport_;  // under the mutex
+  std::shared_ptr<Transport> sending_;    // in use by the exporter's thread; the same
+  std::condition_variable wake_;          // for the exporter's thread
+  std::condition_variable settled_;       // for flush and shutdown
   SpanQueue queue_;
   uint64_t offered_ = 0;        // as the counter; under the mutex, for flush
   uint64_t settled_spans_ = 0;  // exported or dropped, of offered_

@@ -155,6 +155,54 @@ TEST_F(SpanExporterTest, ExportsInOrder) {
   expect_identity();
 }
 
+TEST_F(SpanExporterTest, AnotherReceiverGetsWhatTheFirstDidNotTake) {
+  BatchOptions options = quick();
+  options.retry.initial_interval = kYears;  // the first one is not asked again
+  options.retry.max_interval = kYears;
+  options.retry.max_elapsed = 10 * kYears;
+  receiver_.always({SendStatus::kRetry, 0, {}, "away"});
+  FakeReceiver other;
+  SpanExporter& exporter = start(options);
+  exporter.offer(spans(3, "a"));
+  ASSERT_TRUE(receiver_.wait_for_sends(1));
+  exporter.offer(spans(2, "b"));
+  exporter.replace_transport(std::make_unique<FakeTransport>(other));
+  ASSERT_TRUE(exporter.flush(kLong));
+  EXPECT_EQ(other.names(), (std::vector<std::string>{"a0", "a1", "a2", "b0", "b1"}));
+  EXPECT_TRUE(receiver_.names().empty());
+  EXPECT_EQ(exporter.counters().dropped_total(), 0U);
+  exporter_.reset();  // before the other receiver
+}
+
+TEST_F(SpanExporterTest, ARequestOnItsWayIsAnsweredByTheReceiverThatHasIt) {
+  receiver_.hold(true);
+  FakeReceiver other;
+  SpanExporter& exporter = start();
+  exporter.offer(spans(1, "a"));
+  ASSERT_TRUE(receiver_.wait_for_sends(1));
+  exporter.replace_transport(std::make_unique<FakeTransport>(other));
+  exporter.offer(spans(1, "b"));
+  receiver_.hold(false);
+  ASSERT_TRUE(exporter.flush(kLong));
+  EXPECT_EQ(receiver_.names(), std::vector<std::string>{"a0"});
+  EXPECT_EQ(other.names(), std::vector<std::string>{"b0"});
+  exporter_.reset();
+}
+
+TEST_F(SpanExporterTest, ShutdownEndsTheSendToAReceiverThatWasReplaced) {
+  receiver_.hold(true);
+  FakeReceiver other;
+  SpanExporter& exporter = start();
+  exporter.offer(spans(1));
+  ASSERT_TRUE(receiver_.wait_for_sends(1));
+  exporter.replace_transport(std::make_unique<FakeTransport>(other));
+  const auto begun = std::chrono::steady_clock::now();
+  exporter.shutdown(milliseconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(5));
+  expect_identity();
+  exporter_.reset();
+}
+
 TEST_F(SpanExporterTest, TheFirstSpanIsSentAtOnceAndTheNextWaitForTheSchedule) {
   BatchOptions options = quick();
   options.schedule_delay = kYears;

@@ -224,7 +224,8 @@ class Agent(Program):
         if command == "trace":
             arguments += ["--format=otlp-json", f"--output={self.output}"]
         started = time.monotonic()
-        super().__init__(arguments, env={"OTEL_TRACES_SAMPLER": "", **(env or {})})
+        # Tests of several trees may use one machine at a time.
+        super().__init__(arguments, env={"OTEL_TRACES_SAMPLER": "", "ZEROSPAN_ONE_PER_HOST": "false", **(env or {})})
         if wait_ready:
             try:
                 self.wait_line(self.errors, r"^zerospan: ready", 30)

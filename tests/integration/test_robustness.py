@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -217,6 +218,47 @@ class Export(harness.Case):
     def test_grpc_receiver_that_fails_at_first(self):
         requests, spans, _ = self.run_against("--fail-first", "2")
         self.assertEqual(sorted(request.id for request in requests), sorted(span.id for span in spans))
+
+    def test_sigterm_with_a_receiver(self):
+        """What a service manager does: all spans arrive within the deadline of the default configuration."""
+        server = servers.nginx(self)
+        receiver, port, output = self.receiver()
+        agent = self.agent("--pid", str(server.pid), command="run",
+                           env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+                                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_BSP_SCHEDULE_DELAY": "60000"})
+        requests = [traffic.Request("GET", traffic.with_id("/s/200")) for _ in range(300)]
+        with traffic.Connection(server.port) as connection:
+            for request in requests:
+                connection.send(request)
+        self.assertEqual(0, self.terminate(agent))
+        os.kill(receiver.pid, signal.SIGTERM)
+        receiver.wait_exit()
+        self.assertEqual(sorted(request.id for request in requests),
+                         sorted(span.id for span in harness.parse_spans(output.read_text())))
+        self.assertEqual({}, agent.lost())
+
+    def test_sigterm_with_a_receiver_that_does_not_answer(self):
+        """It accepts connections and says nothing: the agent ends all the same, and counts."""
+        server = servers.nginx(self)
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        agent = self.agent("--pid", str(server.pid), command="run", env={
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"})
+        with traffic.Connection(server.port) as connection:
+            for _ in range(300):
+                connection.send(traffic.Request("GET", traffic.with_id("/s/200")))
+        self.assertEqual(0, self.terminate(agent))
+        self.assertEqual(300, agent.stats()["spans_made"])
+        self.assertEqual({"spans_dropped_shutdown_deadline": 300}, agent.lost())
+
+    def terminate(self, agent):
+        started = harness.time.monotonic()
+        os.kill(agent.pid, signal.SIGTERM)
+        code = agent.wait_exit()
+        seconds = harness.time.monotonic() - started
+        print(f"\nended {seconds * 1000:.0f} ms after SIGTERM", flush=True)
+        self.assertLess(seconds, 5)  # shutdown_deadline is 0.8 s; another program may have the processor
+        return code
 
     def test_no_receiver(self):
         """Nobody listens: the agent lives, and at its end every span is counted as dropped."""

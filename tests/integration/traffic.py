@@ -36,8 +36,9 @@ class Request:
         return self.target.rsplit("id=", 1)[-1]
 
     def head(self, port):
-        lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"X-Id: {self.id}",
-                 "User-Agent: zerospan-test/1"]
+        lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"X-Id: {self.id}"]
+        if "User-Agent" not in self.headers:
+            lines.append("User-Agent: zerospan-test/1")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.chunked:
             lines.append("Transfer-Encoding: chunked")
