@@ -129,6 +129,7 @@ struct PodSelector {
   std::string owner_name;               // glob
   StringMap pod_labels;                 // values are globs
   std::vector<std::string> containers;  // globs over the container's name in the pod
+  bool operator==(const PodSelector&) const = default;
 };
 
 struct Kubernetes {

@@ -131,18 +131,18 @@ class Loader {
       const auto port = sources.environment("KUBERNETES_SERVICE_PORT");
       if (host) {
         const bool ipv6 = host->find(':') != std::string::npos;
-        kubernetes.api_server = fmt::format(fmt::runtime(ipv6 ? "https://[{}]:{}" : "https://{}:{}"),
-                                            *host, port.value_or("443"));
+        kubernetes.api_server = fmt::format(
+            fmt::runtime(ipv6 ? "https://[{}]:{}" : "https://{}:{}"), *host, port.value_or("443"));
       }
     }
-    const bool selected_by_flags = std::any_of(
-        sources.flags.begin(), sources.flags.end(),
-        [](const FlagValue& flag) { return option_table()[flag.option].selector; });
+    const bool selected_by_flags =
+        std::any_of(sources.flags.begin(), sources.flags.end(),
+                    [](const FlagValue& flag) { return option_table()[flag.option].selector; });
     if (kubernetes.mode == KubernetesMode::kAuto) {
-      kubernetes.mode = sources.pods_by_default && !selected_by_flags &&
-                                !kubernetes.api_server.empty()
-                            ? KubernetesMode::kOn
-                            : KubernetesMode::kOff;
+      kubernetes.mode =
+          sources.pods_by_default && !selected_by_flags && !kubernetes.api_server.empty()
+              ? KubernetesMode::kOn
+              : KubernetesMode::kOff;
     }
   }
 

@@ -246,7 +246,8 @@ TEST(LoadErrors, InAFile) {
       {"zzzzzz: 1\n",
        "z.yaml:1:1: \"zzzzzz\": found an unknown key, expected any of selection, capture, http, "
        "database, "
-        "propagation, sdk_spans, sampler, service, kubernetes, exporter, metrics, log, one_per_host, "
+       "propagation, sdk_spans, sampler, service, kubernetes, exporter, metrics, log, "
+       "one_per_host, "
        "shutdown_deadline."},
       {"capture:\n  head_bytes: 12 parsecs\n",
        "z.yaml:2:15: capture.head_bytes: found \"12 parsecs\", expected a size from 256 to 8KiB, "

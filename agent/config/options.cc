@@ -394,74 +394,75 @@ void add_tracing(std::vector<Option>& table) {
 void add_kubernetes(std::vector<Option>& table) {
   table.push_back(with(
       {.key = "kubernetes.enabled",
-       .help = "Whether `run` chooses processes by their pods, and tells of pods in resources. auto: "
-               "in a cluster, that is if KUBERNETES_SERVICE_HOST is set or an API server is given. "
-               "The other commands do so only if it is true.",
-.reload = Reload::kRestart},
+       .reload = Reload::kRestart,
+       .help =
+           "Whether `run` chooses processes by their pods, and tells of pods in resources. auto: "
+           "in a cluster, that is if KUBERNETES_SERVICE_HOST is set or an API server is given. "
+           "The other commands do so only if it is true."},
       ZEROSPAN_FIELD(kubernetes.mode),
       choice_of<KubernetesMode>({{"auto", KubernetesMode::kAuto},
                                  {"true", KubernetesMode::kOn},
                                  {"false", KubernetesMode::kOff}})));
   table.push_back(with({.key = "kubernetes.api_server",
+                        .reload = Reload::kRestart,
                         .help = "The URL of the API server. Not set: that of the cluster, from "
-                                "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT.",
-.reload = Reload::kRestart},
+                                "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT."},
                        ZEROSPAN_FIELD(kubernetes.api_server), endpoint()));
   table.push_back(with({.key = "kubernetes.token_file",
+                        .reload = Reload::kRestart,
                         .help = "The file with the service account's token. It is read again when "
-                                "it is rotated.",
-.reload = Reload::kRestart},
+                                "it is rotated."},
                        ZEROSPAN_FIELD(kubernetes.token_file), text("file", "the path of a file")));
   table.push_back(
       with({.key = "kubernetes.ca_file",
-            .help = "The authority that the API server's certificate is checked against (PEM).",
-.reload = Reload::kRestart},
+            .reload = Reload::kRestart,
+            .help = "The authority that the API server's certificate is checked against (PEM)."},
            ZEROSPAN_FIELD(kubernetes.ca_file), text("file", "the path of a PEM file")));
   table.push_back(with({.key = "kubernetes.node_name",
+                        .reload = Reload::kRestart,
                         .help = "The node that zerospan runs on. Only its pods are asked for; not "
                                 "set, those of all nodes are.",
-                        .variables = {"ZEROSPAN_NODE_NAME"},
-.reload = Reload::kRestart},
+                        .variables = {"ZEROSPAN_NODE_NAME"}},
                        ZEROSPAN_FIELD(kubernetes.node_name), text("node", "the name of a node")));
-  table.push_back(
-      with({.key = "kubernetes.cluster_name",
-            .help = "k8s.cluster.name, which nobody but you knows.",
-.reload = Reload::kLive},
-           ZEROSPAN_FIELD(kubernetes.cluster_name), text("cluster", "the name of a cluster")));
+  table.push_back(with({.key = "kubernetes.cluster_name",
+                        .reload = Reload::kLive,
+                        .help = "k8s.cluster.name, which nobody but you knows."},
+                       ZEROSPAN_FIELD(kubernetes.cluster_name),
+                       text("cluster", "the name of a cluster")));
   table.push_back(
       with({.key = "kubernetes.opt_in_label",
+            .reload = Reload::kLive,
             .help = "The label of namespaces that have their pods traced if its value is enabled. "
                     "As a label or an annotation of a pod, with the value enabled or disabled, it "
-                    "overrides the namespace's and kubernetes.selectors.",
-.reload = Reload::kLive},
+                    "overrides the namespace's and kubernetes.selectors."},
            ZEROSPAN_FIELD(kubernetes.opt_in_label), label_key()));
   table.push_back(with(
       {.key = "kubernetes.selectors",
+       .reload = Reload::kLive,
        .help = "Chooses pods beside those that the label does. Each is a map; all that it has must "
                "hold: namespaces (globs), owner_kind, owner_name (glob), pod_labels (values are "
-               "globs), containers (globs over their names in the pod).",
-.reload = Reload::kLive},
+               "globs), containers (globs over their names in the pod)."},
       ZEROSPAN_FIELD(kubernetes.selectors), pod_selectors()));
   table.push_back(with({.key = "kubernetes.labels",
-                        .help = "Labels of pods to tell, as k8s.pod.label.KEY.",
-.reload = Reload::kLive},
+                        .reload = Reload::kLive,
+                        .help = "Labels of pods to tell, as k8s.pod.label.KEY."},
                        ZEROSPAN_FIELD(kubernetes.labels), list_of(label_key())));
   table.push_back(with({.key = "kubernetes.annotations",
-                        .help = "Annotations of pods to tell, as k8s.pod.annotation.KEY.",
-.reload = Reload::kLive},
+                        .reload = Reload::kLive,
+                        .help = "Annotations of pods to tell, as k8s.pod.annotation.KEY."},
                        ZEROSPAN_FIELD(kubernetes.annotations), list_of(label_key())));
   table.push_back(with(
       {.key = "kubernetes.well_known_labels",
+       .reload = Reload::kLive,
        .help = "Take service.name from a pod's labels app.kubernetes.io/instance and "
                "app.kubernetes.io/name, service.version from app.kubernetes.io/version, before "
-               "its owner and its image.",
-.reload = Reload::kLive},
+               "its owner and its image."},
       ZEROSPAN_FIELD(kubernetes.well_known_labels), boolean()));
   table.push_back(
       with({.key = "kubernetes.start_jitter",
+            .reload = Reload::kRestart,
             .help = "The first lists are put off by a random part of this, for the agents of many "
-                    "nodes may start at once.",
-.reload = Reload::kRestart},
+                    "nodes may start at once."},
            ZEROSPAN_FIELD(kubernetes.start_jitter), duration(Milliseconds(0), seconds(300))));
 }
 

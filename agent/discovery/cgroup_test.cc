@@ -104,11 +104,10 @@ TEST(Cgroup, AContainerAroundThePodIsTheNode) {
 
 TEST(Cgroup, WhatIsNoPod) {
   for (const std::string& path :
-       std::vector<std::string>{
-        "0::/docker/" + kId, "0::/kubepods/pod1234",
-        "0::/x/pod8f2b1c1e-0d6b-4f0e-9f3e-0a1b2c3d4e5f0/" + kId,
-        "0::/x/tripod8f2b1c1e-0d6b-4f0e-9f3e-0a1b2c3d4e5f/" + kId,
-        "0::/kubepods/pod8f2b1c1e+0d6b-4f0e-9f3e-0a1b2c3d4e5f/" + kId}) {
+       std::vector<std::string>{"0::/docker/" + kId, "0::/kubepods/pod1234",
+                                "0::/x/pod8f2b1c1e-0d6b-4f0e-9f3e-0a1b2c3d4e5f0/" + kId,
+                                "0::/x/tripod8f2b1c1e-0d6b-4f0e-9f3e-0a1b2c3d4e5f/" + kId,
+                                "0::/kubepods/pod8f2b1c1e+0d6b-4f0e-9f3e-0a1b2c3d4e5f/" + kId}) {
     EXPECT_EQ(read_cgroup(path).pod_uid, "") << path;
   }
 }

@@ -482,8 +482,7 @@ void ProcessTable::forget(uint32_t pid, Actions& actions) {
       }
     }
     if (info->resource != nullptr) {
-      ended_.push_back(
-          {clock_() + static_cast<uint64_t>(options_.grace.count()), std::move(info)});
+      ended_.push_back({clock_() + static_cast<uint64_t>(options_.grace.count()), std::move(info)});
     }
   }
   entries_.erase(found);

@@ -80,8 +80,8 @@ struct ProcessTableCounters {
   uint64_t over_limit = 0;     // not traced because of max_selected
   uint64_t malformed_elf = 0;  // executables that are no ELF files as we know them
   uint64_t malformed_resource_attributes = 0;
-  uint64_t awaiting_workload = 0;        // now
-  uint64_t workloads_never_known = 0;    // processes that waited for their pod in vain
+  uint64_t awaiting_workload = 0;      // now
+  uint64_t workloads_never_known = 0;  // processes that waited for their pod in vain
 };
 
 // Names of users from a passwd(5) file. Read again when it has changed.
@@ -179,7 +179,7 @@ class ProcessTable {
     std::shared_ptr<const ProcessInfo> info;
   };
   std::deque<Ended> ended_;
-  std::vector<uint32_t> awaiting_;  // pids; some may not wait any more
+  std::vector<uint32_t> awaiting_;                  // pids; some may not wait any more
   std::unordered_map<uint64_t, uint32_t> cgroups_;  // told to the kernel's side, by how many
   bool renewing_ = false;  // what is known of a selected process is replaced in any case
   ProcessSnapshot current_;

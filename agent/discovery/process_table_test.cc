@@ -534,7 +534,8 @@ class PodsTest : public ProcessTableTest {
     return table_->on_workloads({.keys = {kUid}, .chosen = chosen});
   }
   FakeProcess in_pod(uint32_t pid, uint32_t parent = 1) {
-    return {.pid = pid, .parent = parent, .executable = "/app/server", .cgroup = "0::" + path_ + "\n"};
+    return {
+        .pid = pid, .parent = parent, .executable = "/app/server", .cgroup = "0::" + path_ + "\n"};
   }
   uint64_t make_cgroup() {
     const std::string path = options_.cgroup_root + path_;
@@ -554,17 +555,16 @@ TEST_F(PodsTest, AProcessOfAChosenPodAndItsCgroup) {
   know(true);
   make_with_pods();
   const uint64_t cgroup = make_cgroup();
-  EXPECT_THAT(table_->scan_running(),
-              UnorderedElementsAre(
-                  selected(10), selected(11),
-                  Action{.kind = Action::Kind::kSelectCgroup, .cgroup_id = cgroup}));
+  EXPECT_THAT(
+      table_->scan_running(),
+      UnorderedElementsAre(selected(10), selected(11),
+                           Action{.kind = Action::Kind::kSelectCgroup, .cgroup_id = cgroup}));
   EXPECT_EQ(service(*lookup(10)), "cart");
   EXPECT_FALSE(lookup(10)->awaits_workload);
   EXPECT_THAT(table_->on_exit(10), ElementsAre(deselected(10)));
   EXPECT_THAT(table_->on_exit(11),
-              UnorderedElementsAre(
-                  deselected(11),
-                  Action{.kind = Action::Kind::kDeselectCgroup, .cgroup_id = cgroup}));
+              UnorderedElementsAre(deselected(11), Action{.kind = Action::Kind::kDeselectCgroup,
+                                                          .cgroup_id = cgroup}));
 }
 
 TEST_F(PodsTest, TheChoiceChanges) {

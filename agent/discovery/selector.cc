@@ -105,9 +105,9 @@ Decision Selector::decide(const Subject& subject) const {
   }
   if (options_.pods) {
     if (subject.workload != nullptr) {
-      return {subject.workload->chosen, false,
-              (subject.workload->chosen ? "selected: " : "not selected: ") +
-                  subject.workload->reason};
+      return {
+          subject.workload->chosen, false,
+          (subject.workload->chosen ? "selected: " : "not selected: ") + subject.workload->reason};
     }
     return {false, false, "not selected: no rule matches, and it is in no pod that is known"};
   }

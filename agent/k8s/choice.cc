@@ -24,9 +24,8 @@ bool matches(const std::string& glob, std::string_view text) {
 }
 
 bool any_matches(const std::vector<std::string>& globs, std::string_view text) {
-  return globs.empty() || std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
-           return matches(glob, text);
-         });
+  return globs.empty() || std::any_of(globs.begin(), globs.end(),
+                                      [&](const std::string& glob) { return matches(glob, text); });
 }
 
 enum class Answer : uint8_t { kNo, kUnknown, kYes };

@@ -16,9 +16,9 @@ namespace zerospan::k8s {
 
 // A container matches when all conditions that are given hold. Globs are fnmatch(3) without flags.
 struct PodSelector {
-  std::vector<std::string> namespaces{};  // globs; one of them
-  std::string owner_kind{};               // "Deployment", as the API has it
-  std::string owner_name{};               // glob
+  std::vector<std::string> namespaces{};                          // globs; one of them
+  std::string owner_kind{};                                       // "Deployment", as the API has it
+  std::string owner_name{};                                       // glob
   std::vector<std::pair<std::string, std::string>> pod_labels{};  // key, and the value as a glob
   std::vector<std::string> containers{};                          // globs; one of them
 

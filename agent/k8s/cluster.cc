@@ -218,10 +218,9 @@ void Cluster::want_owner(const Owner& owner, const std::string& namespace_name) 
   if (!get_ || owners_.contains(owner.uid)) {
     return;
   }
-  const bool asked = get_(path_of(owner, namespace_name),
-                          [this, uid = owner.uid](const Result<nlohmann::json>& object) {
-                            on_owner(uid, object);
-                          });
+  const bool asked = get_(
+      path_of(owner, namespace_name),
+      [this, uid = owner.uid](const Result<nlohmann::json>& object) { on_owner(uid, object); });
   if (asked) {
     owners_.try_emplace(owner.uid);
   } else {
@@ -270,8 +269,8 @@ void Cluster::reconfigure(ClusterOptions options) {
 
 Cluster::Counters Cluster::counters() const {
   const std::lock_guard lock(mutex_);
-  const auto chosen = std::count_if(pods_.begin(), pods_.end(),
-                                    [](const auto& pod) { return pod.second.chosen; });
+  const auto chosen =
+      std::count_if(pods_.begin(), pods_.end(), [](const auto& pod) { return pod.second.chosen; });
   return {.pods = pods_.size(),
           .chosen_pods = static_cast<uint64_t>(chosen),
           .namespaces = namespaces_.size(),

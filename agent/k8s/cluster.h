@@ -110,9 +110,9 @@ class Cluster final : public Observer {
   ClusterOptions options_;
   ErrorHandler on_error_;
   GetMetadata get_;
-  std::array<uint64_t, 2> lists_{};  // begun, by collection
-  std::unordered_map<std::string, PodEntry> pods_;         // by uid
-  std::unordered_map<std::string, std::string> aliases_;   // container ids and hashes -> uid
+  std::array<uint64_t, 2> lists_{};                       // begun, by collection
+  std::unordered_map<std::string, PodEntry> pods_;        // by uid
+  std::unordered_map<std::string, std::string> aliases_;  // container ids and hashes -> uid
   std::unordered_map<std::string, NamespaceEntry> namespaces_;
   std::string cluster_uid_;
   std::unordered_map<std::string, OwnerEntry> owners_;  // ReplicaSets and Jobs, by uid

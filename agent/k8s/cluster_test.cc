@@ -23,10 +23,9 @@ json name_space(const std::string& name, const json& labels = json::object()) {
 }
 
 json pod(const std::string& name, const std::string& container_id = "") {
-  json object = {
-      {"metadata", {{"name", name}, {"namespace", "shop"}, {"uid", "uid-" + name}}},
-      {"spec", {{"containers", json::array({{{"name", "main"}, {"image", "cart:1"}}})}}},
-      {"status", json::object()}};
+  json object = {{"metadata", {{"name", name}, {"namespace", "shop"}, {"uid", "uid-" + name}}},
+                 {"spec", {{"containers", json::array({{{"name", "main"}, {"image", "cart:1"}}})}}},
+                 {"status", json::object()}};
   if (!container_id.empty()) {
     object["status"]["containerStatuses"] =
         json::array({{{"name", "main"}, {"containerID", "containerd://" + container_id}}});
@@ -66,8 +65,7 @@ class ClusterTest : public testing::Test {
     cluster_.on_object(kNamespaces,
                        name_space("shop", in ? json{{kKey, "enabled"}} : json::object()));
   }
-  std::shared_ptr<const model::Workload> find(const std::string& uid,
-                                              const std::string& id = kId) {
+  std::shared_ptr<const model::Workload> find(const std::string& uid, const std::string& id = kId) {
     return cluster_.workload(uid, id);
   }
 
@@ -142,7 +140,8 @@ TEST_F(ClusterTest, TheOwnersOwnerIsAskedForOnce) {
   ASSERT_EQ(asked_, std::vector<std::string>{"/apis/apps/v1/namespaces/shop/replicasets/cart-5d"});
   EXPECT_FALSE(find("uid-cart-1")->complete);
   static_cast<void>(cluster_.take_changes());
-  answers_[0](owned({{"metadata", {{"name", "cart-5d"}, {"uid", "uid-cart-5d"}}}}, "Deployment", "cart"));
+  answers_[0](
+      owned({{"metadata", {{"name", "cart-5d"}, {"uid", "uid-cart-5d"}}}}, "Deployment", "cart"));
   EXPECT_TRUE(cluster_.take_changes().keys.contains("uid-cart-1"));
   for (const auto& [name, id] : {std::pair("uid-cart-1", kId), std::pair("uid-cart-2", kOtherId)}) {
     EXPECT_TRUE(find(name, id)->complete);

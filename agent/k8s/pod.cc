@@ -43,8 +43,8 @@ TextMap text_map(const json* value) {
 
 constexpr std::array<std::string_view, 3> kContainers = {"initContainers", "containers",
                                                          "ephemeralContainers"};
-constexpr std::array<std::string_view, 3> kStatuses = {
-    "initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"};
+constexpr std::array<std::string_view, 3> kStatuses = {"initContainerStatuses", "containerStatuses",
+                                                       "ephemeralContainerStatuses"};
 
 std::vector<Container> read_containers(const json& pod) {
   std::vector<Container> containers;

@@ -81,11 +81,11 @@ TEST_F(PodAttributesTest, WhatIsNotKnownIsNotTold) {
 }
 
 TEST_F(PodAttributesTest, EachKindOfOwnerNamesTheService) {
-  for (const auto& [kind, key] : std::vector<std::pair<std::string, std::string>>{
-           {"StatefulSet", "k8s.statefulset.name"},
-           {"DaemonSet", "k8s.daemonset.name"},
-           {"Job", "k8s.job.name"},
-           {"ReplicaSet", "k8s.replicaset.name"}}) {
+  for (const auto& [kind, key] :
+       std::vector<std::pair<std::string, std::string>>{{"StatefulSet", "k8s.statefulset.name"},
+                                                        {"DaemonSet", "k8s.daemonset.name"},
+                                                        {"Job", "k8s.job.name"},
+                                                        {"ReplicaSet", "k8s.replicaset.name"}}) {
     owners_ = {Owner{"", kind, "db", "o"}, std::nullopt};
     EXPECT_EQ(observed(key), "db");
     EXPECT_EQ(workload().service_name, "db");

@@ -37,7 +37,8 @@ TEST(Pod, ReadsWhatIsKept) {
 
 TEST(Pod, WhatIsOfAnotherTypeIsNotThere) {
   for (const char* const text :
-       {"[]", "null", "7", "{}", R"({"metadata": []})", R"({"metadata": {"name": 7, "labels": []}})",
+       {"[]", "null", "7", "{}", R"({"metadata": []})",
+        R"({"metadata": {"name": 7, "labels": []}})",
         R"({"spec": {"containers": {}}, "status": {"containerStatuses": "x", "podIP": {}}})",
         R"({"spec": {"containers": [7, [], {"name": 7}]}, "status": {"containerStatuses": [7]}})",
         R"({"metadata": {"ownerReferences": [7, {"controller": "true", "kind": "X"}]}})"}) {

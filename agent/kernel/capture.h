@@ -171,8 +171,8 @@ class Capture {
   Status select(uint32_t pid, ProcessTraits traits);
   Status deselect(uint32_t pid);
 
-  // Any thread. Programs that are executed in this cgroup (of the unified hierarchy) from now on are
-  // captured at once, until the process is selected or deselected.
+  // Any thread. Programs that are executed in this cgroup (of the unified hierarchy) from now on
+  // are captured at once, until the process is selected or deselected.
   Status select_cgroup(uint64_t id);
   Status deselect_cgroup(uint64_t id);
   // Any thread.
