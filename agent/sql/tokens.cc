@@ -67,7 +67,7 @@ void Tokens::skip_joined_strings(bool backslash) {
 }
 
 void Tokens::skip_line() {
-  while (at_ != end_ && *at_ != '\n' && *at_ != '\r') {
+  while (at_ != end_ && *at_ != '\n' && (*at_ != '\r' || dialect_.clickhouse)) {
     ++at_;
   }
 }
@@ -81,6 +81,8 @@ void Tokens::skip_block_comment() {
       if (--depth == 0) {
         return;
       }
+    } else if (dialect_.clickhouse && at_[0] == '/' && at_[1] == '*') {
+      break;  // by its version, this one is nested or is not: nobody knows where it ends
     } else if (dialect_.nested_comments && at_[0] == '/' && at_[1] == '*') {
       at_ += 2;
       ++depth;
@@ -152,6 +154,31 @@ bool Tokens::is_cql_literal(const char* begin) {
   return true;
 }
 
+// Of ClickHouse: `at_` is behind what looks like a name. Newer versions take ‘text’ for a string
+// and “text” for a name; older ones, and what is between them, cannot be told: all the rest.
+bool Tokens::is_clickhouse_literal(const char* begin) {
+  const std::string_view word(begin, static_cast<size_t>(at_ - begin));
+  if (word.find("\u2018") != std::string_view::npos ||
+      word.find("\u201c") != std::string_view::npos) {
+    at_ = end_;
+    return true;
+  }
+  const auto is = [&](std::string_view known) {
+    return std::equal(word.begin(), word.end(), known.begin(), known.end(),
+                      [](char c, char lower) { return (c | 0x20) == lower; });
+  };
+  return is("inf") || is("nan") || is("infinity");
+}
+
+// Of ClickHouse, where anything may stand between the two dollars. What is not closed may be
+// closed behind the part at hand.
+void Tokens::skip_heredoc() {
+  const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+  const size_t tag = rest.find('$', 1) + 1;
+  const size_t close = tag == 0 ? std::string_view::npos : rest.find(rest.substr(0, tag), tag);
+  at_ = close == std::string_view::npos ? end_ : at_ + close + tag;
+}
+
 // `at_` is at a dollar. False, and nothing skipped: it does not open a literal.
 bool Tokens::skip_dollar_quoted() {
   const char* tag_end = at_ + 1;
@@ -201,7 +228,7 @@ Token Tokens::next_other() {
   }
   if (c == '"' && !dialect_.double_quoted_strings) {
     ++at_;
-    after_name_ = skip_string(c, false);
+    after_name_ = skip_string(c, dialect_.clickhouse);
     return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
   }
   switch (c) {
@@ -219,11 +246,15 @@ Token Tokens::next_other() {
     case '`':
       if (dialect_.backtick_names) {
         ++at_;
-        after_name_ = skip_string(c, false);
+        after_name_ = skip_string(c, dialect_.clickhouse);
         return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
       }
       break;
     case '$':
+      if (dialect_.clickhouse) {
+        skip_heredoc();
+        return token(TokenKind::kLiteral);
+      }
       if (end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
         do {
           ++at_;
@@ -248,7 +279,7 @@ Token Tokens::next_other() {
       }
       break;
     case '/':
-      if (dialect_.cql && followed_by('/')) {
+      if ((dialect_.cql || dialect_.clickhouse) && followed_by('/')) {
         skip_line();
         return token(TokenKind::kComment);
       }

@@ -129,6 +129,10 @@ class Tokens {
       after_name_ = false;
       return {TokenKind::kLiteral, space, {begin, static_cast<size_t>(at_ - begin)}};
     }
+    if (dialect_.clickhouse && is_clickhouse_literal(begin)) [[unlikely]] {
+      after_name_ = false;
+      return {TokenKind::kLiteral, space, {begin, static_cast<size_t>(at_ - begin)}};
+    }
     after_name_ = true;
     return {TokenKind::kWord, space, {begin, static_cast<size_t>(at_ - begin)}};
   }
@@ -169,6 +173,7 @@ class Tokens {
   }
   Token prefixed_string(const char* begin);
   bool is_cql_literal(const char* begin);
+  bool is_clickhouse_literal(const char* begin);
   bool skip_uuid(const char* begin);
   Token next_other();
   bool skip_string(char quote, bool backslash);
@@ -177,6 +182,7 @@ class Tokens {
   void skip_line();
   void skip_number();
   bool skip_dollar_quoted();
+  void skip_heredoc();
 
   const char* at_;
   const char* end_;
