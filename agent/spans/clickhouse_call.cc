@@ -68,19 +68,18 @@ Parameters read_parameters(std::string_view query) {
 // What a statement begins with. Other text is none, whatever it may be.
 bool begins_statement(std::string_view text) {
   constexpr auto kWords = std::to_array<std::string_view>(
-      {"alter",    "attach", "backup",  "check",  "create",  "delete", "desc",   "describe",
-       "detach",   "drop",   "exchange", "exists", "explain", "grant",  "insert", "kill",
-       "optimize", "rename", "replace", "restore", "revoke",  "select", "set",    "show",
-       "system",   "truncate", "undrop", "update", "use",     "watch",  "with"});
+      {"alter",    "attach",   "backup",   "check",   "create",  "delete", "desc",   "describe",
+       "detach",   "drop",     "exchange", "exists",  "explain", "grant",  "insert", "kill",
+       "optimize", "rename",   "replace",  "restore", "revoke",  "select", "set",    "show",
+       "system",   "truncate", "undrop",   "update",  "use",     "watch",  "with"});
   sql::Tokens tokens(text, sql::kClickhouse);
   sql::Token token = tokens.next();
   while (token.kind == sql::TokenKind::kComment || token.kind == sql::TokenKind::kOpen) {
     token = tokens.next();
   }
   return token.kind == sql::TokenKind::kWord &&
-         std::any_of(kWords.begin(), kWords.end(), [&](std::string_view word) {
-           return equals_ignoring_case(word, token.text);
-         });
+         std::any_of(kWords.begin(), kWords.end(),
+                     [&](std::string_view word) { return equals_ignoring_case(word, token.text); });
 }
 
 bool is_compressed(const model::HeaderBlock& headers) {
@@ -120,8 +119,7 @@ std::string find_error_code(const model::HttpExchange& http) {
   constexpr std::string_view kCode = "Code: ";
   constexpr size_t kMostDigits = 9;
   std::string_view text = http.response_headers.find("x-clickhouse-exception-code");
-  if (text.data() == nullptr && http.status >= 400 &&
-      http.response_body_start.starts_with(kCode)) {
+  if (text.data() == nullptr && http.status >= 400 && http.response_body_start.starts_with(kCode)) {
     text = http.response_body_start;
     text.remove_prefix(kCode.size());
     text = text.substr(0, text.find_first_of(".,"));
@@ -184,9 +182,8 @@ void append_clickhouse_query(std::string& out, std::string_view query,
     if (!parameter.has_value || !name_like(key)) {
       append_text(out, key.empty() && !parameter.has_value ? "" : "REDACTED", limit);
     } else {
-      const bool steers =
-          std::find(kSteering.begin(), kSteering.end(), key) != kSteering.end() &&
-          std::find(keys.begin(), keys.end(), key) == keys.end();
+      const bool steers = std::find(kSteering.begin(), kSteering.end(), key) != kSteering.end() &&
+                          std::find(keys.begin(), keys.end(), key) == keys.end();
       append_text(out, key, limit);
       append_text(out, "=", limit);
       append_text(out, steers || parameter.value.empty() ? parameter.value : "REDACTED", limit);

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Requests to ClickHouse, whatever their bytes: what is told of a body's beginning is bounded by it,
-// rows that follow a statement change nothing, and a query that was redacted has nothing left that
-// redacting it again would take. Input: a byte of flags, one where to cut the body, a line with the
-// target, and the body.
+// Requests to ClickHouse, whatever their bytes: what is told of a body's beginning is bounded by
+// it, rows that follow a statement change nothing, and a query that was redacted has nothing left
+// that redacting it again would take. Input: a byte of flags, one where to cut the body, a line
+// with the target, and the body.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -38,8 +38,8 @@ void run(std::string_view input) {
     request.emplace_back("Content-Encoding", "gzip");
   }
   model::Exchange exchange = testing::make_exchange(
-      model::Role::kClient, "POST", std::string(target_text), (flags & 2U) != 0 ? 404 : 200, request,
-      {{"X-ClickHouse-Query-Id", "q"}, {"X-ClickHouse-Server-Display-Name", "s"}});
+      model::Role::kClient, "POST", std::string(target_text), (flags & 2U) != 0 ? 404 : 200,
+      request, {{"X-ClickHouse-Query-Id", "q"}, {"X-ClickHouse-Server-Display-Name", "s"}});
   auto& http = std::get<model::HttpExchange>(exchange.payload);
   http.request_body_start = body.substr(0, cut);
   http.request_body_size = body.size();
@@ -54,7 +54,8 @@ void run(std::string_view input) {
   if (again.rows_next) {
     http.request_body_start += " more rows";
     http.request_body_size += 10;
-    require(read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0).statement.starts_with(call.statement));
+    require(read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0)
+                .statement.starts_with(call.statement));
   }
   std::string redacted;
   append_clickhouse_query(redacted, target.query, {}, SIZE_MAX);

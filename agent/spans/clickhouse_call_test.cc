@@ -19,16 +19,16 @@ const testing::Headers kAnswer = {{"X-ClickHouse-Server-Display-Name", "a"}};
 
 struct Call {
   std::string target = "/";
-  std::string body;
-  testing::Headers request;
+  std::string body = {};
+  testing::Headers request = {};
   testing::Headers answer = kAnswer;
   uint16_t status = 200;
-  std::string answer_body;
+  std::string answer_body = {};
   size_t kept = 1024;  // of the body
   std::string method = "POST";
   model::Role role = model::Role::kClient;
   uint32_t incomplete = model::kIncompleteNone;
-  SpanBuilderOptions options;
+  SpanBuilderOptions options = {};
 };
 
 model::Span span_of(const Call& call) {
@@ -51,7 +51,8 @@ std::string told(const Call& call) {
   std::string out = span.name;
   for (const model::Attribute& one : span.attributes) {
     if (one.key.starts_with("db.") || one.key.starts_with("error.")) {
-      out += " | " + std::string(one.key) + "=" + std::string(std::get<std::string_view>(one.value));
+      out +=
+          " | " + std::string(one.key) + "=" + std::string(std::get<std::string_view>(one.value));
     }
   }
   return out + (span.status == model::StatusCode::kError ? " failed" : "");
@@ -71,10 +72,11 @@ std::string text(const Call& call) {
 }
 
 TEST(ClickhouseCall, Statements) {
-  EXPECT_EQ(told({"/?database=shop", "SELECT a FROM t WHERE b = 'x' FORMAT JSON"}),
-            "SELECT t | db.system.name=clickhouse | db.namespace=shop | db.query.text=SELECT a FROM t "
-            "WHERE b = ? FORMAT JSON | db.query.summary=SELECT t | db.operation.name=SELECT | "
-            "db.collection.name=t");
+  EXPECT_EQ(
+      told({"/?database=shop", "SELECT a FROM t WHERE b = 'x' FORMAT JSON"}),
+      "SELECT t | db.system.name=clickhouse | db.namespace=shop | db.query.text=SELECT a FROM t "
+      "WHERE b = ? FORMAT JSON | db.query.summary=SELECT t | db.operation.name=SELECT | "
+      "db.collection.name=t");
   Call get{"/?query=SELECT+1%2B1+FROM%20t&user=u"};
   get.method = "GET";
   get.role = model::Role::kServer;
@@ -170,8 +172,9 @@ TEST(ClickhouseCall, Errors) {
       "SELECT t | db.system.name=clickhouse | db.query.text=SELECT a FROM t | "
       "db.query.summary=SELECT t | db.operation.name=SELECT | db.collection.name=t";
   const std::string code = base + " | db.response.status_code=60 | error.type=60 failed";
-  Call call{"/", "SELECT a FROM t", {}, kAnswer, 404,
-            "Code: 60, e.displayText() = DB::Exception: secret"};
+  Call call{"/", "SELECT a FROM t",
+            {},  kAnswer,
+            404, "Code: 60, e.displayText() = DB::Exception: secret"};
   EXPECT_EQ(told(call), code);
   call.answer_body = "Code: 60. DB::Exception: secret";
   EXPECT_EQ(told(call), code);
@@ -179,12 +182,16 @@ TEST(ClickhouseCall, Errors) {
   EXPECT_EQ(told(call), code);
   call.answer_body = "Code: 6";  // the digits may go on
   call.role = model::Role::kClient;
-  EXPECT_EQ(told(call), code.substr(0, base.size()) + " | db.response.status_code=6 | error.type=6 failed");
+  EXPECT_EQ(told(call),
+            code.substr(0, base.size()) + " | db.response.status_code=6 | error.type=6 failed");
   for (const std::string_view other : {"", "<html>", "Code: x.", "Code: 0.", "Code: 1234567890."}) {
     call.answer_body = other;
     EXPECT_EQ(told(call), base + " | error.type=404 failed") << other;
   }
-  call = {"/", "SELECT a FROM t", {}, {{"X-ClickHouse-Query-Id", "q"}, {"X-ClickHouse-Exception-Code", "60"}}};
+  call = {"/",
+          "SELECT a FROM t",
+          {},
+          {{"X-ClickHouse-Query-Id", "q"}, {"X-ClickHouse-Exception-Code", "60"}}};
   EXPECT_EQ(told(call), code);
 }
 

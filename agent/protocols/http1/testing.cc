@@ -222,7 +222,9 @@ const std::vector<NamedConversation>& conversations() {
              std::string(2000, 'j'),
          3},
         {kR, ok("3", 0)},
-        {kQ, "POST /?id=4 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nSELECT 1\r\n0\r\n\r\n",
+        {kQ,
+         "POST /4 HTTP/1.1\r\nx-clickhouse-key: k\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nSELECT "
+         "1\r\n0\r\n\r\n",
          4},
         {kR,
          "HTTP/1.1 404 No\r\nx-id: 4\r\nX-ClickHouse-Server-Display-Name: a\r\n"

@@ -59,7 +59,7 @@ async def aiochclient():
     from aiochclient import ChClient, ChClientError
 
     async with aiohttp.ClientSession() as session:
-        client = ChClient(session, url=url, user=user, password=password, database="shop", compress_response=True)
+        client = ChClient(session, url=url, user=user, password=password, database="shop")
         wait()
         await client.execute("CREATE TABLE shop.pages (number UInt32, title String, day Date) ENGINE = Memory")
         for number in range(20):
@@ -67,7 +67,7 @@ async def aiochclient():
                 (31337000 + number * 10 + i, f"secret '{i}' \\ it's\n{number}", datetime.date(2031, 3, 3)) for i in range(3)])
 
         async def ask(number):
-            row = await client.fetchrow("SELECT title, number FROM shop.pages WHERE number = {number}",
+            (row,) = await client.fetch("SELECT title, number FROM shop.pages WHERE number = {number}",
                                         params={"number": 31337000 + number * 10})
             assert row["title"].startswith("secret '0'"), row
             rows = await client.fetch("SELECT p.title FROM shop.pages AS p WHERE p.title LIKE {like} AND day > toDate('2031-03-01')",
