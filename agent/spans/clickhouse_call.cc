@@ -176,19 +176,20 @@ void append_clickhouse_query(std::string& out, std::string_view query,
     return std::all_of(key.begin(), key.end(),
                        [](char c) { return is_alpha(c) || is_digit(c) || c == '_'; });
   };
-  while (!query.empty()) {
+  for (bool last = false; !last;) {
+    last = query.find('&') == std::string_view::npos;
     const Parameter parameter = take_parameter(query);
     const std::string_view key = parameter.key;
-    if (!parameter.has_value || !name_like(key)) {
-      append_text(out, key.empty() && !parameter.has_value ? "" : "REDACTED", limit);
-    } else {
+    if (parameter.has_value && name_like(key)) {
       const bool steers = std::find(kSteering.begin(), kSteering.end(), key) != kSteering.end() &&
                           std::find(keys.begin(), keys.end(), key) == keys.end();
       append_text(out, key, limit);
       append_text(out, "=", limit);
       append_text(out, steers || parameter.value.empty() ? parameter.value : "REDACTED", limit);
+    } else if (parameter.has_value || !key.empty()) {
+      append_text(out, "REDACTED", limit);
     }
-    if (!query.empty()) {
+    if (!last) {
       append_text(out, "&", limit);
     }
   }

@@ -73,7 +73,7 @@ TEST(Sanitised, LiteralsOfClickhouse) {
   EXPECT_EQ(sanitised("SELECT `a\\`b 1`, \"c\\\" 'd'\", t.1.2, [1, 'a'], {'k': 2} FROM d.`t`",
                       kClickhouse),
             "SELECT `a\\`b 1`, \"c\\\" 'd'\", t.?, [?, ?], {?: ?} FROM d.`t`");
-  EXPECT_EQ(sanitised("SELECT {id:UInt32}, $$ it's $$, $a b$ $c $a b$ -- x\r 'y'\n// 'z'\n, 1 # w",
+  EXPECT_EQ(sanitised("SELECT {id:UInt32}, $$ it's $$, $a$ $c '$a$ -- x\r 'y'\n// 'z'\n, 1 # w",
                       kClickhouse),
             "SELECT {id:UInt32}, ?, ? , ?");
   EXPECT_EQ(sanitised("SELECT infinite, nano FROM t WHERE a -> a > 1 /* x */ AND b", kClickhouse),
@@ -82,6 +82,7 @@ TEST(Sanitised, LiteralsOfClickhouse) {
   EXPECT_EQ(sanitised("SELECT a /* /* */ , b", kClickhouse), "SELECT a");
   EXPECT_EQ(sanitised("SELECT a, \u2018b\u2019, c", kClickhouse), "SELECT a, ?");
   EXPECT_EQ(sanitised("SELECT a, $b, c", kClickhouse), "SELECT a, ?");
+  EXPECT_EQ(sanitised("SELECT a, $b '$ ' $b '$, c", kClickhouse), "SELECT a, ?");
   EXPECT_EQ(summary("SELECT a FROM db.t1 FINAL PREWHERE b = 1", kClickhouse), "SELECT db.t1");
 }
 

@@ -93,15 +93,21 @@ void Tokens::skip_block_comment() {
   at_ = end_;
 }
 
-// Takes too much rather than too little: letters that follow a number are no name of SQL's.
+// Takes too much rather than too little: letters that follow a number are no name of SQL's. But of
+// ClickHouse what is no ASCII, and a dollar, may begin a quote.
 void Tokens::skip_number() {
   const bool based = *at_ == '0' && end_ - at_ > 1 && class_of(at_[1]) == kIsNameStart;
   while (at_ != end_) {
+    if (dialect_.clickhouse && (static_cast<uint8_t>(*at_) >= 0x80 || *at_ == '$')) {
+      break;
+    }
     if ((class_of(*at_) & kInName) != 0 || *at_ == '.') {
       ++at_;
     } else if ((*at_ == '+' || *at_ == '-') && !based && (at_[-1] == 'e' || at_[-1] == 'E') &&
                end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
       ++at_;
+    } else if (dialect_.clickhouse && *at_ == '-' && end_ - at_ > 1 && at_[1] == '-') {
+      at_ = end_;  // 1e--: the first one may be the exponent's sign, or both begin a comment
     } else {
       break;
     }
@@ -154,28 +160,43 @@ bool Tokens::is_cql_literal(const char* begin) {
   return true;
 }
 
-// Of ClickHouse: `at_` is behind what looks like a name. Newer versions take ‘text’ for a string
-// and “text” for a name; older ones, and what is between them, cannot be told: all the rest.
-bool Tokens::is_clickhouse_literal(const char* begin) {
-  const std::string_view word(begin, static_cast<size_t>(at_ - begin));
-  if (word.find("\u2018") != std::string_view::npos ||
-      word.find("\u201c") != std::string_view::npos) {
-    at_ = end_;
-    return true;
+// Of ClickHouse: `at_` is behind what looks like a name. Names are ASCII there. Newer versions take
+// ‘text’ for a string and “text” for a name, older ones do not: nobody knows where it ends.
+Token Tokens::clickhouse_word(const char* begin) {
+  const auto is_ascii = [](char c) { return static_cast<uint8_t>(c) < 0x80; };
+  const auto token = [&](TokenKind kind) {
+    after_name_ = kind == TokenKind::kWord;
+    return Token{kind, false, {begin, static_cast<size_t>(at_ - begin)}};
+  };
+  if (!is_ascii(*begin)) {
+    const std::string_view rest(begin, static_cast<size_t>(end_ - begin));
+    if (rest.starts_with("\u2018") || rest.starts_with("\u201c")) {
+      at_ = end_;
+      return token(TokenKind::kLiteral);
+    }
+    at_ = begin + 1;
+    while (at_ != end_ && (static_cast<uint8_t>(*at_) & 0xc0U) == 0x80) {
+      ++at_;
+    }
+    return token(TokenKind::kOperator);
   }
+  at_ = std::find_if_not(begin, at_, is_ascii);
   const auto is = [&](std::string_view known) {
-    return std::equal(word.begin(), word.end(), known.begin(), known.end(),
+    return std::equal(begin, at_, known.begin(), known.end(),
                       [](char c, char lower) { return (c | 0x20) == lower; });
   };
-  return is("inf") || is("nan") || is("infinity");
+  return token(is("inf") || is("nan") || is("infinity") ? TokenKind::kLiteral : TokenKind::kWord);
 }
 
-// Of ClickHouse, where anything may stand between the two dollars. What is not closed may be
-// closed behind the part at hand.
+// Of ClickHouse. In some versions anything may stand between the two dollars, in others a name
+// only: else nobody knows where it ends. What is not closed may be closed behind the part at hand.
 void Tokens::skip_heredoc() {
   const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
   const size_t tag = rest.find('$', 1) + 1;
-  const size_t close = tag == 0 ? std::string_view::npos : rest.find(rest.substr(0, tag), tag);
+  const bool name = tag != 0 && std::all_of(at_ + 1, at_ + tag - 1, [](char c) {
+                      return static_cast<uint8_t>(c) < 0x80 && (class_of(c) & kInName) != 0;
+                    });
+  const size_t close = name ? rest.find(rest.substr(0, tag), tag) : std::string_view::npos;
   at_ = close == std::string_view::npos ? end_ : at_ + close + tag;
 }
 
