@@ -106,7 +106,8 @@ void Tokens::skip_number() {
     } else if ((*at_ == '+' || *at_ == '-') && !based && (at_[-1] == 'e' || at_[-1] == 'E') &&
                end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
       ++at_;
-    } else if (dialect_.clickhouse && *at_ == '-' && end_ - at_ > 1 && at_[1] == '-') {
+    } else if (dialect_.clickhouse && *at_ == '-' && end_ - at_ > 1 && at_[1] == '-' &&
+               std::string_view("eEpP").find(at_[-1]) != std::string_view::npos) {
       at_ = end_;  // 1e--: the first one may be the exponent's sign, or both begin a comment
     } else {
       break;
