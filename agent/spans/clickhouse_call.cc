@@ -122,7 +122,8 @@ std::string find_error_code(const model::HttpExchange& http) {
   if (text.data() == nullptr && http.status >= 400 && http.response_body_start.starts_with(kCode)) {
     text = http.response_body_start;
     text.remove_prefix(kCode.size());
-    text = text.substr(0, text.find_first_of(".,"));
+    const size_t end = text.find_first_of(".,");
+    text = text.substr(0, end == std::string_view::npos ? 0 : end);  // else its digits may go on
   }
   const bool number = !text.empty() && text.size() <= kMostDigits &&
                       std::all_of(text.begin(), text.end(), is_digit) && text != "0";

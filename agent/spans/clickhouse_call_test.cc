@@ -180,11 +180,9 @@ TEST(ClickhouseCall, Errors) {
   EXPECT_EQ(told(call), code);
   call.role = model::Role::kServer;
   EXPECT_EQ(told(call), code);
-  call.answer_body = "Code: 6";  // the digits may go on
   call.role = model::Role::kClient;
-  EXPECT_EQ(told(call),
-            code.substr(0, base.size()) + " | db.response.status_code=6 | error.type=6 failed");
-  for (const std::string_view other : {"", "<html>", "Code: x.", "Code: 0.", "Code: 1234567890."}) {
+  for (const std::string_view other :
+       {"", "<html>", "Code: 6", "Code: x.", "Code: 0.", "Code: 1234567890."}) {
     call.answer_body = other;
     EXPECT_EQ(told(call), base + " | error.type=404 failed") << other;
   }
