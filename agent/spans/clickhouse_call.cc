@@ -87,23 +87,35 @@ bool is_compressed(const model::HeaderBlock& headers) {
   return !encoding.empty() && !equals_ignoring_case(encoding, "identity");
 }
 
+// Whether what was kept of the request's body is all of it. Where the answer was not waited for,
+// only the head tells.
+bool has_whole_body(const model::HttpExchange& http, bool head_whole, bool complete) {
+  const size_t kept = http.request_body_start.size();
+  if (!head_whole || !http.request_body_size_exact || http.request_body_size != kept) {
+    return false;
+  }
+  const std::string_view length = http.request_headers.find("content-length");
+  return complete || (length.empty() ? http.request_headers.find("transfer-encoding").empty()
+                                     : length == std::to_string(kept));
+}
+
 // A line's end joins the parameter `query` and the body. Where the statement is one that fills a
 // table, the body is its rows, or may be.
 void find_statement(const model::HttpExchange& http, Parameters& parameters,
-                    std::string_view content_type, bool whole, ClickhouseCall& call) {
+                    std::string_view content_type, bool head_whole, bool complete,
+                    ClickhouseCall& call) {
   std::string text = std::move(parameters.query);
-  const bool cut_parameter = !text.empty() && !whole;
-  if (!text.empty() && whole) {
+  const bool body_is_text = head_whole && !parameters.compressed &&
+                            !is_compressed(http.request_headers) &&
+                            !equals_ignoring_case(content_type.substr(0, 10), "multipart/");
+  if (!text.empty() && head_whole) {
     text.push_back('\n');
   }
-  bool all = whole && http.request_body_size == 0;
-  const bool with_body = !cut_parameter && !parameters.compressed &&
-                         !is_compressed(http.request_headers) &&
-                         !equals_ignoring_case(content_type.substr(0, 10), "multipart/");
-  if (with_body && (text.empty() || !sql::without_rows(text).fills)) {
+  bool all = has_whole_body(http, head_whole, complete);
+  if (body_is_text && (text.empty() || !sql::without_rows(text).fills)) {
     text.append(http.request_body_start);
-    all = whole && http.request_body_size_exact &&
-          http.request_body_size == http.request_body_start.size();
+  } else {
+    all = all && http.request_body_size == 0;
   }
   if (!begins_statement(text)) {
     return;
@@ -145,7 +157,7 @@ bool may_be_clickhouse_query(const model::HttpExchange& http, const RequestTarge
 }
 
 ClickhouseCall read_clickhouse_call(const model::HttpExchange& http, const RequestTarget& target,
-                                    std::string_view content_type, bool whole) {
+                                    std::string_view content_type, bool head_whole, bool complete) {
   ClickhouseCall call;
   call.error_code = find_error_code(http);
   Parameters parameters = read_parameters(target.query);
@@ -162,7 +174,7 @@ ClickhouseCall read_clickhouse_call(const model::HttpExchange& http, const Reque
   }
   // Under other paths the server may have handlers of its owner's, with parameters of their own.
   if (target.path == "/" && !parameters.other_language) {
-    find_statement(http, parameters, content_type, whole, call);
+    find_statement(http, parameters, content_type, head_whole, complete, call);
   }
   return call;
 }

@@ -40,10 +40,12 @@ struct ClickhouseCall {
 [[nodiscard]] bool may_be_clickhouse_query(const model::HttpExchange& http,
                                            const RequestTarget& target);
 
-// Of an exchange that is_clickhouse_call(). `whole`: all of the request was seen.
+// Of an exchange that is_clickhouse_call(). `head_whole`: all of the request's head was seen;
+// `complete`: all of the exchange.
 [[nodiscard]] ClickhouseCall read_clickhouse_call(const model::HttpExchange& http,
                                                   const RequestTarget& target,
-                                                  std::string_view content_type, bool whole);
+                                                  std::string_view content_type, bool head_whole,
+                                                  bool complete);
 
 // As append_redacted_query(), but only of parameters that steer the interface itself the values
 // stay: others are statements, their parameters, passwords, or anything.

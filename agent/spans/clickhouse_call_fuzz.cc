@@ -46,7 +46,8 @@ void run(std::string_view input) {
   http.response_body_start = body;
   require(is_clickhouse_call(http));
   const RequestTarget target = parse_request_target(http.method, http.target);
-  const ClickhouseCall call = read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0);
+  const ClickhouseCall call =
+      read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0, (flags & 8U) == 0);
   require(call.statement.size() <= target_text.size() + 1 + http.request_body_start.size());
   require(call.error_code.size() <= 9);
   const sql::WithoutRows again = sql::without_rows(call.statement);
@@ -54,7 +55,7 @@ void run(std::string_view input) {
   if (again.rows_next) {
     http.request_body_start += " more rows";
     http.request_body_size += 10;
-    require(read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0)
+    require(read_clickhouse_call(http, target, "text/plain", (flags & 4U) == 0, (flags & 8U) == 0)
                 .statement.starts_with(call.statement));
   }
   std::string redacted;

@@ -28,6 +28,7 @@ struct Call {
   std::string method = "POST";
   model::Role role = model::Role::kClient;
   uint32_t incomplete = model::kIncompleteNone;
+  model::Outcome outcome = model::Outcome::kComplete;
   SpanBuilderOptions options = {};
 };
 
@@ -35,6 +36,7 @@ model::Span span_of(const Call& call) {
   model::Exchange exchange = testing::make_exchange(call.role, call.method, call.target,
                                                     call.status, call.request, call.answer);
   exchange.incomplete = call.incomplete;
+  exchange.outcome = call.outcome;
   auto& http = std::get<model::HttpExchange>(exchange.payload);
   http.request_body_start = call.body.substr(0, call.kept);
   http.request_body_size = call.body.size();
@@ -138,6 +140,19 @@ TEST(ClickhouseCall, WhatWasNotSeenIsNotTold) {
   EXPECT_EQ(text(call), "SELECT abcdef FROM");
   call.body = "def";
   EXPECT_EQ(text(call), "SELECT abcdef FROM");
+  // The answer was not waited for: the request's end is known by its length only.
+  call = {"/", "SELECT abc"};
+  call.outcome = model::Outcome::kClosedEarly;
+  EXPECT_EQ(text(call), "SELECT abc");
+  call.request = {{"Content-Length", "10"}};
+  EXPECT_EQ(text(call), "SELECT abc");
+  call.request = {{"Content-Length", "11"}};
+  EXPECT_EQ(text(call), "SELECT");
+  call.request = {{"Transfer-Encoding", "chunked"}};
+  EXPECT_EQ(text(call), "SELECT");
+  call = {"/?query=SELECT+abc"};
+  call.outcome = model::Outcome::kClosedEarly;
+  EXPECT_EQ(text(call), "SELECT abc");
   // Compressed, or in parts: only the parameter is known, and not all of the statement.
   const std::string beginning =
       "SELECT t | db.system.name=clickhouse | db.query.text=SELECT a FROM t | "

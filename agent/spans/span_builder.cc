@@ -267,9 +267,11 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   }
   ClickhouseCall query;
   if (clickhouse) {
-    const bool whole = exchange.outcome == model::Outcome::kComplete &&
-                       exchange.incomplete == model::kIncompleteNone;
-    query = read_clickhouse_call(http, target, fields.content_type, whole);
+    constexpr uint32_t kHeadCut = model::kHeadTruncated | model::kGap | model::kFieldsUnknown;
+    const bool complete = exchange.outcome == model::Outcome::kComplete &&
+                          exchange.incomplete == model::kIncompleteNone;
+    query = read_clickhouse_call(http, target, fields.content_type,
+                                 (exchange.incomplete & kHeadCut) == 0, complete);
     add_clickhouse_call(query, span);
   }
   const bool has_body = !http.request_body_start.empty() && !search && !clickhouse &&
