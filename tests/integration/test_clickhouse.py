@@ -97,8 +97,8 @@ class Clickhouse(harness.Case):
         agent = self.agent("--exe", "*/curl", "--pid", str(server.pid))
 
         def curl(*options, query="", check=True):
-            done = subprocess.run(["curl", "--silent", "--show-error", *options, f"{server.url}?user=app&password={server.PASSWORD}{query}"],
-                                  capture_output=True, text=True, timeout=60)
+            url = f"{server.url}?user=app&password={server.PASSWORD}{query}"
+            done = subprocess.run(["curl", "--silent", "--show-error", *options, url], capture_output=True, text=True, timeout=60)
             self.assertEqual(0, done.returncode, done.stderr)
             self.assertEqual(check, not done.stdout.startswith("Code: "), done.stdout)
             return done.stdout
@@ -139,10 +139,11 @@ class Clickhouse(harness.Case):
                                capture_output=True, text=True, timeout=60)
         self.assertIn("Code: 193", wrong.stdout)
         packed = subprocess.run(["gzip"], input=b"SELECT 'secret'", capture_output=True, check=True).stdout
-        subprocess.run(["curl", "--silent", "--fail", "--data-binary", "@-", "-H", "Content-Encoding: gzip", "-u", f"app:{server.PASSWORD}",
-                        server.url], input=packed, check=True, stdout=subprocess.DEVNULL, timeout=60)
-        timed_out = subprocess.run(["curl", "--silent", "--max-time", "1", f"{server.url}?user=app&password={server.PASSWORD}&query="
-                                    "SELECT+'secret',sleep(3)"], stdout=subprocess.DEVNULL, timeout=60)
+        subprocess.run(["curl", "--silent", "--fail", "--data-binary", "@-", "-H", "Content-Encoding: gzip",
+                        "-u", f"app:{server.PASSWORD}", server.url],
+                       input=packed, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        url = f"{server.url}?user=app&password={server.PASSWORD}&query=SELECT+'secret',sleep(3)"
+        timed_out = subprocess.run(["curl", "--silent", "--max-time", "1", url], stdout=subprocess.DEVNULL, timeout=60)
         self.assertEqual(28, timed_out.returncode)
         spans = agent.interrupt()
         self.assertIsNone(SECRETS.search(told(spans)))

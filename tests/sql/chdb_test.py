@@ -27,15 +27,19 @@ except ImportError:
     sys.exit(subprocess.run([python, "-B", *sys.argv]).returncode)
 
 HAND = [
-    "SELECT Wa, 'Wb', \"Wc\", `Wd` FROM We", "SELECT 'Wa''Wb', 'Wc\\'Wd', Wf FROM Wg", "SELECT Wa -- Wb\n, Wc /* Wd */, We // Wf\n, Wg # Wh\n",
-    "SELECT `a\\`Wb`, \"c\\\" 'Wd\", Wf", "SELECT $$Wa$$, $t$ 'Wb $$ $t$, Wc", "SELECT 0x1F, 1e-3, inf, Wa.1.2, [1, 'Wb'], {Wc:UInt8}",
+    "SELECT Wa, 'Wb', \"Wc\", `Wd` FROM We", "SELECT 'Wa''Wb', 'Wc\\'Wd', Wf FROM Wg",
+    "SELECT Wa -- Wb\n, Wc /* Wd */, We // Wf\n, Wg # Wh\n", "SELECT `a\\`Wb`, \"c\\\" 'Wd\", Wf",
+    "SELECT $$Wa$$, $t$ 'Wb $$ $t$, Wc", "SELECT 0x1F, 1e-3, inf, Wa.1.2, [1, 'Wb'], {Wc:UInt8}",
     "SELECT Wa a -> b, Wc ? 'Wd' : We", "SELECT x'41', b'01', 'Wa' Wb", "INSERT INTO Wa (Wb) SELECT 'Wc' FROM Wd FORMAT We",
     "CREATE USER Wa IDENTIFIED BY 'Wb'", "SELECT Wa$b, c$Wd, Wf$", "SELECT '\\\\', Wa, '\\\\\\'Wb'", "SELECT (Wa), '(Wb'", "",
 ]
-PIECES = ["SELECT", "FROM", ",", ";", "(", ")", "[", "]", "{", "}", "W", "W", "t.W", "W.1", "'W'", "'W", "W'", "'it''s W'", "'W\\'W'", "'\\\\'",
-          "\"W\"", "\"W\\\"W\"", "\"it's W\"", "`W`", "`W\\`'W`", "`W``W`", "$$W$$", "$$", "$t$W$t$", "$t$", "$", "$W", "$ W$", "$W '$", "a$W", "--W\n", "-- it's W\n",
-          "//W\n", "// it's W\r W\n", "# W\n", "#! it's W\n", "#W\n", "/* W */", "/* it's W */", "/*", "*/", "‘W’", "‘it's W’", "‘", "“W”", "“", "x'4", "x'41'", "b'01'",
-          "E'W\\'W'", "N'W'", "1", "0x", "0x1p-3", "1e", "1_0", ".5", "a.5", "\\", "\"", "`", "'", "\\'", "->", "::", "?", "|", "@", "é", "\u00a0", "\u2212"]
+PIECES = [
+    "SELECT", "FROM", ",", ";", "(", ")", "[", "]", "{", "}", "W", "W", "t.W", "W.1", "'W'", "'W", "W'", "'it''s W'", "'W\\'W'",
+    "'\\\\'", "\"W\"", "\"W\\\"W\"", "\"it's W\"", "`W`", "`W\\`'W`", "`W``W`", "$$W$$", "$$", "$t$W$t$", "$t$", "$", "$W", "$ W$",
+    "$W '$", "a$W", "--W\n", "-- it's W\n", "//W\n", "// it's W\r W\n", "# W\n", "#! it's W\n", "#W\n", "/* W */", "/* it's W */",
+    "/*", "*/", "‘W’", "‘it's W’", "‘", "“W”", "“", "x'4", "x'41'", "b'01'", "E'W\\'W'", "N'W'", "1", "0x", "0x1p-3", "1e", "1_0",
+    ".5", "a.5", "\\", "\"", "`", "'", "\\'", "->", "::", "?", "|", "@", "é", "\u00a0", "\u2212",
+]
 GAPS = ["", "", " ", " ", "\n", "\t", "\r"]
 
 
@@ -71,7 +75,8 @@ def normalized(statements):
         for statement in statements:
             file.write(json.dumps({"s": statement}) + "\n")
         file.flush()
-        answer = chdb.query(f"SELECT normalizeQueryKeepNames(s) AS t FROM file('{file.name}', JSONEachRow, 's String')", "JSONEachRow")
+        answer = chdb.query(f"SELECT normalizeQueryKeepNames(s) AS t FROM file('{file.name}', JSONEachRow, 's String')",
+                            "JSONEachRow")
         return [json.loads(line)["t"] for line in str(answer).splitlines()]
 
 
