@@ -43,12 +43,12 @@ done
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
   apt_install bind9 dnsmasq-base bind9-dnsutils python3-dnspython musl-tools iproute2
-  apt_install rabbitmq-server python3-pika python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
+  apt_install clickhouse-server rabbitmq-server python3-pika python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
   apt_install_unless mvn maven
   apt_install_unless npm npm
   apt_install_unless cargo cargo-web
   for program in grpc/go grpc/node grpc/java sql/java sql/node sql/python sql/rust web etcd redis amqp_go kafka kafka_go kube-apiserver \
-    mongodb nats dns cassandra aws calls search otel_go otel_java otel_node otel_python; do
+    mongodb nats dns cassandra clickhouse aws calls search otel_go otel_java otel_node otel_python; do
     PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
   done
 fi

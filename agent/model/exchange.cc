@@ -39,6 +39,11 @@ constexpr std::array<std::string_view, static_cast<size_t>(KnownHeader::kOther)>
     "authorization",
     "x-elastic-product",
     "x-elastic-client-meta",
+    "x-clickhouse-server-display-name",
+    "x-clickhouse-query-id",
+    "x-clickhouse-user",
+    "x-clickhouse-key",
+    "x-clickhouse-database",
 };
 
 constexpr std::array<uint32_t, kKnownHeaderLengths> first_letters() {
@@ -61,7 +66,7 @@ constexpr std::array<uint32_t, kKnownHeaderLengths> kNamesByLength = names_by_le
 
 // A name in words, of which the last ones may overlap: names of one length are the same if their
 // words are.
-using Words = std::array<uint64_t, 3>;
+using Words = std::array<uint64_t, 4>;
 static_assert(kKnownHeaderLengths == sizeof(Words) + 1);
 
 template <typename Word>
@@ -81,12 +86,13 @@ constexpr Words to_words(std::string_view name) {
   const size_t size = name.size();
   if (size >= 8) {
     return {load<uint64_t>(begin), load<uint64_t>(begin + std::min<size_t>(size - 8, 8)),
+            load<uint64_t>(begin + std::min<size_t>(size - 8, 16)),
             load<uint64_t>(begin + size - 8)};
   }
   if (size >= 4) {
-    return {load<uint32_t>(begin), load<uint32_t>(begin + size - 4), 0};
+    return {load<uint32_t>(begin), load<uint32_t>(begin + size - 4), 0, 0};
   }
-  return size >= 2 ? Words{load<uint16_t>(begin), load<uint16_t>(begin + size - 2), 0} : Words{};
+  return size >= 2 ? Words{load<uint16_t>(begin), load<uint16_t>(begin + size - 2), 0, 0} : Words{};
 }
 
 // A name equals a known one if its words do after `letter_bits` are set: the bit that tells upper
@@ -146,6 +152,15 @@ KnownHeader recognise_likely_header(std::string_view name) {
     }
   }
   return KnownHeader::kOther;
+}
+
+bool is_type_of_call(std::string_view content_type) {
+  const std::string_view type = content_type.substr(0, content_type.find_first_of("; \t"));
+  constexpr std::array<std::string_view, 3> kTypes = {"application/json", "application/graphql",
+                                                      "application/json-rpc"};
+  return std::any_of(kTypes.begin(), kTypes.end(), [&](std::string_view known) {
+    return type.size() == known.size() && strncasecmp(type.data(), known.data(), type.size()) == 0;
+  });
 }
 
 std::string_view HeaderBlock::find(std::string_view name) const {

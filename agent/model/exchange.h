@@ -68,12 +68,17 @@ enum class KnownHeader : uint8_t {
   kAuthorization,
   kXElasticProduct,
   kXElasticClientMeta,
+  kXClickhouseServerDisplayName,
+  kXClickhouseQueryId,
+  kXClickhouseUser,
+  kXClickhouseKey,
+  kXClickhouseDatabase,
   kOther,
 };
 
 // By a name's length: which letters (bit 1: a) the known names of that length begin with. Sorts out
 // nearly all others.
-inline constexpr size_t kKnownHeaderLengths = 25;  // of "connect-protocol-version", and 0
+inline constexpr size_t kKnownHeaderLengths = 33;  // of "x-clickhouse-server-display-name", and 0
 extern const std::array<uint32_t, kKnownHeaderLengths> kKnownFirstLetters;
 
 // `name` has a length that some known name has. Names are compared without regard to case (RFC 9110
@@ -150,6 +155,9 @@ class HeaderBlock {
   std::vector<Field> fields_;
   uint32_t known_ = 0;  // header_bit() of each field's name
 };
+
+// Whether a body of that content type may say what is called, as GraphQL's and JSON-RPC's do.
+[[nodiscard]] bool is_type_of_call(std::string_view content_type);
 
 // The length-prefixed messages of one direction of a gRPC call.
 struct GrpcMessages {

@@ -50,22 +50,23 @@ void add_int(model::Span& span, std::string_view key, uint64_t value) {
 
 }  // namespace
 
-void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) {
-  sql::describe(db.statement, dialect_of(db), db.statement_cut,
-                sql::Limits{.max_text_bytes = options_.max_query_bytes}, statement_);
+void SpanBuilder::add_statement(std::string_view statement, const sql::Dialect& dialect, bool cut,
+                                uint32_t batch_size, model::Span& span) {
+  sql::describe(statement, dialect, cut, sql::Limits{.max_text_bytes = options_.max_query_bytes},
+                statement_);
   if (options_.query_text != QueryText::kOff) {
     const bool raw = options_.query_text == QueryText::kRaw;
-    const std::string_view text = raw ? db.statement : statement_.text;
+    const std::string_view text = raw ? statement : statement_.text;
     span.attributes.add_written_text("db.query.text", [&](std::string& out) {
       append_text(out, text, out.size() + options_.max_query_bytes);
     });
   }
-  if (db.batch_size != 0) {
+  if (batch_size != 0) {
     // Of several statements that are the same `statement` is one.
     const bool same = statement_.statements == 1;
     statement_.summary = same ? "BATCH " + statement_.summary : "BATCH";
     statement_.operation = same ? "BATCH " + statement_.operation : "BATCH";
-    add_int(span, "db.operation.batch.size", db.batch_size);
+    add_int(span, "db.operation.batch.size", batch_size);
   }
   if (!statement_.summary.empty()) {
     span.name = to_text(statement_.summary, options_.max_value_bytes);
@@ -77,6 +78,21 @@ void SpanBuilder::add_statement(const model::DbExchange& db, model::Span& span) 
   }
   if (!statement_.collection.empty() && !statement_.cut) {
     add_text(span, "db.collection.name", statement_.collection);
+  }
+}
+
+// A statement that came over HTTP.
+void SpanBuilder::add_clickhouse_call(const ClickhouseCall& call, model::Span& span) {
+  span.name = "clickhouse";
+  span.attributes.add_text("db.system.name", "clickhouse");
+  if (!call.database.empty()) {
+    add_text(span, "db.namespace", call.database);
+  }
+  if (!call.statement.empty()) {
+    add_statement(call.statement, sql::kClickhouse, call.cut, 0, span);
+  }
+  if (!call.error_code.empty()) {
+    add_text(span, "db.response.status_code", call.error_code);
   }
 }
 
@@ -164,7 +180,7 @@ void SpanBuilder::build_db(const model::Exchange& exchange, const model::DbExcha
   } else if (db.system == model::DbSystem::kMongodb) {
     add_document(db, span);
   } else if (db.statement_known) {
-    add_statement(db, span);
+    add_statement(db.statement, dialect_of(db), db.statement_cut, db.batch_size, span);
   } else {
     if (!db.operation.empty()) {
       add_text(span, "db.operation.name", db.operation);

@@ -32,7 +32,8 @@ struct RequestTarget {
   std::string_view path;       // empty for the authority and asterisk forms (RFC 9112 section 3.3)
   std::string_view query;
   bool has_query = false;
-  bool known = true;  // false: the target was not seen, so an empty path says nothing
+  bool known = true;           // false: the target was not seen, so an empty path says nothing
+  bool of_clickhouse = false;  // the query is for append_clickhouse_query()
 };
 
 [[nodiscard]] RequestTarget parse_request_target(std::string_view method, std::string_view target);

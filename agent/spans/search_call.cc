@@ -28,26 +28,6 @@ std::string_view find_system(const model::HttpExchange& http, std::string_view u
              : std::string_view();
 }
 
-int hex_value(char c) {
-  return is_digit(c) ? c - '0' : to_lower(c) - 'a' + 10;
-}
-
-// RFC 3986 section 2.1; what is no escape stays.
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '%' && at + 2 < text.size() && is_hex_digit(text[at + 1]) &&
-        is_hex_digit(text[at + 2])) {
-      out.push_back(static_cast<char>(hex_value(text[at + 1]) * 16 + hex_value(text[at + 2])));
-      at += 2;
-    } else {
-      out.push_back(text[at]);
-    }
-  }
-  return out;
-}
-
 // A list of names, and neither a pattern nor what stands for all of them.
 bool names_collections(std::string_view index) {
   return !index.empty() && index != "_all" && index.find('*') == std::string_view::npos;

@@ -239,6 +239,8 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   }
   target.known = http.version_major != 2 || !http.target.empty();
   const RequestFields fields(http.request_headers);
+  const bool clickhouse = is_clickhouse_call(http);
+  target.of_clickhouse = clickhouse || may_be_clickhouse_query(http, target);
   if (server) {
     add_server_attributes(target, fields, connection, span);
   } else {
@@ -263,7 +265,17 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
       search = true;
     }
   }
-  const bool has_body = !http.request_body_start.empty() && !search;
+  ClickhouseCall query;
+  if (clickhouse) {
+    constexpr uint32_t kHeadCut = model::kHeadTruncated | model::kGap | model::kFieldsUnknown;
+    const bool complete = exchange.outcome == model::Outcome::kComplete &&
+                          exchange.incomplete == model::kIncompleteNone;
+    query = read_clickhouse_call(http, target, fields.content_type,
+                                 (exchange.incomplete & kHeadCut) == 0, complete);
+    add_clickhouse_call(query, span);
+  }
+  const bool has_body = !http.request_body_start.empty() && !search && !clickhouse &&
+                        model::is_type_of_call(fields.content_type);
   if (has_body) {
     if (const auto graphql = find_graphql_call(http, target.path, fields.content_type)) {
       add_graphql_call(*graphql, options_.max_value_bytes, span);
@@ -298,7 +310,7 @@ void SpanBuilder::build_http(const model::Exchange& exchange, const model::HttpE
   }
   add_captured(request_headers_, http.request_headers, &CapturedHeader::http_key, span);
   add_captured(response_headers_, http.response_headers, &CapturedHeader::http_key, span);
-  add_outcome(exchange, http, span);
+  add_outcome(exchange, http, query.error_code, span);
   if (rpc && rpc->status && span.status != model::StatusCode::kError &&
       is_grpc_error(*rpc->status, server)) {
     span.attributes.add_text("error.type", grpc_status_name(*rpc->status));
@@ -417,8 +429,7 @@ void SpanBuilder::add_server_attributes(const RequestTarget& target, const Reque
   }
   if (target.has_query) {
     span.attributes.add_written_text("url.query", [&](std::string& out) {
-      append_redacted_query(out, target.query, options_.redacted_query_keys,
-                            out.size() + options_.max_value_bytes);
+      append_query(target, out, out.size() + options_.max_value_bytes);
     });
   }
 
@@ -499,7 +510,7 @@ void SpanBuilder::add_client_attributes(const RequestTarget& target, const Reque
     append_text(url, target.path, limit);
     if (target.has_query) {
       append_text(url, "?", limit);
-      append_redacted_query(url, target.query, options_.redacted_query_keys, limit);
+      append_query(target, url, limit);
     }
   };
   if (target.known) {
@@ -565,15 +576,20 @@ void SpanBuilder::add_captured(const std::vector<CapturedHeader>& captured,
   }
 }
 
+void SpanBuilder::append_query(const RequestTarget& target, std::string& out, size_t limit) const {
+  const auto append = target.of_clickhouse ? append_clickhouse_query : append_redacted_query;
+  append(out, target.query, options_.redacted_query_keys, limit);
+}
+
 void SpanBuilder::add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
-                              model::Span& span) const {
+                              std::string_view exception, model::Span& span) const {
   const bool server = span.kind == model::SpanKind::kServer;
   const bool error_status = http.status != 0 && (server ? http.status >= 500 && http.status < 600
                                                         : http.status >= 400 || http.status < 100);
-  std::string error;
-  if (error_status) {
+  std::string error(exception);
+  if (error.empty() && error_status) {
     error = std::to_string(http.status);
-  } else if (!http.upgraded) {
+  } else if (error.empty() && !http.upgraded) {
     // After an upgrade the connection's end says nothing about the request that upgraded it.
     switch (exchange.outcome) {
       case model::Outcome::kComplete:

@@ -20,6 +20,7 @@
 #include "agent/model/exchange.h"
 #include "agent/model/span.h"
 #include "agent/model/trace_context.h"
+#include "agent/spans/clickhouse_call.h"
 #include "agent/spans/clock.h"
 #include "agent/spans/http_target.h"
 #include "agent/spans/route.h"
@@ -113,7 +114,10 @@ class SpanBuilder {
                  const model::Connection& connection, model::Span& span) const;
   // The broker's or data store's address, and the peer's.
   void add_store_address(const model::Connection& connection, model::Span& span) const;
-  void add_statement(const model::DbExchange& db, model::Span& span);
+  // `batch_size`: how many statements it stands for; 0: itself only.
+  void add_statement(std::string_view statement, const sql::Dialect& dialect, bool cut,
+                     uint32_t batch_size, model::Span& span);
+  void add_clickhouse_call(const ClickhouseCall& call, model::Span& span);
   void add_command(const model::DbExchange& db, model::Span& span);
   void add_document(const model::DbExchange& db, model::Span& span);
   void add_server_attributes(const RequestTarget& target, const RequestFields& fields,
@@ -124,8 +128,10 @@ class SpanBuilder {
   void add_web_rpc(const WebRpc& rpc, model::Span& span) const;
   void add_captured(const std::vector<CapturedHeader>& captured, const model::HeaderBlock& headers,
                     std::string_view CapturedHeader::*key, model::Span& span) const;
+  void append_query(const RequestTarget& target, std::string& out, size_t limit) const;
+  // `exception`: the code that the data store behind it failed with; empty: none.
   void add_outcome(const model::Exchange& exchange, const model::HttpExchange& http,
-                   model::Span& span) const;
+                   std::string_view exception, model::Span& span) const;
   void add_text(model::Span& span, std::string_view key, std::string_view bytes) const;
 
   SpanBuilderOptions options_;

@@ -124,4 +124,20 @@ std::string to_text(std::string_view bytes, size_t limit) {
   return out;
 }
 
+std::string percent_decoded(std::string_view text, bool form) {
+  const auto hex_value = [](char c) { return is_digit(c) ? c - '0' : to_lower(c) - 'a' + 10; };
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '%' && at + 2 < text.size() && is_hex_digit(text[at + 1]) &&
+        is_hex_digit(text[at + 2])) {
+      out.push_back(static_cast<char>(hex_value(text[at + 1]) * 16 + hex_value(text[at + 2])));
+      at += 2;
+    } else {
+      out.push_back(form && text[at] == '+' ? ' ' : text[at]);
+    }
+  }
+  return out;
+}
+
 }  // namespace zerospan::spans

@@ -20,6 +20,9 @@ void append_text(std::string& out, std::string_view bytes, size_t limit);
 // The length of the well-formed UTF-8 sequence at the start of `bytes`; 0 if there is none.
 [[nodiscard]] size_t utf8_sequence_length(std::string_view bytes);
 
+// RFC 3986 section 2.1; what is no escape stays. In forms a plus sign is a space.
+[[nodiscard]] std::string percent_decoded(std::string_view text, bool form = false);
+
 // ASCII only, as HTTP's field names, schemes and hosts want it.
 [[nodiscard]] constexpr char to_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -15,7 +15,7 @@ using namespace zerospan::sql;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr std::array kDialects = {
-      kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash, kOtherSql, kCql};
+      kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash, kOtherSql, kCql, kClickhouse};
   if (size < 2) {
     return 0;
   }
@@ -28,6 +28,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::abort();
   }
   static_cast<void>(find_context(text, dialect));
+  const WithoutRows statement = without_rows(text);
+  if (!text.starts_with(statement.statement) || (statement.rows_next && !statement.fills)) {
+    std::abort();
+  }
   Statement cut;
   describe(text.substr(0, text.size() / 2), dialect, true, Limits{.max_text_bytes = SIZE_MAX}, cut);
   if (!cut.cut || cut.text.size() > text.size()) {

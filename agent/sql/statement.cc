@@ -533,6 +533,51 @@ void describe(std::string_view text, const Dialect& dialect, bool cut, const Lim
   summary.finish();
 }
 
+WithoutRows without_rows(std::string_view text) {
+  constexpr std::string_view kInsert = "insert";
+  constexpr std::string_view kValues = "values";
+  constexpr std::string_view kFormat = "format";
+  constexpr std::string_view kSelect = "select";
+  constexpr std::string_view kInto = "into";
+  constexpr std::string_view kTable = "table";
+  const auto is = [](std::string_view word, std::string_view known) {
+    return std::equal(word.begin(), word.end(), known.begin(), known.end(),
+                      [](char c, char lower) { return (c | 0x20) == lower; });
+  };
+  WithoutRows out{.statement = text};
+  Tokens tokens(text, kClickhouse);
+  size_t depth = 0;
+  bool select = false;
+  bool format = false;
+  bool name_next = false;  // what follows may be a table that is called like one of the words
+  for (Token token = tokens.next(); token.kind != TokenKind::kEnd; token = tokens.next()) {
+    const bool word = token.kind == TokenKind::kWord;
+    // A column may have either name, a format's name follows its word at once.
+    const bool rows = (format && (word || token.kind == TokenKind::kQuotedName)) ||
+                      (word && depth == 0 && !select && is(token.text, kValues));
+    if (rows && out.fills) {
+      out.rows_next = format || !name_next;
+      const char* const end = token.text.data() + token.text.size();
+      out.statement = text.substr(0, static_cast<size_t>(end - text.data()));
+      return out;
+    }
+    if (token.kind == TokenKind::kOpen) {
+      ++depth;
+    } else if (token.kind == TokenKind::kClose && depth != 0) {
+      --depth;
+    } else if (word) {
+      out.fills = out.fills || is(token.text, kInsert);
+      select = select || (depth == 0 && is(token.text, kSelect));
+    }
+    if (token.kind != TokenKind::kComment) {
+      format = word && is(token.text, kFormat);
+      name_next = token.kind == TokenKind::kDot ||
+                  (word && (is(token.text, kInto) || is(token.text, kTable)));
+    }
+  }
+  return out;
+}
+
 CommentedContext find_context(std::string_view text, const Dialect& dialect) {
   constexpr std::string_view kKey = "traceparent='";
   CommentedContext found;

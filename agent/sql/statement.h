@@ -27,6 +27,9 @@ struct Dialect {
   bool dash_comments_need_space = false;
   bool executable_comments = false;  // what is in /*! ... */ is part of the statement
   bool cql = false;                  // UUIDs and durations are literals, // begins a comment
+  // Backslashes in quoted names too, $any text$ quotes, “ and ‘ quote, inf and nan are literals, //
+  // begins a comment, and lines end with a line feed only.
+  bool clickhouse = false;
 };
 
 // https://www.postgresql.org/docs/current/sql-syntax-lexical.html
@@ -54,6 +57,10 @@ inline constexpr Dialect kMysqlNoBackslash{.double_quoted_strings = true,
                                            .executable_comments = true};
 // Cassandra's, https://cassandra.apache.org/doc/latest/cassandra/developing/cql/definitions.html
 inline constexpr Dialect kCql{.dollar_quotes = true, .cql = true};
+// ClickHouse's, https://clickhouse.com/docs/sql-reference/syntax; # only begins a comment there if
+// a space or ! follows, and is an error elsewhere.
+inline constexpr Dialect kClickhouse{
+    .backslash_escapes = true, .backtick_names = true, .hash_comments = true, .clickhouse = true};
 inline constexpr Dialect kOtherSql{.double_quoted_strings = true, .backtick_names = true};
 
 struct Statement {
@@ -77,6 +84,15 @@ struct Limits {
 // `cut`: `text` is only the beginning of a statement; its last token is not trusted.
 void describe(std::string_view text, const Dialect& dialect, bool cut, const Limits& limits,
               Statement& out);
+
+// ClickHouse: a statement that fills a table may have the rows behind it, in any format. This is
+// the statement without them, up to VALUES or the format's name.
+struct WithoutRows {
+  std::string_view statement;
+  bool fills = false;      // INSERT is a word of it
+  bool rows_next = false;  // what followed, if anything, was rows
+};
+[[nodiscard]] WithoutRows without_rows(std::string_view text);
 
 // The values of a sqlcommenter comment (https://google.github.io/sqlcommenter/spec/), as they are
 // in `text`; percent-encoding stays.

@@ -66,6 +66,60 @@ TEST(Sanitised, LiteralsOfCql) {
             "CREATE KEYSPACE shop");
 }
 
+TEST(Sanitised, LiteralsOfClickhouse) {
+  EXPECT_EQ(sanitised("SELECT 0x1F, 0b101, 1e3, 1_000.5e-3, inf, -NaN, 'it''s \\' so', x'00'",
+                      kClickhouse),
+            "SELECT ?, ?, ?, ?, ?, -?, ?, ?");
+  EXPECT_EQ(sanitised("SELECT `a\\`b 1`, \"c\\\" 'd'\", t.1.2, [1, 'a'], {'k': 2} FROM d.`t`",
+                      kClickhouse),
+            "SELECT `a\\`b 1`, \"c\\\" 'd'\", t.?, [?, ?], {?: ?} FROM d.`t`");
+  EXPECT_EQ(sanitised("SELECT {id:UInt32}, $$ it's $$, $a$ $c '$a$ -- x\r 'y'\n// 'z'\n, 1 # w",
+                      kClickhouse),
+            "SELECT {id:UInt32}, ?, ? , ?");
+  EXPECT_EQ(sanitised("SELECT infinite, nano FROM t WHERE a -> a > 1 /* x */ AND b", kClickhouse),
+            "SELECT infinite, nano FROM t WHERE a -> a > ? AND b");
+  // Where its versions disagree, nothing more is told.
+  EXPECT_EQ(sanitised("SELECT a /* /* */ , b", kClickhouse), "SELECT a");
+  EXPECT_EQ(sanitised("SELECT a, \u2018b\u2019, c", kClickhouse), "SELECT a, ?");
+  EXPECT_EQ(sanitised("SELECT a, $b, c", kClickhouse), "SELECT a, ?");
+  EXPECT_EQ(sanitised("SELECT a, $b '$ ' $b '$, c", kClickhouse), "SELECT a, ?");
+  EXPECT_EQ(summary("SELECT a FROM db.t1 FINAL PREWHERE b = 1", kClickhouse), "SELECT db.t1");
+}
+
+TEST(Rows, AreNoPartOfAStatement) {
+  struct Case {
+    std::string_view text;
+    std::string_view statement;
+    bool fills = true;
+    bool rows_next = true;
+  };
+  const std::vector<Case> cases = {
+      {"INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES"},
+      {"insert into t (a, values, format) values(1)", "insert into t (a, values, format) values"},
+      {"INSERT INTO t FORMAT CSV\n1,it's", "INSERT INTO t FORMAT CSV"},
+      {"INSERT INTO t FORMAT /* ' */ `CSV` 1", "INSERT INTO t FORMAT /* ' */ `CSV`"},
+      {"INSERT INTO t SELECT * FROM input('a A') FORMAT TSV a b",
+       "INSERT INTO t SELECT * FROM input('a A') FORMAT TSV"},
+      {"WITH (SELECT 1) AS x INSERT INTO t VALUES (a)",
+       "WITH (SELECT 1) AS x INSERT INTO t VALUES"},
+      {"INSERT INTO t SELECT values FROM u", "INSERT INTO t SELECT values FROM u", true, false},
+      {"INSERT INTO t", "INSERT INTO t", true, false},
+      // A table's name may be one of the words: less is told.
+      {"INSERT INTO values SELECT 1", "INSERT INTO values", true, false},
+      {"INSERT INTO a.values SELECT 1", "INSERT INTO a.values", true, false},
+      {"SELECT format, values FROM t FORMAT JSON", "SELECT format, values FROM t FORMAT JSON",
+       false, false},
+      {"SELECT 'INSERT' FORMAT JSON x", "SELECT 'INSERT' FORMAT JSON x", false, false},
+      {"", "", false, false},
+  };
+  for (const Case& one : cases) {
+    const WithoutRows told = without_rows(one.text);
+    EXPECT_EQ(told.statement, one.statement) << one.text;
+    EXPECT_EQ(told.fills, one.fills) << one.text;
+    EXPECT_EQ(told.rows_next, one.rows_next) << one.text;
+  }
+}
+
 TEST(Sanitised, StringsThatNeverEnd) {
   EXPECT_EQ(sanitised("SELECT 'secret"), "SELECT ?");
   EXPECT_EQ(sanitised("SELECT \"secret"), "SELECT ?");
@@ -263,7 +317,7 @@ TEST(Corpus, NoLiteralSurvives) {
                                              "SELECT '\xff secret'"};
   for (const std::string_view text : any) {
     for (const Dialect& dialect :
-         {kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash, kOtherSql}) {
+         {kPostgresql, kPostgresqlOldStrings, kMysql, kMysqlNoBackslash, kOtherSql, kClickhouse}) {
       for (size_t length = 1; length <= text.size(); ++length) {
         const Statement told = described(text.substr(0, length), dialect, length < text.size());
         EXPECT_EQ(told.text.find("sec"), std::string::npos) << text << " -> " << told.text;
@@ -321,6 +375,43 @@ TEST(Corpus, NoLiteralSurvives) {
   for (const std::string_view text : mysql) {
     for (size_t length = 1; length <= text.size(); ++length) {
       const Statement told = described(text.substr(0, length), kMysql, length < text.size());
+      EXPECT_EQ(told.text.find("sec"), std::string::npos) << text << " -> " << told.text;
+      EXPECT_EQ(told.text.find("313"), std::string::npos) << text << " -> " << told.text;
+    }
+  }
+  const std::vector<std::string_view> clickhouse = {
+      "SELECT 'a\\'secret'",
+      "SELECT '\\\\', 'secret'",
+      "SELECT `a\\`'`, 'secret'",
+      "SELECT `a``'`, 'secret'",
+      "SELECT \"a\\\"'\", 'secret'",
+      "SELECT \"a'b\", 'secret'",
+      "SELECT $$secret$$",
+      "SELECT $a$ $$ secret $a$",
+      "SELECT $a b'$ secret $a b'$",
+      "SELECT a$b, $$'$$, 'secret'",
+      "SELECT $secret$",
+      "SELECT $a$ secret $b$",
+      "SELECT 1 // it's\n, 'secret'",
+      "SELECT 1 -- it's\r ' \n, 'secret'",
+      "SELECT 1 # it's\n, 'secret'",
+      "SELECT 1 #!secret",
+      "SELECT /* /* */ don't */ 'secret'",
+      "SELECT /* /* */ 'a */ secret'",
+      "SELECT \u2018secret\u2019",
+      "SELECT a, \u2018it's\u2019, 'secret'",
+      "SELECT a\u2018 secret\u2019",
+      "SELECT \u201csecret\u201d, \u201c it's\u201d, 'secret'",
+      "SELECT x'31337', b'31337', E'secret'",
+      "SELECT 0x31337p-31337, 0b31337, 31337e+31337",
+      "SELECT t.31337, a[31337], {'k':31337}",
+      "SELECT INTERVAL 31337 DAY, -31337, 31337::UInt8",
+      "SELECT {name:FixedString(31337)}",
+      "CREATE USER u IDENTIFIED WITH plaintext_password BY 'secret'",
+      "SELECT * FROM remote('secret', a.b, 'u', 'secret')"};
+  for (const std::string_view text : clickhouse) {
+    for (size_t length = 1; length <= text.size(); ++length) {
+      const Statement told = described(text.substr(0, length), kClickhouse, length < text.size());
       EXPECT_EQ(told.text.find("sec"), std::string::npos) << text << " -> " << told.text;
       EXPECT_EQ(told.text.find("313"), std::string::npos) << text << " -> " << told.text;
     }

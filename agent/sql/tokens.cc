@@ -67,7 +67,7 @@ void Tokens::skip_joined_strings(bool backslash) {
 }
 
 void Tokens::skip_line() {
-  while (at_ != end_ && *at_ != '\n' && *at_ != '\r') {
+  while (at_ != end_ && *at_ != '\n' && (*at_ != '\r' || dialect_.clickhouse)) {
     ++at_;
   }
 }
@@ -81,6 +81,8 @@ void Tokens::skip_block_comment() {
       if (--depth == 0) {
         return;
       }
+    } else if (dialect_.clickhouse && at_[0] == '/' && at_[1] == '*') {
+      break;  // by its version, this one is nested or is not: nobody knows where it ends
     } else if (dialect_.nested_comments && at_[0] == '/' && at_[1] == '*') {
       at_ += 2;
       ++depth;
@@ -91,15 +93,22 @@ void Tokens::skip_block_comment() {
   at_ = end_;
 }
 
-// Takes too much rather than too little: letters that follow a number are no name of SQL's.
+// Takes too much rather than too little: letters that follow a number are no name of SQL's. But of
+// ClickHouse what is no ASCII, and a dollar, may begin a quote.
 void Tokens::skip_number() {
   const bool based = *at_ == '0' && end_ - at_ > 1 && class_of(at_[1]) == kIsNameStart;
   while (at_ != end_) {
+    if (dialect_.clickhouse && (static_cast<uint8_t>(*at_) >= 0x80 || *at_ == '$')) {
+      break;
+    }
     if ((class_of(*at_) & kInName) != 0 || *at_ == '.') {
       ++at_;
     } else if ((*at_ == '+' || *at_ == '-') && !based && (at_[-1] == 'e' || at_[-1] == 'E') &&
                end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
       ++at_;
+    } else if (dialect_.clickhouse && *at_ == '-' && end_ - at_ > 1 && at_[1] == '-' &&
+               std::string_view("eEpP").find(at_[-1]) != std::string_view::npos) {
+      at_ = end_;  // 1e--: the first one may be the exponent's sign, or both begin a comment
     } else {
       break;
     }
@@ -152,6 +161,46 @@ bool Tokens::is_cql_literal(const char* begin) {
   return true;
 }
 
+// Of ClickHouse: `at_` is behind what looks like a name. Names are ASCII there. Newer versions take
+// ‘text’ for a string and “text” for a name, older ones do not: nobody knows where it ends.
+Token Tokens::clickhouse_word(const char* begin) {
+  const auto is_ascii = [](char c) { return static_cast<uint8_t>(c) < 0x80; };
+  const auto token = [&](TokenKind kind) {
+    after_name_ = kind == TokenKind::kWord;
+    return Token{kind, false, {begin, static_cast<size_t>(at_ - begin)}};
+  };
+  if (!is_ascii(*begin)) {
+    const std::string_view rest(begin, static_cast<size_t>(end_ - begin));
+    if (rest.starts_with("\u2018") || rest.starts_with("\u201c")) {
+      at_ = end_;
+      return token(TokenKind::kLiteral);
+    }
+    at_ = begin + 1;
+    while (at_ != end_ && (static_cast<uint8_t>(*at_) & 0xc0U) == 0x80) {
+      ++at_;
+    }
+    return token(TokenKind::kOperator);
+  }
+  at_ = std::find_if_not(begin, at_, is_ascii);
+  const auto is = [&](std::string_view known) {
+    return std::equal(begin, at_, known.begin(), known.end(),
+                      [](char c, char lower) { return (c | 0x20) == lower; });
+  };
+  return token(is("inf") || is("nan") || is("infinity") ? TokenKind::kLiteral : TokenKind::kWord);
+}
+
+// Of ClickHouse. In some versions anything may stand between the two dollars, in others a name
+// only: else nobody knows where it ends. What is not closed may be closed behind the part at hand.
+void Tokens::skip_heredoc() {
+  const std::string_view rest(at_, static_cast<size_t>(end_ - at_));
+  const size_t tag = rest.find('$', 1) + 1;
+  const bool name = tag != 0 && std::all_of(at_ + 1, at_ + tag - 1, [](char c) {
+                      return static_cast<uint8_t>(c) < 0x80 && (class_of(c) & kInName) != 0;
+                    });
+  const size_t close = name ? rest.find(rest.substr(0, tag), tag) : std::string_view::npos;
+  at_ = close == std::string_view::npos ? end_ : at_ + close + tag;
+}
+
 // `at_` is at a dollar. False, and nothing skipped: it does not open a literal.
 bool Tokens::skip_dollar_quoted() {
   const char* tag_end = at_ + 1;
@@ -201,7 +250,7 @@ Token Tokens::next_other() {
   }
   if (c == '"' && !dialect_.double_quoted_strings) {
     ++at_;
-    after_name_ = skip_string(c, false);
+    after_name_ = skip_string(c, dialect_.clickhouse);
     return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
   }
   switch (c) {
@@ -219,11 +268,15 @@ Token Tokens::next_other() {
     case '`':
       if (dialect_.backtick_names) {
         ++at_;
-        after_name_ = skip_string(c, false);
+        after_name_ = skip_string(c, dialect_.clickhouse);
         return token(after_name_ ? TokenKind::kQuotedName : TokenKind::kLiteral);
       }
       break;
     case '$':
+      if (dialect_.clickhouse) {
+        skip_heredoc();
+        return token(TokenKind::kLiteral);
+      }
       if (end_ - at_ > 1 && class_of(at_[1]) == kIsDigit) {
         do {
           ++at_;
@@ -248,7 +301,7 @@ Token Tokens::next_other() {
       }
       break;
     case '/':
-      if (dialect_.cql && followed_by('/')) {
+      if ((dialect_.cql || dialect_.clickhouse) && followed_by('/')) {
         skip_line();
         return token(TokenKind::kComment);
       }

@@ -129,6 +129,11 @@ class Tokens {
       after_name_ = false;
       return {TokenKind::kLiteral, space, {begin, static_cast<size_t>(at_ - begin)}};
     }
+    if (dialect_.clickhouse) [[unlikely]] {
+      Token token = clickhouse_word(begin);
+      token.space_before = space;
+      return token;
+    }
     after_name_ = true;
     return {TokenKind::kWord, space, {begin, static_cast<size_t>(at_ - begin)}};
   }
@@ -169,6 +174,7 @@ class Tokens {
   }
   Token prefixed_string(const char* begin);
   bool is_cql_literal(const char* begin);
+  Token clickhouse_word(const char* begin);
   bool skip_uuid(const char* begin);
   Token next_other();
   bool skip_string(char quote, bool backslash);
@@ -177,6 +183,7 @@ class Tokens {
   void skip_line();
   void skip_number();
   bool skip_dollar_quoted();
+  void skip_heredoc();
 
   const char* at_;
   const char* end_;

@@ -40,6 +40,13 @@ MYSQL_TOKEN = re.compile(r"""
     (?P<name>`(?:[^`]|``)*` | \w+) | (?P<other>.)""", re.X | re.S | re.I)
 
 
+CLICKHOUSE_TOKEN = re.compile(r"""
+    (?P<space>\s+) | (?P<comment>(?:--|//|\#[ !])[^\n]*|/\*.*?\*/) | (?P<parameter>(?!)) |
+    (?P<literal>\$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | '(?:[^'\\]|\\.|'')*' | (?<!\w)0x[0-9a-f]+ |
+      (?<![\w.])\d[\w.]*(?:(?<=[eE])[+-]\d+)? | \b(?:true|false|inf|nan)\b) |
+    (?P<name>[`"](?:[^`"\\]|\\.)*[`"] | \w+) | (?P<other>.)""", re.X | re.S | re.I)
+
+
 CQL_TOKEN = re.compile(r"""
     (?P<space>\s+) | (?P<comment>(?:--|//)[^\n]*|/\*.*?\*/) | (?P<parameter>(?!)) |
     (?P<literal>\$\$.*?\$\$ | '(?:[^']|'')*' | [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} |
@@ -359,6 +366,78 @@ class Mongodb:
             return ["node", self.folder / "client.js", *words], None
         return ([harness.PYTHON, "-B", self.folder / "client.py", *words],
                 {"PYTHONPATH": str(self.folder / "packages"), "PYTHONUNBUFFERED": "1"})
+
+
+class Clickhouse:
+    """A server of its own; the oracle is its table of queries, which has them without the rows that follow them."""
+
+    PASSWORD = "hunter2"
+
+    def __init__(self, case):
+        self.binary = shutil.which("clickhouse-server", path=os.environ["PATH"] + ":/usr/sbin")
+        if not self.binary:
+            case.fail("clickhouse-server is not installed (scripts/install-test-deps.sh --all)")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="clickhouse-", dir=case.directory))
+        self.port, other = harness.free_port(), harness.free_port()
+        (self.folder / "config.xml").write_text(f"""<yandex>
+  <logger><level>warning</level><log>{self.folder}/log</log><errorlog>{self.folder}/errors</errorlog></logger>
+  <listen_host>127.0.0.1</listen_host><http_port>{self.port}</http_port><tcp_port>{other}</tcp_port>
+  <keep_alive_timeout>60</keep_alive_timeout><mark_cache_size>16777216</mark_cache_size>
+  <path>{self.folder}/data/</path><tmp_path>{self.folder}/tmp/</tmp_path>
+  <users_config>{self.folder}/users.xml</users_config>
+  <default_profile>default</default_profile><default_database>default</default_database>
+  <query_log><database>system</database><table>query_log</table><flush_interval_milliseconds>100</flush_interval_milliseconds></query_log>
+</yandex>""")
+        (self.folder / "users.xml").write_text(f"""<yandex>
+  <profiles><default><log_queries>1</log_queries></default><quiet><log_queries>0</log_queries></quiet></profiles>
+  <users>
+    <default><password/><networks><ip>127.0.0.1</ip></networks><profile>quiet</profile><quota>default</quota></default>
+    <app><password>{self.PASSWORD}</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+      <quota>default</quota></app>
+  </users>
+  <quotas><default/></quotas>
+</yandex>""")
+        self.process = case.start([self.binary, f"--config-file={self.folder}/config.xml"])
+        harness.wait_for(lambda: harness.accepts(self.port), f"ClickHouse to start: {self.process}", 60)
+        self.run("CREATE DATABASE shop")
+        self.run("SELECT 'first'", "app", self.PASSWORD)  # makes the table
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/"
+
+    def run(self, statement, user="default", password=""):
+        done = subprocess.run(["curl", "--silent", "--show-error", "--fail-with-body", self.url, "-H", f"X-ClickHouse-User: {user}",
+                               "-H", f"X-ClickHouse-Key: {password}", "--data-binary", statement],
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise AssertionError(f"{statement}: {done.stdout} {done.stderr}")
+        return done.stdout
+
+    def rows(self):
+        """Queries that the application's user sent, once each: as they came to their end, or failed."""
+        return [json.loads(line) for line in self.run(
+            "SELECT query, query_id, port, exception FROM system.query_log WHERE type != 1 AND user = 'app' ORDER BY event_time "
+            "FORMAT JSONEachRow").splitlines()]
+
+    def logged(self):
+        """The queries since the server began but for its first one, as (port of the client, text, code of the error)."""
+        self.run("SELECT 'last'", "app", self.PASSWORD)
+        harness.wait_for(lambda: self.has_table() and any(row["query"] == "SELECT 'last'" for row in self.rows()),
+                         "the last query in the log")
+        out = []
+        for row in self.rows():
+            if row["query"] not in ("SELECT 'first'", "SELECT 'last'"):
+                code = re.match(r"Code: (\d+)", row["exception"])
+                out.append((row["port"], row["query"], code.group(1) if code else ""))
+        return out
+
+    def has_table(self):
+        return self.run("EXISTS TABLE system.query_log").strip() == "1"
 
 
 class Cassandra:

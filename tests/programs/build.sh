@@ -95,8 +95,8 @@ build() {
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool
       npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
-    calls)
-      mv calls/* .
+    calls | clickhouse)
+      mv "$name"/* .
       /usr/bin/python3 -m venv tool
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool
@@ -141,5 +141,5 @@ case $name in
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
   sql/go | sql/rust | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
-  aws | calls | cassandra | dns | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
+  aws | calls | cassandra | clickhouse | dns | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
 esac

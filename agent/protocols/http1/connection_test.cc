@@ -301,9 +301,11 @@ TEST(Connection, BoundsTheRequestsThatWait) {
   EXPECT_EQ(player.counters.responses_without_request, 2U);
 }
 
-std::string post(std::string_view type, std::string_view body) {
-  return "POST / HTTP/1.1\r\nContent-Type: " + std::string(type) +
-         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+std::string post(std::string_view type, std::string_view body, std::string_view target = "/call",
+                 std::string_view fields = "") {
+  return "POST " + std::string(target) + " HTTP/1.1\r\nContent-Type: " + std::string(type) +
+         "\r\n" + std::string(fields) + "Content-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
 }
 
 std::string answer(std::string_view type, std::string_view body) {
@@ -330,6 +332,22 @@ TEST(Connection, KeepsTheBeginningsOfCallsOnly) {
   EXPECT_EQ(kept(post("text/plain", kCall), answer(kJson, "{}")), " ");
   EXPECT_EQ(kept(post("application/jsonx", kCall), answer(kJson, "{}")), " ");
   EXPECT_EQ(kept(get("1", "Content-Type: application/json\r\n"), answer(kJson, "{}")), " ");
+  // What may be ClickHouse's: statements, and its answers with errors.
+  constexpr std::string_view kPlain = "text/plain";
+  constexpr std::string_view kServer = "X-ClickHouse-Server-Display-Name: a\r\n";
+  const auto failed = [&](std::string_view status, std::string_view field) {
+    return "HTTP/1.1 " + std::string(status) + "\r\n" + std::string(field) +
+           "Content-Length: 9\r\n\r\nCode: 60.";
+  };
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/"), answer(kPlain, "1")), "SELECT 1 ");
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/?a=b"), failed("404 No", kServer)),
+            "SELECT 1 Code: 60.");
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/?a=b"), failed("404 No", "")), "SELECT 1 ");
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/?a=b"), failed("200 OK", kServer)), "SELECT 1 ");
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/a", "x-clickhouse-user: a\r\n"), answer(kPlain, "")),
+            "SELECT 1 ");
+  EXPECT_EQ(kept(post(kPlain, "SELECT 1", "/a"), failed("404 No", kServer)), " Code: 60.");
+  EXPECT_EQ(kept(get("1"), failed("500 No", kServer)), " Code: 60.");
 }
 
 // A send may be recorded behind the answer to it.

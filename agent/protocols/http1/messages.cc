@@ -20,14 +20,18 @@ bool is_success(uint16_t status) {
 
 // What the body's beginning says is told of calls that are written as JSON or GraphQL.
 bool has_type_of_call(const model::HeaderBlock& headers) {
-  if (!headers.has_any(model::header_bit(model::KnownHeader::kContentType))) {
-    return false;
-  }
-  std::string_view type = headers.find("content-type");
-  type = type.substr(0, type.find_first_of("; \t"));
-  return equals_ignoring_case(type, "application/json") ||
-         equals_ignoring_case(type, "application/graphql") ||
-         equals_ignoring_case(type, "application/json-rpc");
+  return headers.has_any(model::header_bit(model::KnownHeader::kContentType)) &&
+         model::is_type_of_call(headers.find("content-type"));
+}
+
+// ClickHouse takes statements as the bodies of requests for "/", whose clients need not say what
+// they are: only the answer does.
+bool may_ask_clickhouse(const model::HttpExchange& http) {
+  constexpr uint32_t kFields = model::header_bit(model::KnownHeader::kXClickhouseUser) |
+                               model::header_bit(model::KnownHeader::kXClickhouseKey) |
+                               model::header_bit(model::KnownHeader::kXClickhouseDatabase);
+  const std::string_view target = http.target;
+  return target == "/" || target.starts_with("/?") || http.request_headers.has_any(kFields);
 }
 
 }  // namespace
@@ -149,8 +153,9 @@ void Connection::end_request_head(const Operation& op, const Framing& framing, E
   Stream& s = stream(op.direction);
   pairing_.note_request_bytes(op.time_ns, 0, true);
   Pending& pending = *pairing_.current_request();
-  pending.keeps_bodies = std::string_view(pending.http().method) == "POST" &&
-                         has_type_of_call(pending.http().request_headers);
+  pending.keeps_bodies =
+      std::string_view(pending.http().method) == "POST" &&
+      (has_type_of_call(pending.http().request_headers) || may_ask_clickhouse(pending.http()));
   const bool keeps_bodies = pending.keeps_bodies;
   const bool connect = pending.is_connect;
   const bool answered = pending.response_begun;
@@ -208,8 +213,7 @@ void Connection::end_response_head(const Operation& op, const Framing& framing,
   } else {
     s.body.begin(Body::Kind::kUntilClose);
   }
-  if (pending != nullptr && (pending->keeps_bodies || !bound) && !s.body.lost() &&
-      keeps_answer(*pending)) {
+  if (pending != nullptr && !s.body.lost() && keeps_answer(*pending)) {
     s.body.keep_start();
   }
   s.state = State::kBody;
@@ -220,14 +224,17 @@ void Connection::end_response_head(const Operation& op, const Framing& framing,
   }
 }
 
-// Only JSON-RPC says in the body whether a call failed. What is not known of a request that is
-// still to come, or not whole, is left open.
+// JSON-RPC says in the body whether a call failed, ClickHouse why. What is not known of a request
+// that is still to come, or not whole, is left open.
 bool Connection::keeps_answer(const Pending& pending) const {
-  if (!has_type_of_call(pending.http().response_headers)) {
-    return false;
+  const model::HttpExchange& http = pending.http();
+  const bool bound = pairing_.response_is_bound();
+  if ((bound && !pending.keeps_bodies) || !has_type_of_call(http.response_headers)) {
+    return http.status >= 400 && http.response_headers.has_any(model::header_bit(
+                                     model::KnownHeader::kXClickhouseServerDisplayName));
   }
-  return !pairing_.response_is_bound() || !pending.request_done ||
-         pending.http().request_body_start.find("\"jsonrpc\"") != std::string::npos;
+  return !bound || !pending.request_done ||
+         http.request_body_start.find("\"jsonrpc\"") != std::string::npos;
 }
 
 // A response that changes the protocol ends the connection's HTTP. True: it was one.

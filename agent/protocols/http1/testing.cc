@@ -221,7 +221,14 @@ const std::vector<NamedConversation>& conversations() {
          "POST /3 HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n" +
              std::string(2000, 'j'),
          3},
-        {kR, ok("3", 0)}}},
+        {kR, ok("3", 0)},
+        {kQ,
+         "POST /4 HTTP/1.1\r\nx-clickhouse-key: k\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nSELECT "
+         "1\r\n0\r\n\r\n",
+         4},
+        {kR,
+         "HTTP/1.1 404 No\r\nx-id: 4\r\nX-ClickHouse-Server-Display-Name: a\r\n"
+         "transfer-encoding: chunked\r\n\r\n5\r\nCode:\r\n4\r\n 60,\r\n0\r\n\r\n"}}},
       {"until close",
        {{kQ, "GET /1 HTTP/1.0\r\n\r\n", 1},
         {kR, "HTTP/1.0 200 OK\r\nx-id: 1\r\n\r\nsome"},
