@@ -182,16 +182,21 @@ class Reload(Running):
         print(f"\n{len(sent)} requests during 5 changes: {stats['spans_exported']} spans", flush=True)
 
     def test_new_programs_of_a_selection_that_came_later(self):
-        """A selection by pid needs no eye on new programs, one by executable does."""
+        """A selection by pid needs no eye on new programs, one by executable does: the kernel side captures a
+        program from its start, here while the agent stands still and cannot have decided about it."""
         other = servers.python(self)
         self.write(f"selection: {{pids: [{other.pid}]}}\n")
         self.run_agent()
         self.change(lambda: self.write("selection: {executables: ['*/httpprog']}\n"))
         self.wait_selected(0)
-        ids = []
-        for _ in range(3):
-            server = servers.go(self)
-            ids += ask(server.port, request())
+        os.kill(self.watcher.pid, signal.SIGSTOP)
+        status = pathlib.Path(f"/proc/{self.watcher.pid}/status")
+        harness.wait_for(lambda: "\nState:\tT" in status.read_text(), "the agent to stand still")
+        try:
+            ids = ask(servers.go(self).port, request())
+        finally:
+            os.kill(self.watcher.pid, signal.SIGCONT)
+        self.wait_selected(1)
         self.watcher.end()
         self.assertEqual(sorted(ids), sorted(span.id for span in self.spans()))
 
