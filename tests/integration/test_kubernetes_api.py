@@ -216,6 +216,8 @@ class KubernetesApi(harness.Case):
         probe = self.probe(token_file="", certificate_file=str(certificate), key_file=str(key))
         self.same(probe)
         self.assertEqual([], probe.errors())
+        probe.program.process.stdin.close()  # it ends at once, amid a watch
+        self.assertEqual(0, probe.program.wait_exit(10), probe.program)
 
     def test_faults(self):
         proxy = kubernetes.FaultyProxy(self.cluster)
