@@ -33,6 +33,7 @@ constexpr std::chrono::seconds kSettled{60};
 constexpr std::chrono::seconds kLongestRetryAfter{120};
 constexpr size_t kMaxErrorBody = 16U << 10U;
 constexpr size_t kMaxErrorText = 400;
+constexpr size_t kMaxToken = 8U << 10U;  // of versions and pages; they go into URLs
 
 // RFC 3986, a value in a query.
 void append_parameter(std::string& target, std::string_view name, std::string_view value) {
@@ -224,9 +225,9 @@ bool Reflector::on_list_metadata(std::string_view text) {
   if (!decoded) {
     return stop(ErrorCode::kMalformed, decoded.error().message);
   }
-  has_metadata_ = true;
   page_version_ = string_at(*decoded, "resourceVersion");
   page_continue_ = string_at(*decoded, "continue");
+  has_metadata_ = page_version_.size() <= kMaxToken && page_continue_.size() <= kMaxToken;
   return true;
 }
 
@@ -290,7 +291,7 @@ bool Reflector::on_event(std::string_view text) {
     ++counters_.objects;
     observer_.on_object(index_, *object);
   }
-  if (!version.empty()) {
+  if (!version.empty() && version.size() <= kMaxToken) {
     version_ = std::move(version);
   }
   progress_ = true;

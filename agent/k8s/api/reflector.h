@@ -104,9 +104,9 @@ class Reflector {
   std::optional<JsonSplitter> splitter_;
   std::string error_body_;
   std::optional<Stop> stop_;
-  bool progress_ = false;    // an event or a bookmark came
-  bool told_begin_ = false;  // on_list_begin
-  bool has_metadata_ = false;
+  bool progress_ = false;      // an event or a bookmark came
+  bool told_begin_ = false;    // on_list_begin
+  bool has_metadata_ = false;  // with tokens that can be used
   std::string page_version_, page_continue_;
 };
 

@@ -416,6 +416,8 @@ TEST_F(ReflectorTest, BrokenAnswers) {
     EXPECT_THAT(recorder_.lines, Not(::testing::Contains("end")));
   }
   next();
+  answer(200, list("", 1, std::string(9000, 't')));
+  EXPECT_THAT(next(), HasSubstr("resourceVersion=0"));
   answer(200, list("", 1, "t"));
   next();
   answer(200, list("", 1, "t"));  // the same page for ever
