@@ -12,10 +12,9 @@ import subprocess
 import time
 import unittest
 
+import cluster
 import harness
 import servers
-
-TOKEN = "zerospan-test"
 
 
 class KubeApiserver(harness.Case):
@@ -50,20 +49,7 @@ class KubeApiserver(harness.Case):
 
     def test_how_kubectl_is_read(self):
         self.need("go")
-        self.read(self.kubectl_program(), 50_000)
-
-    def kubectl_program(self):
-        return os.path.join(os.path.dirname(servers.prepared("kube-apiserver")[0]), "bin", "kubectl")
-
-    def etcd(self):
-        port, peer = harness.free_port(), harness.free_port()
-        url, peer_url = (f"http://127.0.0.1:{each}" for each in (port, peer))
-        server = self.start([*servers.prepared("etcd"), "--data-dir", self.directory / "etcd", "--listen-client-urls",
-                             url, "--advertise-client-urls", url, "--listen-peer-urls", peer_url,
-                             "--initial-advertise-peer-urls", peer_url, "--initial-cluster", f"default={peer_url}",
-                             "--log-level", "error"])
-        harness.wait_for(lambda: harness.accepts(port), f"port {port} of {server}", 60)
-        return port
+        self.read(cluster.kubectl_program(), 50_000)
 
     def handled(self, port):
         """Calls that etcd says it has begun and ended, by method, without those that never end."""
@@ -78,41 +64,21 @@ class KubeApiserver(harness.Case):
             counts.append(+count)
         return counts
 
-    def kubectl(self, port, *arguments, **how):
-        return subprocess.run([self.kubectl_program(), f"--server=https://127.0.0.1:{port}", "--insecure-skip-tls-verify",
-                               f"--token={TOKEN}", *arguments], capture_output=True, text=True, timeout=120,
-                              env={**os.environ, "HOME": str(self.directory), "KUBECONFIG": "/dev/null"}, **how)
-
-    def apiserver(self, etcd_port):
-        key, tokens = self.directory / "sa.key", self.directory / "tokens.csv"
-        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-        tokens.write_text(f'{TOKEN},tester,1,"system:masters"\n')
-        port = harness.free_port()
-        program = self.start([
-            *servers.prepared("kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{etcd_port}",
-            "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={self.directory}",
-            "--service-account-issuer=https://k", f"--service-account-key-file={key}",
-            f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.0.0.0/24",
-            f"--token-auth-file={tokens}", "--authorization-mode=Node,RBAC",
-            "--disable-admission-plugins=ServiceAccount"])
-        harness.wait_for(lambda: program.process.poll() is not None or
-                         self.kubectl(port, "get", "--raw", "/readyz").stdout == "ok", f"{program} to be ready", 180, 0.2)
-        return program, port
-
     def test_calls_to_etcd(self):
         self.need("go", "openssl")
-        etcd_port = self.etcd()
+        etcd_port = cluster.start_etcd(self.start, self.directory)
         name = os.path.basename(os.path.dirname(servers.prepared("kube-apiserver")[0]))
         agent = self.agent("--exe", f"*/{name}/program")
-        program, port = self.apiserver(etcd_port)
+        server = cluster.ApiServer(self.start, self.directory, etcd_port)
+        program = server.program
         things = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"thing-{i}", "namespace": "default"},
                    "data": {"text": "x" * (i * 20)}} for i in range(self.OBJECTS)]
-        done = self.kubectl(port, "apply", "--validate=false", "-f", "-",
+        done = server.kubectl("apply", "--validate=false", "-f", "-",
                             input=json.dumps({"apiVersion": "v1", "kind": "List", "items": things}))
         self.assertEqual((0, self.OBJECTS), (done.returncode, done.stdout.count("created")), done.stderr)
-        listed = self.kubectl(port, "get", "configmaps", "--namespace=default", "--output=name").stdout
+        listed = server.kubectl("get", "configmaps", "--namespace=default", "--output=name").stdout
         self.assertEqual(self.OBJECTS, listed.count("/thing-"))
-        self.assertEqual(0, self.kubectl(port, "delete", "configmaps", "--all", "--namespace=default").returncode)
+        self.assertEqual(0, server.kubectl("delete", "configmaps", "--all", "--namespace=default").returncode)
         program.process.terminate()
         self.assertEqual(0, program.wait_exit(120), program)
         started, handled = self.handled(etcd_port)
