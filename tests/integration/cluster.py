@@ -3,8 +3,12 @@
 
 """A cluster as far as its API goes: the real kube-apiserver on the real etcd, and kubectl. No kubelet, no controller."""
 
+import json
 import os
+import ssl
 import subprocess
+import urllib.error
+import urllib.request
 
 import harness
 import servers
@@ -48,7 +52,7 @@ class ApiServer:
             "--service-account-issuer=https://k", f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.0.0.0/24",
             f"--token-auth-file={tokens}", "--authorization-mode=Node,RBAC",
-            "--disable-admission-plugins=ServiceAccount"])
+            "--disable-admission-plugins=ServiceAccount", "--allow-privileged=true"])
         harness.wait_for(lambda: self.program.process.poll() is not None or
                          self.kubectl("get", "--raw", "/readyz").stdout == "ok", f"{self.program} to be ready", 180, 0.2)
 
@@ -56,3 +60,25 @@ class ApiServer:
         return subprocess.run([kubectl_program(), f"--server={self.url}", f"--certificate-authority={self.certificate}",
                                f"--token={token}", *arguments], capture_output=True, text=True, timeout=120,
                               env={**os.environ, "HOME": str(self.directory), "KUBECONFIG": "/dev/null"}, **how)
+
+    def kubeconfig(self, token=TOKEN):
+        """A file that kubectl and helm take."""
+        path = self.directory / "kubeconfig.json"
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.certificate)}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}))
+        return path
+
+    def request(self, path, token=TOKEN, method="GET", body=None, accept="application/json"):
+        """Status and body of one request, without kubectl."""
+        request = urllib.request.Request(self.url + path, method=method, data=body and json.dumps(body).encode(), headers={
+            "Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": "application/json"})
+        try:
+            context = ssl.create_default_context(cafile=self.certificate)
+            with urllib.request.urlopen(request, timeout=60, context=context) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
