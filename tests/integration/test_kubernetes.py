@@ -309,9 +309,8 @@ class Permissions(WithApi):
     def test_of_the_example(self):
         """The node's collector may read what k8s_attributes asks for, the gateway nothing."""
         got = self.rules(self.token("otel-node"))[0] - self.rules(self.token("nobody"))[0]
-        self.assertEqual({(group, resource, verb) for group, resource in (("", "pods"), ("", "namespaces"),
-                                                                          ("apps", "replicasets"))
-                          for verb in ("get", "list", "watch")}, got)
+        self.assertEqual({("", resource, verb) for resource in ("pods", "namespaces") for verb in ("get", "list", "watch")},
+                         got)
 
 
 @functools.cache
@@ -373,7 +372,7 @@ class Privileges(harness.Case):
             metrics = network.get(9465, "/metrics")[1]
             grace = pod.of_kind(made, "DaemonSet", "zerospan")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
             self.assertEqual(0, pod.end(agent, grace), agent)
-        os.killpg(collector.pid, signal.SIGTERM)
+        os.kill(collector.pid, signal.SIGTERM)
         self.assertEqual(0, collector.wait_exit(30), collector)
         spans = harness.parse_spans(output.read_text()) if output.exists() else []
         return spans, {"python": python, "go": go}, metrics, agent
@@ -519,8 +518,9 @@ class Collectors(WithApi):
     def test_configurations_are_valid(self):
         gateway = self.config("otel-gateway")
         run(collector_program(), "validate", "--config", self.write("gateway", gateway))
-        run(collector_program(), "validate", "--config", self.write("node", self.node_config(4317)[0]))
-        gateway["processors"]["tail_sampling"]["policies"][0]["type"] = "dorp"
+        run(collector_program(), "validate", "--config", self.write("node", self.node_config(4317)[0]),
+            env={**os.environ, "KUBE_NODE_NAME": "node-1"})
+        gateway["processors"]["tail_sampling"]["decision_weight"] = "10s"
         with self.assertRaises(AssertionError):
             run(collector_program(), "validate", "--config", self.write("wrong", gateway))
 
@@ -543,7 +543,7 @@ class Collectors(WithApi):
     def make_pod(self):
         """A pod of a Deployment on this node whose container runs; its uid and the container's id."""
         container_id = "%064x" % random.Random(1).getrandbits(256)
-        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "checkout-5d9c", "namespace": "shop"},
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "checkout-5d9c7f6b4d", "namespace": "shop"},
                  "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "checkout"}}, "template": {
                      "metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}}}
         self.kubectl("create", "namespace", "shop")
@@ -554,11 +554,11 @@ class Collectors(WithApi):
         made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(owner)).stdout)
         made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps({
             "apiVersion": "v1", "kind": "Pod", "metadata": {
-                "name": "checkout-5d9c-x", "namespace": "shop", "labels": {"app": "checkout"}, "ownerReferences": [{
-                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-5d9c", "uid": made["metadata"]["uid"],
+                "name": "checkout-5d9c7f6b4d-x", "namespace": "shop", "labels": {"app": "checkout", "pod-template-hash": "5d9c7f6b4d"}, "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-5d9c7f6b4d", "uid": made["metadata"]["uid"],
                     "controller": True}]},
             "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "shop/checkout:7"}]}})).stdout)
-        self.kubectl("patch", "pod", "checkout-5d9c-x", "--namespace=shop", "--subresource=status", "--patch", json.dumps({
+        self.kubectl("patch", "pod", "checkout-5d9c7f6b4d-x", "--namespace=shop", "--subresource=status", "--patch", json.dumps({
             "status": {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "containerStatuses": [{
                 "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
                 "containerID": f"containerd://{container_id}", "state": {"running": {}}}]}}))
@@ -630,9 +630,9 @@ class Collectors(WithApi):
 
         last = [trace for trace, kind in kinds.items() if kind == "error"]
         harness.wait_for(lambda: all(trace in kept() for trace in last), f"the errors' traces at {gateway} {node}", 60, 0.2)
-        for program in (node, gateway):
-            os.killpg(program.pid, signal.SIGTERM)
-            self.assertEqual(0, program.wait_exit(30), program)
+        self.assertEqual(0, pod.end(node, 30), node)
+        os.kill(gateway.pid, signal.SIGTERM)
+        self.assertEqual(0, gateway.wait_exit(30), gateway)
         found = kept()
         by_kind = {kind: sum(kinds[trace] == kind for trace in found) for kind in counts}
         print(f"\n  sent {counts}, kept {by_kind}")
@@ -642,35 +642,43 @@ class Collectors(WithApi):
         for trace, spans in found.items():
             self.assertEqual(2, len(spans), trace)
             for span in spans:
-                expected = {"k8s.namespace.name": "shop", "k8s.pod.name": "checkout-5d9c-x", "k8s.pod.uid": uid,
+                expected = {"k8s.namespace.name": "shop", "k8s.pod.name": "checkout-5d9c7f6b4d-x", "k8s.pod.uid": uid,
                             "k8s.node.name": "node-1", "k8s.deployment.name": "checkout"}
                 if kinds[trace] != "slow":  # which container of the pod is not known from its uid
                     expected |= {"k8s.container.name": "c", "container.image.name": "shop/checkout"}
                 self.assertEqual(expected, {key: span.resource.get(key) for key in expected})
 
 
-class Document(WithApi):
-    """Every block of commands in docs/kubernetes.md that is marked `sh` is run, in order, in one shell, from the root."""
+class Document(harness.Case):
+    """Every block of commands in docs/kubernetes.md that is marked `sh` is run, from the root: those of one section (##)
+    in order, on a cluster of their own."""
 
     def test_commands(self):
-        blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
-        self.assertGreater(len(blocks), 3)
         tools = self.directory / "bin"
         tools.mkdir()
         for name, program in (("kubectl", cluster.kubectl_program()), ("helm", helm_program())):
             (tools / name).symlink_to(program)
-        self.kubectl("create", "namespace", "shop")
-        for file in crds():
-            self.kubectl("apply", "--server-side", "-f", file)
-        environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "KUBECONFIG": str(self.api.kubeconfig()),
-                       "HOME": str(self.directory)}
-        for block in blocks:
-            done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=harness.ROOT, env=environment,
-                                  capture_output=True, text=True, timeout=300)
-            self.assertEqual(0, done.returncode, block + done.stdout + done.stderr)
-        # The last ones remove all.
-        self.assertEqual("", self.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name", "-l",
-                                          "app.kubernetes.io/name=zerospan").stdout)
+        sections = 0
+        for section in re.split(r"^## ", DOCUMENT.read_text(), flags=re.M):
+            blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.M | re.S)
+            if not blocks:
+                continue
+            sections += 1
+            folder = self.directory / str(sections)
+            folder.mkdir()
+            api = cluster.ApiServer(self.start, folder, cluster.start_etcd(self.start, folder))
+            for arguments in [("create", "namespace", "shop"), *(("apply", "--server-side", "-f", file) for file in crds())]:
+                self.assertEqual(0, api.kubectl(*arguments).returncode)
+            environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(folder),
+                           "KUBECONFIG": str(api.kubeconfig())}
+            for block in blocks:
+                done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=harness.ROOT, env=environment,
+                                      capture_output=True, text=True, timeout=300)
+                self.assertEqual(0, done.returncode, block + done.stdout + done.stderr)
+            left = api.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name", "-l", "app.kubernetes.io/name=zerospan")
+            # Where it is removed, all of it is.
+            self.assertEqual("delete" not in section, "zerospan" in left.stdout)
+        self.assertEqual(3, sections)
 
 
 if __name__ == "__main__":
