@@ -315,14 +315,16 @@ class Permissions(WithApi):
 
 @functools.cache
 def image_root():
-    """The image's root file system, as the Dockerfile makes it, of this build's program."""
+    """The image's root file system, as the Dockerfile makes it, of this build's program; or that of a built image."""
+    if built := os.environ.get("ZEROSPAN_IMAGE_ROOT"):
+        return pathlib.Path(built)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="image-", dir=harness.BUILD))
     run(DEPLOY / "image/rootfs.sh", harness.BINARY, folder / "root")
     return folder / "root"
 
 
 def tearDownModule():
-    if image_root.cache_info().currsize:
+    if image_root.cache_info().currsize and "ZEROSPAN_IMAGE_ROOT" not in os.environ:
         shutil.rmtree(image_root().parent, ignore_errors=True)
 
 
@@ -543,25 +545,28 @@ class Collectors(WithApi):
     def make_pod(self):
         """A pod of a Deployment on this node whose container runs; its uid and the container's id."""
         container_id = "%064x" % random.Random(1).getrandbits(256)
-        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "checkout-5d9c7f6b4d", "namespace": "shop"},
-                 "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "checkout"}}, "template": {
-                     "metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}}}
+
+        def create(version, kind, name, spec, owner=None, **metadata):
+            if owner:
+                metadata["ownerReferences"] = [{"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True,
+                                                **{key: owner["metadata"][key] for key in ("name", "uid")}}]
+            text = json.dumps({"apiVersion": version, "kind": kind, "spec": spec,
+                               "metadata": {"name": name, "namespace": "shop", **metadata}})
+            return json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=text).stdout)
+
         self.kubectl("create", "namespace", "shop")
-        deployment = {**owner, "kind": "Deployment", "metadata": {"name": "checkout", "namespace": "shop"}}
-        made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(deployment)).stdout)
-        owner["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout",
-                                                 "uid": made["metadata"]["uid"], "controller": True}]
-        made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(owner)).stdout)
-        made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {
-                "name": "checkout-5d9c7f6b4d-x", "namespace": "shop", "labels": {"app": "checkout", "pod-template-hash": "5d9c7f6b4d"}, "ownerReferences": [{
-                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-5d9c7f6b4d", "uid": made["metadata"]["uid"],
-                    "controller": True}]},
-            "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "shop/checkout:7"}]}})).stdout)
-        self.kubectl("patch", "pod", "checkout-5d9c7f6b4d-x", "--namespace=shop", "--subresource=status", "--patch", json.dumps({
-            "status": {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "containerStatuses": [{
-                "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
-                "containerID": f"containerd://{container_id}", "state": {"running": {}}}]}}))
+        containers = [{"name": "c", "image": "shop/checkout:7"}]
+        replicas = {"replicas": 0, "selector": {"matchLabels": {"app": "checkout"}},
+                    "template": {"metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": containers}}}
+        deployment = create("apps/v1", "Deployment", "checkout", replicas)
+        replica_set = create("apps/v1", "ReplicaSet", "checkout-5d9c7f6b4d", replicas, deployment)
+        made = create("v1", "Pod", "checkout-5d9c7f6b4d-x", {"nodeName": "node-1", "containers": containers}, replica_set,
+                      labels={"app": "checkout", "pod-template-hash": "5d9c7f6b4d"})
+        status = {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "containerStatuses": [{
+            "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
+            "containerID": f"containerd://{container_id}", "state": {"running": {}}}]}
+        self.kubectl("patch", "pod", made["metadata"]["name"], "--namespace=shop", "--subresource=status", "--patch",
+                     json.dumps({"status": status}))
         return made["metadata"]["uid"], container_id
 
     def start_node(self, config):
@@ -619,12 +624,11 @@ class Collectors(WithApi):
                                              json.dumps(body).encode(), {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=30) as response:
                 self.assertEqual(200, response.status)
-        def whole_lines():
-            return output.read_text().rpartition("\n")[0] if output.exists() else ""
 
         def kept():
             found = {}
-            for span in harness.parse_spans(whole_lines()):
+            whole_lines = output.read_text().rpartition("\n")[0] if output.exists() else ""
+            for span in harness.parse_spans(whole_lines):
                 found.setdefault(span.trace_id, []).append(span)
             return found
 
