@@ -1,8 +1,8 @@
 #!/usr/bin/env -S /usr/bin/python3 -B
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be said of deploy/ without an API server, in a second: deploy_test.py SOURCE ZEROSPAN. The rest is in
-tests/integration/test_kubernetes.py."""
+"""What can be said of deploy/ without an API server, in a second: files_test.py SOURCE ZEROSPAN. The rest is in
+tests/integration/test_deploy.py."""
 
 import copy
 import json
@@ -52,10 +52,11 @@ class Deploy(unittest.TestCase):
         self.assertLess(deadline, VALUES["terminationGracePeriodSeconds"])
 
     def test_sections(self):
-        """The schema knows the sections of the configuration; `kubernetes` is made by agent/k8s."""
+        """The schema knows all sections of the configuration."""
         titles = re.findall(r"^###? `?([\w.]+)`?$", (ROOT / "docs/config.md").read_text(), re.M)
         sections = {title.split(".")[0] for title in titles}
-        self.assertEqual(sections | {"kubernetes"}, set(SCHEMA["properties"]["config"]["properties"]))
+        self.assertGreater(len(sections), 10)
+        self.assertEqual(set(), sections - {"(top level)"} - set(SCHEMA["properties"]["config"]["properties"]))
 
     def test_values(self):
         jsonschema.Draft7Validator.check_schema(SCHEMA)
