@@ -9,14 +9,15 @@ set -eu
 
 binary=$1
 root=$2
+source=$(dirname "$0")/../..
 [ -x "$binary" ] || { echo "rootfs.sh: no program $binary" >&2; exit 2; }
 [ ! -e "$root" ] || { echo "rootfs.sh: $root is there already" >&2; exit 2; }
 
 mkdir -p "$root/usr/bin" "$root/usr/lib64" "$root/etc/ssl/certs" "$root/etc/zerospan" "$root/proc" "$root/sys" \
-  "$root/dev" "$root/tmp" "$root/var/lib/dpkg/status.d"
+  "$root/dev" "$root/run" "$root/tmp" "$root/usr/lib" "$root/usr/share/doc/zerospan" "$root/var/lib/dpkg/status.d"
 # As in Debian: /lib and /lib64 are the ones below /usr.
 ln -s usr/bin usr/lib usr/lib64 "$root"
-mkdir "$root/usr/lib"
+ln -s /run "$root/var/run"
 strip -o "$root/usr/bin/zerospan" "$binary"
 chmod 755 "$root/usr/bin/zerospan"
 
@@ -30,7 +31,8 @@ done
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 printf 'hosts: files dns\n' > "$root/etc/nsswitch.conf"
 printf 'root:x:0:0:root:/:/usr/bin/zerospan\n' > "$root/etc/passwd"
-# Where files of the host are mounted.
+cp -r "$source/LICENSE" "$source/LICENSES" "$root/usr/share/doc/zerospan/"
+# Where a file of the host is mounted.
 : > "$root/etc/machine-id"
 
 for file in $files; do

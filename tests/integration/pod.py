@@ -51,8 +51,9 @@ def environment(container, fields, more):
     return {**variables, **more}
 
 
-def start(network, objects, name, rootfs, fields, more, capabilities=None):
-    """The running program of DaemonSet `name`; `capabilities` in place of its own."""
+def start(network, objects, name, rootfs, fields, more, capabilities=None, account=None):
+    """The running program of DaemonSet `name`. `capabilities`: in place of its own; `account`: a folder with a service
+    account's token, as the kubelet mounts it."""
     spec = of_kind(objects, "DaemonSet", name)["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     security = container["securityContext"]
@@ -70,6 +71,8 @@ def start(network, objects, name, rootfs, fields, more, capabilities=None):
             source = volume["hostPath"]["path"]
         assert mount["readOnly"]
         command += ["--ro-bind", source, mount["mountPath"]]
+    if account:
+        command += ["--tmpfs", "/run", "--ro-bind", account, "/run/secrets/kubernetes.io/serviceaccount"]
     if security["privileged"]:
         command += ["--cap-add", "ALL"]
     else:
