@@ -139,7 +139,7 @@ class Manifests(WithApi):
                 self.check_accepted(bundle(name))
 
     def test_the_chart_is_accepted(self):
-        for arguments in [*AS_BUNDLE.values(), ["--set=monitoring.rules=configMap"],
+        for arguments in [*AS_BUNDLE.values(), ["--set=monitoring.rules=configMap"], ["--set=privileged=false,uprobes=true"],
                           ["--set=image.tag=x,image.pullSecrets[0].name=y,podLabels.a=b,podAnnotations.c=d,maxUnavailable=2",
                            "--set=env[0].name=A,env[0].value=b,serviceAccount.annotations.e=f,priorityClassName="]]:
             with self.subTest(arguments=arguments):
