@@ -11,7 +11,7 @@ apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-r
   libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \
   python3-protobuf nghttp2-client curl wrk procps util-linux openssl \
   postgresql-15 pgbouncer python3-psycopg2 python3-psycopg mariadb-server python3-pymysql redis-server python3-redis \
-  memcached python3-pymemcache python3-pylibmc mosquitto mosquitto-clients python3-paho-mqtt
+  memcached python3-pymemcache python3-pylibmc mosquitto mosquitto-clients python3-paho-mqtt python3-yaml python3-jsonschema
 apt_install_unless nginx nginx-light
 apt_install_unless nghttpx nghttp2-proxy
 apt_install_unless go golang-go
@@ -42,12 +42,12 @@ done
 
 if [ "${1:-}" = --all ]; then
   apt_install_unless apache2 apache2
-  apt_install bind9 dnsmasq-base bind9-dnsutils python3-dnspython musl-tools iproute2
+  apt_install bind9 dnsmasq-base bind9-dnsutils python3-dnspython musl-tools iproute2 bubblewrap prometheus
   apt_install clickhouse-server rabbitmq-server python3-pika python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind
   apt_install_unless mvn maven
   apt_install_unless npm npm
   apt_install_unless cargo cargo-web
-  for program in grpc/go grpc/node grpc/java sql/java sql/node sql/python sql/rust web etcd redis amqp_go kafka kafka_go kube-apiserver \
+  for program in grpc/go grpc/node grpc/java sql/java sql/node sql/python sql/rust web etcd redis amqp_go kafka kafka_go kube-apiserver helm \
     mongodb nats dns cassandra clickhouse aws calls search otel_go otel_java otel_node otel_python; do
     PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
   done

@@ -86,7 +86,9 @@ Error bpf_error(int error_number, const std::string& what) {
     error.code = ErrorCode::kUnsupported;
     error.message += "; this kernel's verifier refused it";
   } else if (error.code == ErrorCode::kPermission) {
-    error.message += "; run as root, or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
+    error.message +=
+        "; run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
+        "CAP_DAC_READ_SEARCH, for uprobes CAP_SYS_ADMIN too";
   }
   if (!messages.empty()) {
     error.message += " (" + messages + ")";

@@ -2,18 +2,19 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds the OpenTelemetry Collector of manifest.yaml from its Go modules, once per version, into
-# ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}/otelcol-VERSION/otelcol, and prints that path. Cold it takes five minutes or
-# more on two cores; several callers at once wait for the first.
+# Builds the OpenTelemetry Collector of a manifest (default: manifest.yaml here) from its Go modules, once per content of
+# the manifest, below ${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}, and prints the program's path. Cold it takes five minutes
+# or more on two cores; several callers at once wait for the first.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+manifest=${1:-$here/manifest.yaml}
 cache=${ZEROSPAN_CACHE:-$HOME/.cache/zerospan}
-version=$(sed -n 's|.*receiver/otlpreceiver v\([0-9.]*\)}.*|\1|p' "$here/manifest.yaml")
-target=$cache/otelcol-$version
+version=$(sed -n 's|.*receiver/otlpreceiver v\([0-9.]*\)}.*|\1|p' "$manifest")
+target=$cache/otelcol-$version-$(sha256sum < "$manifest" | cut -c 1-12)
 
 mkdir -p "$cache"
-exec 9> "$cache/otelcol-$version.lock"
+exec 9> "$target.lock"
 flock 9
 if [ -x "$target/otelcol" ]; then
   echo "$target/otelcol"
@@ -29,7 +30,7 @@ trap 'rm -rf "$work"' EXIT
 {
   GOBIN=$work/bin go install "go.opentelemetry.io/collector/cmd/builder@v$version"
   # The builder only generates the sources: its own tidy fails on test-only modules that proxies need not serve.
-  cp "$here/manifest.yaml" "$work/manifest.yaml"
+  cp "$manifest" "$work/manifest.yaml"
   (cd "$work" && ./bin/builder --config manifest.yaml --skip-compilation) || [ -f "$work/build/go.mod" ]
   cd "$work/build"
   go mod tidy -e

@@ -101,6 +101,9 @@ build() {
       tool/bin/pip install --quiet --target packages --requirement requirements.txt
       rm -rf tool
       npm install --no-audit --no-fund --no-package-lock --ignore-scripts ;;
+    helm)
+      mv helm/* .
+      CGO_ENABLED=0 go build -trimpath -o program helm.sh/helm/v4/cmd/helm ;;
     kube-apiserver)
       mv kube-apiserver/* .
       CGO_ENABLED=0 go build -trimpath -o program .
@@ -140,6 +143,6 @@ case $name in
   grpc/python) printf '%s\n' /usr/bin/python3 -B "$target/calls.py" ;;
   sql/java) printf '%s\n' java -Xshare:auto -XX:TieredStopAtLevel=1 -Xmx256m -cp "$target/target/dependency/*" Sql ;;
   sql/node) printf '%s\n' node "$target/sql.js" ;;
-  sql/go | sql/rust | go_grpc | web | etcd | redis | amqp_go | kafka_go | kube-apiserver) echo "$target/program" ;;
+  sql/go | sql/rust | go_grpc | web | etcd | redis | amqp_go | kafka_go | helm | kube-apiserver) echo "$target/program" ;;
   aws | calls | cassandra | clickhouse | dns | kafka | mongodb | nats | otel_go | otel_java | otel_node | otel_python | search | sql/python) echo "$target" ;;
 esac
