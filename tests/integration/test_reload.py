@@ -400,6 +400,25 @@ class HealthChecks(Running):
         self.assertEqual(0, agent.wait_exit())
         self.assertIn("1 spans; lost: nothing; without 2 of health checks", agent.errors)
 
+    def test_grpc(self):
+        """The health service's methods, at the server and at the client."""
+        self.need_module("grpc")
+        program = harness.PROGRAMS / "grpc_health" / "program.py"
+        server = self.start([harness.PYTHON, program, "serve"])
+        port = server.wait_line(server.lines, r"^listening (\d+)").group(1)
+        client = self.start([harness.PYTHON, program, "call", port], stdin=subprocess.PIPE)
+        client.wait_line(client.lines, "^ready")
+        agent = self.agent("--pid", f"{server.pid},{client.pid}")
+        client.process.stdin.write("go\n")
+        client.process.stdin.flush()
+        client.wait_line(client.lines, "^done")
+        self.assertEqual(0, client.wait_exit())
+        spans = agent.interrupt()
+        self.assertEqual({"shop.Orders/Check"}, {span.attributes["rpc.method"] for span in spans})
+        self.assertEqual(3 * [harness.SERVER] + 3 * [harness.CLIENT], sorted(span.kind for span in spans))
+        self.assertEqual(2 * 2 * 3, agent.stats()["spans_health_checks"])
+        self.assertEqual({}, agent.lost())
+
     def test_kept_when_asked_for(self):
         server = servers.go(self)
         agent = self.agent("--pid", str(server.pid), "--keep-health-checks")
