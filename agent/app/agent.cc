@@ -156,6 +156,18 @@ bool Agent::taken_over() {
   return !next_rules_ && !judging_;
 }
 
+void Agent::apply_to_running(const discovery::Actions& actions) {
+  apply(actions);
+  for (const auto& worker : workers_) {
+    const std::lock_guard lock(worker->mutex);
+    for (const discovery::Action& action : actions) {
+      if (action.kind == discovery::Action::Kind::kDeselect) {
+        worker->deselected.push_back(action.pid);
+      }
+    }
+  }
+}
+
 void Agent::judge_anew() {
   std::optional<discovery::ProcessTableOptions> rules;
   {
@@ -166,16 +178,7 @@ void Agent::judge_anew() {
   if (!rules) {
     return;
   }
-  const discovery::Actions actions = processes_->reconfigure(rules->selection, rules->resource);
-  apply(actions);
-  for (const auto& worker : workers_) {
-    const std::lock_guard lock(worker->mutex);
-    for (const discovery::Action& action : actions) {
-      if (action.kind == discovery::Action::Kind::kDeselect) {
-        worker->deselected.push_back(action.pid);
-      }
-    }
-  }
+  apply_to_running(processes_->reconfigure(rules->selection, rules->resource));
   const std::lock_guard lock(rules_mutex_);
   judging_ = false;
 }
@@ -402,9 +405,9 @@ void Agent::run_watcher() {
     if (kubernetes_) {
       if (const model::WorkloadChanges changes = kubernetes_->cluster().take_changes();
           !changes.empty()) {
-        apply(processes_->on_workloads(changes));
+        apply_to_running(processes_->on_workloads(changes));
       }
-      apply(processes_->on_time());
+      apply_to_running(processes_->on_time());
     }
     if (const Result<bool> attached = capture_->attach_ticks_if_wanted(); !attached) {
       log::warn("outgoing calls of event loops stay roots: {}", attached.error().message);

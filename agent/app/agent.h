@@ -82,6 +82,8 @@ class Agent {
   void judge_anew();
   [[nodiscard]] bool taken_over();
   void apply(const discovery::Actions& actions);
+  // The same for processes that go on while they are deselected: what is open of them is given out.
+  void apply_to_running(const discovery::Actions& actions);
   // The kernel side captured a process for the time until it was judged; ends that unless it was
   // selected.
   void settle(uint32_t pid);

@@ -78,7 +78,7 @@ class Cluster:
             f"--tls-private-key-file={self.directory / 'server.key'}", f"--client-ca-file={self.ca}", "--service-account-issuer=https://k",
             f"--service-account-key-file={self.key}", f"--service-account-signing-key-file={self.key}",
             "--service-cluster-ip-range=10.0.0.0/24", f"--token-auth-file={self.tokens}",
-            "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount",
+            "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount", "--allow-privileged=true",
             f"--audit-policy-file={self.directory / 'audit.yaml'}", f"--audit-log-path={self.audit}"])
         harness.wait_for(self.ready, f"{self.program} to be ready", 180, 0.2)
 
@@ -151,10 +151,10 @@ class Cluster:
                 {"kind": "ServiceAccount", "name": name, "namespace": "default"}],
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}})
 
-    def token(self, account, secret):
+    def token(self, account, secret, namespace="default"):
         """A token that is valid until this secret, which is made, is deleted."""
-        made = self.call("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": secret}})
-        path = f"/api/v1/namespaces/default/serviceaccounts/{account}/token"
+        made = self.call("POST", f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": secret}})
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         return self.call("POST", path, {"spec": {"expirationSeconds": 3600, "boundObjectRef": {
             "kind": "Secret", "apiVersion": "v1", "name": secret, "uid": made["metadata"]["uid"]}}})["status"]["token"]
 

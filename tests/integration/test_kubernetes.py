@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Pods choose what is traced, and are told of in resources. The API server and etcd are real, and RBAC holds; the test is
+"""Pods choose what is traced, and are told of in resources. The API server and etcd are real, and RBAC holds: the agent has
+the token of the service account in deploy/. The test is
 the kubelet: it makes pods' objects, their statuses and their cgroups, and runs their processes in namespaces of their
 own. The oracle is what these log."""
 
@@ -19,6 +20,7 @@ import kubernetes
 import servers
 from test_go_rpc import build_rpc
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODE = "node-1"
 LABEL = "zerospan.io/instrument"
 
@@ -146,8 +148,6 @@ class Pod:
 
 
 class Kubernetes(harness.Case):
-    ACCOUNT = "zerospan"
-
     @classmethod
     def setUpClass(cls):
         cls.hierarchy = unified_hierarchy()
@@ -160,7 +160,7 @@ class Kubernetes(harness.Case):
         self.addCleanup(self.remove_cgroups)
         self.cluster = kubernetes.Cluster(self)
         self.cluster.start()
-        self.cluster.service_account(self.ACCOUNT, ["pods", "namespaces", "replicasets"])
+        self.cluster.kubectl("apply", "-k", ROOT / "deploy/daemonset/base")
         self.token = self.directory / "token"
         self.new_token("first")
         for name in ("shop", "quiet"):
@@ -179,7 +179,7 @@ class Kubernetes(harness.Case):
 
     def new_token(self, secret):
         fresh = self.token.with_suffix(".new")
-        fresh.write_text(self.cluster.token(self.ACCOUNT, secret))
+        fresh.write_text(self.cluster.token("zerospan", secret, "zerospan"))
         fresh.rename(self.token)
 
     def traced(self, *arguments, **settings):
@@ -403,7 +403,7 @@ class Kubernetes(harness.Case):
         self.cluster.ca = self.cluster.directory / "ca1.pem"
         self.cluster.start()
         self.new_token("second")
-        self.cluster.call("DELETE", "/api/v1/namespaces/default/secrets/first")
+        self.cluster.call("DELETE", "/api/v1/namespaces/zerospan/secrets/first")
         new = Pod(self, "new", "shop", address="10.1.0.9").run()
         self.until_traced(agent, new, "/new")
         self.opt_in(value=None)
