@@ -10,6 +10,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 
 import harness
 
@@ -34,6 +35,16 @@ class Network:
         return int(status or 0), body
 
 
+class HostNetwork:
+    """No namespace of its own."""
+
+    def __init__(self, case):
+        self.case = case
+
+    def start(self, command):
+        return self.case.start(command)
+
+
 def of_kind(objects, kind, name):
     return next(each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)
 
@@ -51,6 +62,21 @@ def environment(container, fields, more):
     return {**variables, **more}
 
 
+def write_config_map(case, name, data):
+    """The folder of a ConfigMap's volume, as the kubelet makes and changes it: all of it at once, by a link."""
+    folder = case.directory / f"volume-{name}"
+    folder.mkdir(exist_ok=True)
+    fresh = pathlib.Path(tempfile.mkdtemp(prefix="..", dir=folder))
+    fresh.chmod(0o755)
+    for key, text in data.items():
+        (fresh / key).write_text(text)
+        if not (folder / key).is_symlink():
+            (folder / key).symlink_to(f"..data/{key}")
+    (folder / "..data_tmp").symlink_to(fresh.name)
+    (folder / "..data_tmp").rename(folder / "..data")
+    return folder
+
+
 def start(network, objects, name, rootfs, fields, more, capabilities=None, account=None):
     """The running program of DaemonSet `name`. `capabilities`: in place of its own; `account`: a folder with a service
     account's token, as the kubelet mounts it."""
@@ -63,10 +89,8 @@ def start(network, objects, name, rootfs, fields, more, capabilities=None, accou
     for mount in container["volumeMounts"]:
         (volume,) = [each for each in spec["volumes"] if each["name"] == mount["name"]]
         if "configMap" in volume:
-            source = network.case.directory / f"volume-{volume['name']}"
-            source.mkdir(exist_ok=True)
-            for key, text in of_kind(objects, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (source / key).write_text(text)
+            map_name = volume["configMap"]["name"]
+            source = write_config_map(network.case, map_name, of_kind(objects, "ConfigMap", map_name)["data"])
         else:
             source = volume["hostPath"]["path"]
         assert mount["readOnly"]

@@ -4,12 +4,14 @@
 """deploy/ and docs/kubernetes.md: the manifests and the chart against the real API server, what the service accounts may
 do, the image's program with the pod's privileges, and the example's collectors."""
 
+import contextlib
 import functools
 import json
 import os
 import pathlib
 import random
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -328,23 +330,24 @@ def tearDownModule():
         shutil.rmtree(image_root().parent, ignore_errors=True)
 
 
+def start_collector(case, network, port):
+    """The real collector in this network; the program and the file that it writes."""
+    output, config = case.directory / f"spans-{port}.jsonl", case.directory / f"collector-{port}.yaml"
+    config.write_text(json.dumps({
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
+        "exporters": {"file": {"path": str(output)}},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
+                    "telemetry": {"metrics": {"level": "none"}}}}))
+    program = network.start([collector_program(), "--config", config])
+    program.wait_line(program.errors, "Everything is ready", 60)
+    return program, output
+
+
 class Privileges(harness.Case):
     """The image's program, started as the manifest says, traces programs of another user that run outside of its
     namespaces, and sends to the collector at the node's address. The oracle is the programs' own log."""
     NODE = "node-1"
     REQUESTS = 30
-
-    def collector(self, network):
-        """The real collector where HOST_IP points to; its file."""
-        output, config = self.directory / "spans.jsonl", self.directory / "collector.yaml"
-        config.write_text(json.dumps({
-            "receivers": {"otlp": {"protocols": {"http": {"endpoint": "127.0.0.1:4318"}}}},
-            "exporters": {"file": {"path": str(output)}},
-            "service": {"pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["file"]}},
-                        "telemetry": {"metrics": {"level": "none"}}}}))
-        program = network.start([collector_program(), "--config", config])
-        program.wait_line(program.errors, "Everything is ready", 60)
-        return program, output
 
     def server(self, command, name):
         log = self.directory / f"{name}.log"
@@ -356,7 +359,7 @@ class Privileges(harness.Case):
     def trace(self, name, capabilities=None):
         """Runs the pod; the spans that the collector has at the end, the servers, and /metrics."""
         network = pod.Network(self)
-        collector, output = self.collector(network)
+        collector, output = start_collector(self, network, 4318)
         made = objects(bundle(name))
         python = self.server([harness.PYTHON, harness.PROGRAMS / "python_http.py"], f"python{len(os.listdir(self.directory))}")
         go = self.server(servers.built("go"), f"go{len(os.listdir(self.directory))}")
@@ -432,6 +435,98 @@ class Privileges(harness.Case):
                     self.assertIn("Operation not permitted", "\n".join(agent.errors))
 
 
+class OptIn(WithApi):
+    """From a namespace's label to spans: the image's program as the manifests start it, with their service account and its
+    roles, against the API server. The test is the kubelet: it makes the pods' status and cgroup. Only the network is the
+    host's, where the API server is, so the two ports are others. The oracle is the pods' own log."""
+    REQUESTS = 10
+
+    def run_pod(self, namespace, name):
+        """A pod whose one process, of another user, is in the cgroup that containerd would make; its uid and server."""
+        container_id = secrets.token_hex(32)
+        made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"nodeName": Privileges.NODE, "containers": [{"name": "c", "image": "shop/checkout:7"}]}})).stdout)
+        uid = made["metadata"]["uid"]
+        status = {"phase": "Running", "podIP": "10.1.0.7", "podIPs": [{"ip": "10.1.0.7"}], "containerStatuses": [{
+            "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
+            "containerID": f"containerd://{container_id}"}]}
+        self.kubectl("patch", "pod", name, "--namespace", namespace, "--subresource=status", "--patch",
+                     json.dumps({"status": status}))
+        (top,) = [line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
+                  if line.split()[2] == "cgroup2"][:1]
+        cgroup = pathlib.Path(top, f"kubepods.slice/kubepods-pod{uid.replace('-', '_')}.slice/cri-containerd-{container_id}.scope")
+        cgroup.mkdir(parents=True)
+        for folder in (cgroup.parents[1], cgroup.parent, cgroup):
+            self.addCleanup(self.remove_empty, folder)
+        log = self.directory / f"{name}.log"
+        log.touch()
+        log.chmod(0o666)
+        enter = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", "setpriv", "--reuid", "65534", "--regid",
+                 "65534", "--clear-groups"]
+        return uid, servers._printing(self, [*enter, harness.PYTHON, harness.PROGRAMS / "python_http.py", "serve", log], log)
+
+    @staticmethod
+    def remove_empty(cgroup):
+        with contextlib.suppress(OSError):  # another test has one in it
+            cgroup.rmdir()
+
+    def account(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.directory))
+        (folder / "token").write_text(self.token("zerospan"))
+        (folder / "namespace").write_text("zerospan")
+        shutil.copy(self.api.certificate, folder / "ca.crt")
+        return folder
+
+    def check(self, name):
+        made, wanted, other = objects(bundle(name)), f"shop-{secrets.token_hex(2)}", f"quiet-{secrets.token_hex(2)}"
+        done = self.apply(bundle(name))
+        self.assertEqual(0, done.returncode, done.stderr)
+        for namespace in (wanted, other):
+            self.kubectl("create", "namespace", namespace)
+        self.kubectl("label", "namespace", wanted, "zerospan.io/instrument=enabled")
+        (uid, server), (_, left_alone) = (self.run_pod(namespace, f"pod-{namespace}") for namespace in (wanted, other))
+        network, port, metrics_port = pod.HostNetwork(self), harness.free_port(), harness.free_port()
+        collector, output = start_collector(self, network, port)
+        agent = pod.start(network, made, "zerospan", image_root(), {"spec.nodeName": Privileges.NODE,
+                                                                    "status.hostIP": "127.0.0.1"},
+                          {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+                           "KUBERNETES_SERVICE_PORT": str(self.api.port),
+                           "ZEROSPAN_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}, account=self.account())
+        agent.wait_line(agent.errors, "zerospan: ready", 60)
+        harness.wait_for(lambda: harness.sums(harness.scrape(metrics_port))["zerospan_processes_selected"] == 1,
+                         f"the pod's process to be selected: {agent}", 60, 0.1)
+        for each in (server, left_alone):
+            for i in range(self.REQUESTS):
+                with urllib.request.urlopen(f"http://127.0.0.1:{each.port}/a?id={i}", timeout=20) as response:
+                    response.read()
+        server.wait_logged(self.REQUESTS)
+        # A changed ConfigMap holds without a restart.
+        (text,) = pod.of_kind(made, "ConfigMap", "zerospan")["data"].values()
+        pod.write_config_map(self, "zerospan", {"zerospan.yaml": text + "sampler: {kind: always_off}\n"})
+        harness.wait_for(lambda: 'zerospan_config_reloads_total{result="applied"} 1' in harness.scrape(metrics_port),
+                         f"the changed configuration: {agent}", 30, 0.1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/a?id=unsampled", timeout=20) as response:
+            response.read()
+        self.assertEqual(0, pod.end(agent, 10), agent)
+        os.kill(collector.pid, signal.SIGTERM)
+        self.assertEqual(0, collector.wait_exit(30), collector)
+        spans = harness.parse_spans(output.read_text()) if output.exists() else []
+        logged = [line.id for line in server.wait_logged(self.REQUESTS + 1)]
+        self.assertEqual(sorted(logged[:-1]), sorted(span.id for span in spans))
+        for span in spans:
+            self.assertEqual((wanted, f"pod-{wanted}", uid, Privileges.NODE),
+                             tuple(span.resource[key] for key in ("k8s.namespace.name", "k8s.pod.name", "k8s.pod.uid",
+                                                                  "k8s.node.name")))
+        self.assertNotIn("orbidden", "\n".join(agent.errors))
+
+    def test_privileged(self):
+        self.check("base")
+
+    def test_least_privilege(self):
+        self.check("overlays/least-privilege")
+
+
 class Alerts(harness.Case):
     def test_rules(self):
         """promtool reads them, and each fires for what it is for and not without."""
@@ -448,6 +543,7 @@ class Alerts(harness.Case):
                                  ("zerospan_capture_lost_processes_full_total{%s}", "0x60"),
                                  ("zerospan_connections_evicted_total{%s}", "0x60")],
             "ZerospanDropsSpans": [('zerospan_spans_dropped_total{reason="queue_full", %s}', "0+5x60")],
+            "ZerospanRefusesItsConfiguration": [("zerospan_config_last_reload_success{%s}", "0x60")],
             "ZerospanUsesMuchMemory": [("zerospan_process_resident_memory_bytes{%s}", "200000000x60")],
         }
         good = {
@@ -458,6 +554,7 @@ class Alerts(harness.Case):
                                  ("zerospan_capture_lost_processes_full_total{%s}", "0x60"),
                                  ("zerospan_connections_evicted_total{%s}", "0x60")],
             "ZerospanDropsSpans": [('zerospan_spans_dropped_total{reason="not_selected", %s}', "0+5x60")],
+            "ZerospanRefusesItsConfiguration": [("zerospan_config_last_reload_success{%s}", "1x60")],
             "ZerospanUsesMuchMemory": [("zerospan_process_resident_memory_bytes{%s}", "60000000x60")],
         }
         names = {each["alert"] for each in rule["groups"][0]["rules"]}
