@@ -169,7 +169,8 @@ ClickhouseCall read_clickhouse_call(const model::HttpExchange& http, const Reque
       http.response_headers.has_any(header_bit(KnownHeader::kXClickhouseQueryId))
           ? http.request_headers.find("x-clickhouse-database")
           : std::string_view();
-  if (field.empty() || parameters.database.empty() || field == parameters.database) {
+  if (head_whole &&
+      (field.empty() || parameters.database.empty() || field == parameters.database)) {
     call.database = field.empty() ? std::move(parameters.database) : std::string(field);
   }
   // Under other paths the server may have handlers of its owner's, with parameters of their own.

