@@ -68,9 +68,15 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   for (uint32_t ring = 0; ring < worker_count(config); ++ring) {
     auto worker = std::make_unique<Worker>();
     worker->reader = std::make_unique<discovery::ProcessReader>(agent->processes_->view());
-    Result<std::unique_ptr<Pipeline>> pipeline =
-        Pipeline::make(pipeline_options(config, seed),
-                       [raw = agent.get(), ring](uint32_t pid) { return raw->lookup(ring, pid); });
+    PipelineOptions options = pipeline_options(config, seed);
+    if (agent->kubernetes_ && config.kubernetes.peers) {
+      options.peers = [&peers = agent->kubernetes_->cluster().peers()](std::string_view address,
+                                                                       uint16_t port) {
+        return peers.name(address, port);
+      };
+    }
+    Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::make(
+        options, [raw = agent.get(), ring](uint32_t pid) { return raw->lookup(ring, pid); });
     if (!pipeline) {
       return tl::unexpected(pipeline.error());
     }

@@ -24,7 +24,7 @@ void log_error(const std::string& collection, const Error& error) {
 
 Kubernetes::Kubernetes(const config::Kubernetes& config)
     : cluster_(cluster_options(config), log_error),
-      collections_(k8s::Cluster::collections(config.node_name)) {}
+      collections_(k8s::Cluster::collections(config.node_name, config.peers)) {}
 
 Result<std::unique_ptr<Kubernetes>> Kubernetes::start(const config::Kubernetes& config) {
   std::unique_ptr<Kubernetes> kubernetes(new Kubernetes(config));
@@ -81,6 +81,12 @@ void Kubernetes::collect(selfobs::Samples& samples) const {
   gauge("zerospan_k8s_synced", "1 once everything was listed", client_->synced() ? 1 : 0);
   samples.counter("zerospan_k8s_owners_failed_total", "ReplicaSets and Jobs that could not be got",
                   static_cast<double>(cluster.owners_failed));
+  const k8s::Peers::Counters peers = cluster_.peers().counters();
+  gauge("zerospan_k8s_peer_addresses", "addresses and ports of Services that have a name",
+        peers.addresses);
+  samples.counter("zerospan_k8s_peer_addresses_refused_total",
+                  "addresses and ports that were over the limit",
+                  static_cast<double>(peers.refused));
   const k8s::Counters api = client_->counters();
   const auto counter = [&](const char* name, const char* help, uint64_t value,
                            selfobs::Labels labels = {}) {

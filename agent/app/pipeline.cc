@@ -81,7 +81,13 @@ void Pipeline::on_record(std::span<const std::byte> record) {
 }
 
 void Pipeline::on_connection(const model::Connection& connection, uint64_t socket) {
-  table_.on_connection(connection, socket);
+  if (!options_.peers || connection.role == model::Role::kServer || connection.peer.port == 0) {
+    table_.on_connection(connection, socket);
+    return;
+  }
+  model::Connection named = connection;
+  named.peer_name = options_.peers(connection.peer.address, connection.peer.port);
+  table_.on_connection(named, socket);
 }
 
 void Pipeline::on_chunk(uint64_t connection_id, const model::Chunk& chunk) {

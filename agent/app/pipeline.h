@@ -30,6 +30,9 @@
 
 namespace zerospan::app {
 
+// What the server behind an address is called; empty: not known. Called from the shard's thread.
+using PeerLookup = std::function<std::string(std::string_view address, uint16_t port)>;
+
 struct PipelineOptions {
   spans::SpanBuilderOptions spans;
   propagation::Propagators::Options propagators;
@@ -40,6 +43,7 @@ struct PipelineOptions {
   size_t max_waiting_spans = 4096;  // whose process is not known yet
   uint64_t max_wait_ns = 1'000'000'000;
   bool withhold_for_sdk = true;  // spans that the program's own SDK makes
+  PeerLookup peers;              // null: peers are called by their addresses
 };
 
 // The part of the options that may change while the pipeline runs, ready for use.

@@ -145,6 +145,7 @@ struct Kubernetes {
   std::vector<std::string> labels;
   std::vector<std::string> annotations;
   bool well_known_labels = false;
+  bool peers = false;
   Milliseconds start_jitter{1'000};
 };
 

@@ -428,7 +428,7 @@ exporter: {kind: none, protocol: grpc, endpoint: "http://a", traces_endpoint: "h
   schedule_delay: 1s, export_timeout: 1s}
 kubernetes: {enabled: true, api_server: "http://a", token_file: a, ca_file: a, node_name: a,
   cluster_name: a, opt_in_label: a, selectors: [{namespaces: [a]}], labels: [a], annotations: [a],
-  well_known_labels: true, start_jitter: 2s}
+  well_known_labels: true, peers: true, start_jitter: 2s}
 metrics: {listen: "127.0.0.1:1", bpf_stats: true}
 log: {level: debug, format: json}
 shutdown_deadline: 1s

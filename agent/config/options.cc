@@ -458,6 +458,13 @@ void add_kubernetes(std::vector<Option>& table) {
                "app.kubernetes.io/name, service.version from app.kubernetes.io/version, before "
                "its owner and its image."},
       ZEROSPAN_FIELD(kubernetes.well_known_labels), boolean()));
+  table.push_back(with(
+      {.key = "kubernetes.peers",
+       .reload = Reload::kRestart,
+       .help = "Name the Service that is called, as SERVICE.NAMESPACE in server.address, where a "
+               "program calls it by an address. Follows all Services and EndpointSlices of the "
+               "cluster, which zerospan's account must be allowed to list and watch."},
+      ZEROSPAN_FIELD(kubernetes.peers), boolean()));
   table.push_back(
       with({.key = "kubernetes.start_jitter",
             .reload = Reload::kRestart,

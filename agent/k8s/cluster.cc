@@ -13,6 +13,17 @@ namespace {
 constexpr std::string_view kSystemNamespace = "kube-system";  // whose uid is the cluster's
 constexpr size_t kMaxContainersAskedFor = 256;                // of one pod
 
+std::optional<Peers::Kind> peer_kind(size_t collection) {
+  switch (collection) {
+    case kServices:
+      return Peers::Kind::kService;
+    case kEndpointSlices:
+      return Peers::Kind::kEndpointSlice;
+    default:
+      return std::nullopt;
+  }
+}
+
 // Where an owner that has an owner itself is found; empty for all others.
 std::string path_of(const Owner& owner, const std::string& namespace_name) {
   const std::string in = "/namespaces/" + namespace_name + "/";
@@ -30,14 +41,20 @@ std::string path_of(const Owner& owner, const std::string& namespace_name) {
 Cluster::Cluster(ClusterOptions options, ErrorHandler on_error)
     : options_(std::move(options)), on_error_(std::move(on_error)) {}
 
-std::vector<Collection> Cluster::collections(const std::string& node_name) {
-  std::vector<Collection> collections(2);
+std::vector<Collection> Cluster::collections(const std::string& node_name, bool peers) {
+  std::vector<Collection> collections(peers ? 4 : 2);
   collections[kPods].name = "pods";
   collections[kPods].path = "/api/v1/pods";
   collections[kPods].field_selector = node_name.empty() ? "" : "spec.nodeName=" + node_name;
   collections[kNamespaces].name = "namespaces";
   collections[kNamespaces].path = "/api/v1/namespaces";
   collections[kNamespaces].metadata_only = true;
+  if (peers) {
+    collections[kServices].name = "services";
+    collections[kServices].path = "/api/v1/services";
+    collections[kEndpointSlices].name = "endpointslices";
+    collections[kEndpointSlices].path = "/apis/discovery.k8s.io/v1/endpointslices";
+  }
   return collections;
 }
 
@@ -279,11 +296,19 @@ Cluster::Counters Cluster::counters() const {
 }
 
 void Cluster::on_list_begin(size_t collection) {
+  if (const auto kind = peer_kind(collection)) {
+    peers_.begin_list(*kind);
+    return;
+  }
   const std::lock_guard lock(mutex_);
   ++lists_[collection];
 }
 
 void Cluster::on_object(size_t collection, const nlohmann::json& object) {
+  if (const auto kind = peer_kind(collection)) {
+    peers_.put(*kind, object);
+    return;
+  }
   const std::lock_guard lock(mutex_);
   if (collection == kPods) {
     put_pod(read_pod(object));
@@ -305,6 +330,10 @@ void Cluster::on_object(size_t collection, const nlohmann::json& object) {
 }
 
 void Cluster::on_deleted(size_t collection, const nlohmann::json& object) {
+  if (const auto kind = peer_kind(collection)) {
+    peers_.remove(*kind, object);
+    return;
+  }
   const std::lock_guard lock(mutex_);
   if (collection == kPods) {
     remove_pod(read_metadata(object, "uid"));
@@ -320,6 +349,10 @@ void Cluster::on_deleted(size_t collection, const nlohmann::json& object) {
 }
 
 void Cluster::on_list_end(size_t collection) {
+  if (const auto kind = peer_kind(collection)) {
+    peers_.end_list(*kind);
+    return;
+  }
   const std::lock_guard lock(mutex_);
   std::vector<std::string> gone;
   if (collection == kPods) {
@@ -347,7 +380,7 @@ void Cluster::on_list_end(size_t collection) {
 
 void Cluster::on_error(size_t collection, const Error& error) {
   if (on_error_) {
-    on_error_(collection == kPods ? "pods" : "namespaces", error);
+    on_error_(collections("", true)[collection].name, error);
   }
 }
 

@@ -21,6 +21,7 @@
 #include "agent/core/result.h"
 #include "agent/k8s/api/client.h"
 #include "agent/k8s/choice.h"
+#include "agent/k8s/peers.h"
 #include "agent/k8s/pod.h"
 #include "agent/k8s/pod_attributes.h"
 #include "agent/model/workload.h"
@@ -33,7 +34,8 @@ struct ClusterOptions {
 };
 
 // Indexes of Cluster::collections().
-enum ClusterCollection : size_t { kPods, kNamespaces };
+// The last two only if peers are asked for.
+enum ClusterCollection : size_t { kPods, kNamespaces, kServices, kEndpointSlices };
 
 class Cluster final : public Observer {
  public:
@@ -44,8 +46,11 @@ class Cluster final : public Observer {
   // Without `on_error` errors are not told. `node_name` empty: the pods of all nodes.
   explicit Cluster(ClusterOptions options, ErrorHandler on_error = nullptr);
 
-  // What the client is to follow: pods of this node, and the metadata of all namespaces.
-  [[nodiscard]] static std::vector<Collection> collections(const std::string& node_name);
+  // What the client is to follow: pods of this node, the metadata of all namespaces, and, for
+  // `peers`, all Services and EndpointSlices.
+  [[nodiscard]] static std::vector<Collection> collections(const std::string& node_name,
+                                                           bool peers);
+  [[nodiscard]] const Peers& peers() const { return peers_; }
   // Owners of owners (a ReplicaSet's Deployment, a Job's CronJob) are got one by one, each once
   // while a pod has it: a list of them would be the whole cluster's. Until it is set they stay
   // unknown; null: none is got any more.
@@ -118,6 +123,7 @@ class Cluster final : public Observer {
   std::unordered_map<std::string, OwnerEntry> owners_;  // ReplicaSets and Jobs, by uid
   uint64_t owners_failed_ = 0;
   model::WorkloadChanges changes_;
+  Peers peers_;  // with a lock of its own
 };
 
 }  // namespace zerospan::k8s

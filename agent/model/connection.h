@@ -41,7 +41,17 @@ struct Connection {
       Role::kUnknown;  // the kernel's knowledge; the first message's direction may decide it
   Endpoint local;
   Endpoint peer;  // UDP: empty if the socket is connected to nobody
+  // What the peer is called where it is known by more than its address; may be empty.
+  std::string peer_name{};
 };
+
+// `host`, or what the peer is called if that is the peer's address.
+[[nodiscard]] inline std::string_view server_name(std::string_view host,
+                                                  const Connection& connection) {
+  return connection.peer_name.empty() || host != connection.peer.address
+             ? host
+             : std::string_view(connection.peer_name);
+}
 
 // Which request of the traced program an operation was made for, as the kernel could tell.
 enum class Evidence : uint8_t {

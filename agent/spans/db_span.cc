@@ -152,7 +152,7 @@ void SpanBuilder::add_store_address(const model::Connection& connection, model::
   const bool server = span.kind == model::SpanKind::kServer;
   const model::Endpoint& store = server ? connection.local : connection.peer;
   if (!store.address.empty()) {
-    add_text(span, "server.address", store.address);
+    add_text(span, "server.address", server_name(store.address, connection));
     if (store.port != 0) {
       add_int(span, "server.port", store.port);
     }

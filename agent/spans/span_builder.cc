@@ -358,12 +358,13 @@ void SpanBuilder::build_grpc(const model::Exchange& exchange, const model::HttpE
   // addresses of the network here on servers; a client must name something.
   const Authority authority = parse_authority(http.request_headers.find("host"));
   if (!authority.host.empty()) {
-    add_text(span, "server.address", authority.host);
+    add_text(span, "server.address",
+             server ? authority.host : server_name(authority.host, connection));
     if (authority.port) {
       add_int(span, "server.port", *authority.port);
     }
   } else if (!server && !connection.peer.address.empty()) {
-    add_text(span, "server.address", connection.peer.address);
+    add_text(span, "server.address", server_name(connection.peer.address, connection));
     if (connection.peer.port != 0) {
       add_int(span, "server.port", connection.peer.port);
     }
@@ -518,7 +519,7 @@ void SpanBuilder::add_client_attributes(const RequestTarget& target, const Reque
   }
 
   if (!authority.host.empty()) {
-    add_text(span, "server.address", authority.host);
+    add_text(span, "server.address", server_name(authority.host, connection));
     if (authority.port) {
       add_int(span, "server.port", *authority.port);
     } else if (tcp && default_port(scheme) != 0) {

@@ -245,6 +245,20 @@ TEST(SpanBuilder, UpgradedConnections) {
   EXPECT_EQ(attribute(span, "http.response.body.size"), "(none)");
 }
 
+TEST(SpanBuilder, APeerThatIsKnownByMoreThanItsAddress) {
+  model::Connection connection = make_connection(Role::kClient);
+  const std::string address = connection.peer.address;
+  connection.peer_name = "cart.shop";
+  const auto called = [&](const std::string& host) {
+    return build(make_exchange(Role::kClient, "GET", "/", 200, {{"Host", host}}), connection);
+  };
+  EXPECT_EQ(attribute(called(address), "server.address"), "cart.shop");
+  EXPECT_EQ(attribute(called(address), "network.peer.address"), address);
+  EXPECT_EQ(attribute(called(address), "url.full"), "http://" + address + "/");
+  EXPECT_EQ(attribute(called("www.example"), "server.address"), "www.example");
+  EXPECT_EQ(attribute(called("10.9.9.9"), "server.address"), "10.9.9.9");
+}
+
 TEST(SpanBuilder, ConnectAndAsterisk) {
   model::Span span =
       build(make_exchange(Role::kClient, "CONNECT", "db.example:443", 200, {{"Host", "other"}}));

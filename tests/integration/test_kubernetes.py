@@ -373,6 +373,34 @@ class Kubernetes(harness.Case):
         self.assertEqual(50, len(clients))
         self.assertEqual({"cart"}, {span.resource["k8s.pod.name"] for span in clients})
 
+    def test_services_that_are_called_by_their_addresses(self):
+        self.opt_in()
+        pod = Pod(self, "cart-1", "shop").run()
+        self.cluster.kubectl("apply", "-f", ROOT / "deploy/daemonset/components/peers/rbac.yaml")
+        service = self.cluster.call("POST", "/api/v1/namespaces/shop/services", {
+            "metadata": {"name": "cart"}, "spec": {"ports": [{"port": 8080}]}})
+        self.cluster.call("POST", "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", {
+            "metadata": {"name": "cart-abc", "labels": {"kubernetes.io/service-name": "cart"}},
+            "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": [{"addresses": [pod.address]}]})
+        address = service["spec"]["clusterIP"]
+        subprocess.run(pod.inside("ip", "address", "add", f"{address}/32", "dev", "lo"), check=True)
+        subprocess.run(pod.inside("ip", "address", "add", "10.1.9.9/32", "dev", "lo"), check=True)
+        # In the pod's network: the Service's address is where kube-proxy would send it, and one that nobody has.
+        for place in (address, "10.1.9.9"):
+            self.start(pod.inside(harness.PYTHON, "-c", SERVER, place, "8080", self.directory / "more.log"))
+            harness.wait_for(lambda: place in subprocess.run(pod.inside("ss", "-Hltn"), capture_output=True,
+                                                             text=True).stdout, f"{place} to listen", 20)
+        agent = self.traced(peers="true")
+        for place in (pod.address, address, "10.1.9.9"):
+            command = pod.inside(harness.PYTHON, "-c", CLIENT, place, 8080, "/call", 20)
+            subprocess.run(["sh", "-c", f"echo $$ > {pod.cgroup}/cgroup.procs && exec \"$@\"", "sh", *command], check=True)
+        seen = {}
+        for span in agent.interrupt():
+            if span.kind == harness.CLIENT:
+                key = (span.attributes["network.peer.address"], span.attributes["server.address"])
+                seen[key] = seen.get(key, 0) + 1
+        self.assertEqual({(pod.address, "cart.shop"): 20, (address, "cart.shop"): 20, ("10.1.9.9", "10.1.9.9"): 20}, seen)
+
     def test_an_address_and_a_name_are_used_again(self):
         self.opt_in()
         agent = self.traced()
