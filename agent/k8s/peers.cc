@@ -29,9 +29,9 @@ const json& list_of(const json& object, const char* key) {
 std::vector<uint16_t> ports_of(const json& holder) {
   std::vector<uint16_t> ports;
   for (const json& each : list_of(holder, "ports")) {
-    if (each.is_object() && each.contains("port") && each["port"].is_number_unsigned()) {
-      const auto port = each["port"].get<uint64_t>();
-      if (port != 0 && port <= UINT16_MAX) {
+    if (each.is_object() && each.contains("port") && each["port"].is_number_integer()) {
+      const auto port = each["port"].get<int64_t>();
+      if (port > 0 && port <= UINT16_MAX) {
         ports.push_back(static_cast<uint16_t>(port));
       }
     }

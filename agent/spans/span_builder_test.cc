@@ -249,8 +249,10 @@ TEST(SpanBuilder, APeerThatIsKnownByMoreThanItsAddress) {
   model::Connection connection = make_connection(Role::kClient);
   const std::string address = connection.peer.address;
   connection.peer_name = "cart.shop";
+  SpanBuilder builder = make_builder();
   const auto called = [&](const std::string& host) {
-    return build(make_exchange(Role::kClient, "GET", "/", 200, {{"Host", host}}), connection);
+    return build(builder, make_exchange(Role::kClient, "GET", "/", 200, {{"Host", host}}),
+                 connection);
   };
   EXPECT_EQ(attribute(called(address), "server.address"), "cart.shop");
   EXPECT_EQ(attribute(called(address), "network.peer.address"), address);
