@@ -22,6 +22,7 @@ constexpr size_t kMaxPreloaded = size_t{64} * 1024;
 constexpr size_t kMaxPackageJson = size_t{256} * 1024;
 constexpr size_t kMaxPasswd = size_t{4} * 1024 * 1024;
 constexpr int kMaxAncestors = 256;
+constexpr size_t kMaxUnknownPods = 4096;
 
 void bump(std::atomic<uint64_t>& counter) {
   counter.fetch_add(1, std::memory_order_relaxed);
@@ -361,7 +362,8 @@ void ProcessTable::judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& n
   }
   const model::Workload* const workload = facts->info.workload.get();
   const bool tentative = !decision.selected && !decision.final && workload == nullptr &&
-                         may_await(entry) && (always_act || entry.awaits_until_ns != 0);
+                         may_await(entry) && (always_act || entry.awaits_until_ns != 0) &&
+                         clock_() < awaited_until(entry.pod_uid);
   if (!decision.selected && !tentative) {
     forget(pid, actions);
     entry.info = nullptr;
@@ -374,7 +376,7 @@ void ProcessTable::judge(uint32_t pid, ProcStat stat, Entry entry, Namespaces& n
     facts->info.resource = nullptr;
   }
   if (tentative || (may_await(entry) && (workload == nullptr || !workload->complete))) {
-    await_workload(pid, entry, facts->info);
+    await_workload(pid, tentative ? awaited_until(entry.pod_uid) : deadline(), entry, facts->info);
   }
   set_cgroup(entry, workload != nullptr && workload->chosen ? cgroup_id(facts->cgroup) : 0,
              actions);
@@ -393,10 +395,24 @@ bool ProcessTable::may_await(const Entry& entry) const {
          (entry.awaits_until_ns == 0 || clock_() < entry.awaits_until_ns);
 }
 
-void ProcessTable::await_workload(uint32_t pid, Entry& entry, ProcessInfo& info) {
+uint64_t ProcessTable::deadline() const {
+  return clock_() + static_cast<uint64_t>(options_.workload_patience.count());
+}
+
+// A pod that is not known is waited for once, whatever is started in it later: nobody may ever have
+// chosen it.
+uint64_t ProcessTable::awaited_until(const std::string& pod_uid) {
+  if (unknown_pods_.size() >= kMaxUnknownPods) {
+    unknown_pods_.clear();
+  }
+  return unknown_pods_.try_emplace(pod_uid, deadline()).first->second;
+}
+
+void ProcessTable::await_workload(uint32_t pid, uint64_t until_ns, Entry& entry,
+                                  ProcessInfo& info) {
   info.awaits_workload = true;
   if (entry.awaits_until_ns == 0) {
-    entry.awaits_until_ns = clock_() + static_cast<uint64_t>(options_.workload_patience.count());
+    entry.awaits_until_ns = until_ns;
     awaiting_.push_back(pid);
   }
 }
@@ -634,7 +650,7 @@ Actions ProcessTable::on_fork(uint32_t parent_pid, uint32_t child_pid) {
     child.resource = resources_.build_for_fork(*parent_info, child);
   }
   if (child.awaits_workload) {
-    await_workload(child_pid, entry, child);
+    await_workload(child_pid, parent->second.awaits_until_ns, entry, child);
   }
   set_cgroup(entry, parent->second.cgroup_id, actions);
   select(child_pid, std::move(entry), std::make_shared<const ProcessInfo>(std::move(child)), true,
@@ -715,6 +731,9 @@ Actions ProcessTable::on_listen(uint32_t pid, uint16_t port) {
 
 Actions ProcessTable::on_workloads(const model::WorkloadChanges& changes) {
   Actions actions;
+  for (const std::string& key : changes.keys) {
+    unknown_pods_.erase(key);
+  }
   std::vector<uint32_t> pids;
   for (const auto& [pid, entry] : entries_) {
     if (changes.keys.contains(entry.pod_uid) || changes.keys.contains(entry.container_id)) {

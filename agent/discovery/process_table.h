@@ -157,7 +157,9 @@ class ProcessTable {
   void select(uint32_t pid, Entry entry, std::shared_ptr<const ProcessInfo> info, bool always_act,
               Actions& actions);
   void forget(uint32_t pid, Actions& actions);
-  void await_workload(uint32_t pid, Entry& entry, ProcessInfo& info);
+  void await_workload(uint32_t pid, uint64_t until_ns, Entry& entry, ProcessInfo& info);
+  [[nodiscard]] uint64_t deadline() const;
+  [[nodiscard]] uint64_t awaited_until(const std::string& pod_uid);
   [[nodiscard]] bool may_await(const Entry& entry) const;
   void set_cgroup(Entry& entry, uint64_t cgroup_id, Actions& actions);
   [[nodiscard]] uint64_t cgroup_id(const Cgroup& cgroup) const;
@@ -179,7 +181,8 @@ class ProcessTable {
     std::shared_ptr<const ProcessInfo> info;
   };
   std::deque<Ended> ended_;
-  std::vector<uint32_t> awaiting_;                  // pids; some may not wait any more
+  std::vector<uint32_t> awaiting_;                          // pids; some may not wait any more
+  std::unordered_map<std::string, uint64_t> unknown_pods_;  // until when they are waited for
   std::unordered_map<uint64_t, uint32_t> cgroups_;  // told to the kernel's side, by how many
   bool renewing_ = false;  // what is known of a selected process is replaced in any case
   ProcessSnapshot current_;

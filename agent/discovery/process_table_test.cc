@@ -628,9 +628,23 @@ TEST_F(PodsTest, NobodyWaitsForever) {
   EXPECT_THAT(table_->on_time(), ElementsAre(deselected(10)));
   EXPECT_EQ(lookup(10), nullptr);
   EXPECT_EQ(table_->counters().workloads_never_known, 1U);
-  EXPECT_THAT(table_->on_exec(10), IsEmpty());  // it has had its time
+  EXPECT_THAT(table_->on_exec(10), IsEmpty());  // it has had its time,
+  fake_.put(in_pod(11));
+  EXPECT_THAT(table_->on_exec(11), IsEmpty());  // and so has its pod
+  fake_.remove(11);
   know(true);
   EXPECT_THAT(changed(true), ElementsAre(selected(10)));
+}
+
+TEST_F(PodsTest, WhoIsForkedByAWaitingProcessWaitsNoLonger) {
+  make_with_pods();
+  fake_.put(in_pod(10));
+  static_cast<void>(table_->on_exec(10));
+  now_ns_ += 9'000'000'000;
+  fake_.put(in_pod(11, 10));
+  EXPECT_THAT(table_->on_fork(10, 11), ElementsAre(selected(11)));
+  now_ns_ += 2'000'000'000;
+  EXPECT_THAT(table_->on_time(), UnorderedElementsAre(deselected(10), deselected(11)));
 }
 
 TEST_F(PodsTest, WhatIsKnownAlreadyIsToldInTheEnd) {
