@@ -277,11 +277,12 @@ class Case(unittest.TestCase):
         self.directory.chmod(0o755)
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
-    def need(self, *commands):
+    @staticmethod
+    def need(*commands):
         """Fails, and says so, when a program that `make test` (or `make test-all`) installs is missing."""
         for command in commands:
             if not shutil.which(command):
-                self.fail(f"{command} is not installed (scripts/install-test-deps.sh --all)")
+                raise AssertionError(f"{command} is not installed (scripts/install-test-deps.sh --all)")
 
     def need_module(self, module):
         if subprocess.run([PYTHON, "-c", f"import {module}"], capture_output=True).returncode != 0:

@@ -25,21 +25,25 @@ rules: [{level: Metadata}]
 """
 
 
-class Cluster:
-    """etcd runs, the server from start() on."""
+def kubectl_program():
+    return os.path.join(os.path.dirname(servers.prepared("kube-apiserver")[0]), "bin", "kubectl")
 
-    def __init__(self, case):
-        self.case, self.directory = case, case.directory
-        case.need("go", "openssl")
+
+class Cluster:
+    """etcd runs, the server from start() on. `run` starts a command as a harness.Program, and sees to its end."""
+
+    def __init__(self, run, directory):
+        self.run, self.directory = run, directory
+        harness.Case.need("go", "openssl")
         self.server = servers.prepared("kube-apiserver")[0]
-        self.kubectl_program = os.path.join(os.path.dirname(self.server), "bin", "kubectl")
         self.etcd_port, self.port = harness.free_port(), harness.free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
         peer = harness.free_port()
         url, peer_url = (f"http://127.0.0.1:{each}" for each in (self.etcd_port, peer))
-        self.etcd = case.start([*servers.prepared("etcd"), "--data-dir", self.directory / "etcd",
-                                "--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls",
-                                peer_url, "--initial-advertise-peer-urls", peer_url, "--initial-cluster",
-                                f"default={peer_url}", "--log-level", "error"])
+        self.etcd = run([*servers.prepared("etcd"), "--data-dir", self.directory / "etcd", "--listen-client-urls", url,
+                         "--advertise-client-urls", url, "--listen-peer-urls", peer_url,
+                         "--initial-advertise-peer-urls", peer_url, "--initial-cluster", f"default={peer_url}",
+                         "--log-level", "error"])
         harness.wait_for(lambda: harness.accepts(self.etcd_port), f"port {self.etcd_port} of {self.etcd}", 60)
         self.key, self.tokens = self.directory / "sa.key", self.directory / "tokens.csv"
         self.audit = self.directory / "audit.log"
@@ -71,13 +75,14 @@ class Cluster:
         return file, key
 
     def start(self):
-        self.program = self.case.start([
+        self.program = self.run([
             self.server, f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
             "--bind-address=127.0.0.1", f"--secure-port={self.port}",
             f"--tls-cert-file={self.directory / 'server.pem'}",
-            f"--tls-private-key-file={self.directory / 'server.key'}", f"--client-ca-file={self.ca}", "--service-account-issuer=https://k",
-            f"--service-account-key-file={self.key}", f"--service-account-signing-key-file={self.key}",
-            "--service-cluster-ip-range=10.0.0.0/24", f"--token-auth-file={self.tokens}",
+            f"--tls-private-key-file={self.directory / 'server.key'}", f"--client-ca-file={self.ca}",
+            "--service-account-issuer=https://k", f"--service-account-key-file={self.key}",
+            f"--service-account-signing-key-file={self.key}", "--service-cluster-ip-range=10.0.0.0/24",
+            f"--token-auth-file={self.tokens}",
             "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount", "--allow-privileged=true",
             f"--audit-policy-file={self.directory / 'audit.yaml'}", f"--audit-log-path={self.audit}"])
         harness.wait_for(self.ready, f"{self.program} to be ready", 180, 0.2)
@@ -86,8 +91,8 @@ class Cluster:
         if self.program.process.poll() is not None:
             raise AssertionError(f"ended: {self.program}")
         try:
-            return self.call("GET", "/readyz", raw=True) == b"ok"
-        except (OSError, AssertionError, http.client.HTTPException):
+            return self.request("GET", "/readyz") == (200, "ok")
+        except (OSError, http.client.HTTPException):
             return False
 
     def stop(self):
@@ -97,21 +102,25 @@ class Cluster:
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60,
                                            context=ssl.create_default_context(cafile=self.ca))
 
-    def call(self, method, path, body=None, raw=False, connection=None):
-        """As the administrator. The answer's object."""
+    def request(self, method, path, body=None, token=ADMIN, accept="application/json", connection=None):
+        """The answer's status and text."""
         mine = connection or self.connection()
         try:
             kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-            mine.request(method, path, body and json.dumps(body),
-                         {"Authorization": f"Bearer {ADMIN}", "Content-Type": kind})
+            mine.request(method, path, None if body is None else json.dumps(body),
+                         {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Type": kind})
             answer = mine.getresponse()
-            data = answer.read()
-            if answer.status >= 300:
-                raise AssertionError(f"{method} {path}: {answer.status} {data[:300]}")
-            return data if raw else json.loads(data)
+            return answer.status, answer.read().decode()
         finally:
             if connection is None:
                 mine.close()
+
+    def call(self, method, path, body=None, connection=None):
+        """As the administrator. The answer's object."""
+        status, text = self.request(method, path, body, connection=connection)
+        if status >= 300:
+            raise AssertionError(f"{method} {path}: {status} {text[:300]}")
+        return json.loads(text)
 
     def each(self, work, items, threads=4):
         """work(connection, item) for all items, on a few connections."""
@@ -125,11 +134,24 @@ class Cluster:
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             list(pool.map(run, [items[i::threads] for i in range(threads)]))
 
+    def kubeconfig(self):
+        """The administrator's file for kubectl and helm."""
+        path = self.directory / "kubeconfig.json"
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca)}}],
+            "users": [{"name": "test", "user": {"token": ADMIN}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}))
+        return path
+
+    def try_kubectl(self, *arguments, **how):
+        """The process, which has ended."""
+        return subprocess.run([kubectl_program(), *arguments], capture_output=True, text=True, timeout=120, **how,
+                              env={**os.environ, "HOME": str(self.directory), "KUBECONFIG": str(self.kubeconfig())})
+
     def kubectl(self, *arguments, **how):
-        done = subprocess.run([self.kubectl_program, f"--server=https://127.0.0.1:{self.port}",
-                               f"--certificate-authority={self.ca}", f"--token={ADMIN}", *arguments],
-                              capture_output=True, text=True, timeout=120, **how,
-                              env={**os.environ, "HOME": str(self.directory), "KUBECONFIG": "/dev/null"})
+        """What it prints."""
+        done = self.try_kubectl(*arguments, **how)
         if done.returncode != 0:
             raise AssertionError(f"kubectl {arguments}: {done.stderr}")
         return done.stdout
@@ -182,7 +204,6 @@ class FaultyProxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
-        cluster.case.addCleanup(self.close)
 
     def close(self):
         self.listener.close()

@@ -22,8 +22,8 @@ import urllib.request
 
 import yaml
 
-import cluster
 import harness
+import kubernetes
 import pod
 import servers
 
@@ -51,7 +51,7 @@ def run(*command, **how):
 @functools.cache
 def bundle(name):
     """The text of kustomize's objects."""
-    return run(cluster.kubectl_program(), "kustomize", DAEMONSET / name)
+    return run(kubernetes.kubectl_program(), "kustomize", DAEMONSET / name)
 
 
 def objects(text):
@@ -100,18 +100,14 @@ class WithApi(harness.Case):
             cls.addClassCleanup(program.stop)
             return program
 
-        cls.api = cluster.ApiServer(start, folder, cluster.start_etcd(start, folder))
-
-    def kubectl(self, *arguments, **how):
-        done = self.api.kubectl(*arguments, **how)
-        self.assertEqual(0, done.returncode, f"kubectl {arguments}: {done.stderr}")
-        return done
+        cls.cluster = kubernetes.Cluster(start, folder)
+        cls.cluster.start()
 
     def apply(self, text, *arguments):
-        return self.api.kubectl("apply", "--validate=strict", "-f", "-", *arguments, input=text)
+        return self.cluster.try_kubectl("apply", "--validate=strict", "-f", "-", *arguments, input=text)
 
     def token(self, account, namespace="zerospan"):
-        return self.kubectl("create", "token", account, "--namespace", namespace).stdout.strip()
+        return self.cluster.kubectl("create", "token", account, "--namespace", namespace).strip()
 
 
 class Manifests(WithApi):
@@ -119,13 +115,11 @@ class Manifests(WithApi):
     def setUpClass(cls):
         super().setUpClass()
         for file in crds():
-            done = cls.api.kubectl("apply", "--server-side", "-f", file)
-            assert done.returncode == 0, done.stderr
+            cls.cluster.kubectl("apply", "--server-side", "-f", file)
         # A dry run of what is inside of it needs the namespace itself.
-        done = cls.api.kubectl("apply", "-f", DAEMONSET / "base/namespace.yaml")
-        assert done.returncode == 0, done.stderr
+        cls.cluster.kubectl("apply", "-f", DAEMONSET / "base/namespace.yaml")
         for kind in ("podmonitors", "prometheusrules"):
-            harness.wait_for(lambda: cls.api.kubectl("get", kind, "--all-namespaces").returncode == 0, kind, 30, 0.1)
+            harness.wait_for(lambda: cls.cluster.try_kubectl("get", kind, "--all-namespaces").returncode == 0, kind, 30, 0.1)
 
     def check_accepted(self, text):
         done = self.apply(text, "--dry-run=server")
@@ -201,8 +195,8 @@ class Manifests(WithApi):
         self.assertNotIn('namespace="zerospan"', done.stdout)
 
     def test_pods_are_admitted_only_where_the_namespace_says_so(self):
-        self.kubectl("create", "namespace", "other")
-        self.kubectl("label", "namespace", "other", "pod-security.kubernetes.io/enforce=baseline")
+        self.cluster.kubectl("create", "namespace", "other")
+        self.cluster.kubectl("label", "namespace", "other", "pod-security.kubernetes.io/enforce=baseline")
         for name in ("base", "overlays/least-privilege"):
             template = pod.of_kind(objects(bundle(name)), "DaemonSet", "zerospan")["spec"]["template"]
             text = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
@@ -216,25 +210,25 @@ class Manifests(WithApi):
                 self.assertIn("host namespaces (hostPID=true)", done.stderr)
 
     def test_helm_installs_upgrades_and_removes(self):
-        config = self.api.kubeconfig()
+        config = self.cluster.kubeconfig()
 
         def do(*arguments):
             done = helm(*arguments, "--namespace=release", "--kubeconfig", config)
             self.assertEqual(0, done.returncode, done.stderr)
             return done.stdout
 
-        self.kubectl("create", "namespace", "release")
+        self.cluster.kubectl("create", "namespace", "release")
         self.assertIn("kubectl label namespace", do("install", "zerospan", CHART))
         read = ("get", "daemonset", "zerospan", "--namespace=release", "--output=json")
-        self.assertTrue(json.loads(self.kubectl(*read).stdout)["spec"]["template"]["spec"]["containers"][0]
+        self.assertTrue(json.loads(self.cluster.kubectl(*read))["spec"]["template"]["spec"]["containers"][0]
                         ["securityContext"]["privileged"])
         do("upgrade", "zerospan", CHART, "--set=privileged=false")
-        upgraded = json.loads(self.kubectl(*read).stdout)["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+        upgraded = json.loads(self.cluster.kubectl(*read))["spec"]["template"]["spec"]["containers"][0]["securityContext"]
         self.assertEqual((False, ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"]),
                          (upgraded["privileged"], upgraded["capabilities"]["add"]))
         do("uninstall", "zerospan")
-        self.assertNotEqual(0, self.api.kubectl(*read).returncode)
-        self.assertNotEqual(0, self.api.kubectl("get", "clusterrole", "zerospan").returncode)
+        self.assertNotEqual(0, self.cluster.try_kubectl(*read).returncode)
+        self.assertNotEqual(0, self.cluster.try_kubectl("get", "clusterrole", "zerospan").returncode)
 
     def test_wrong_values_are_refused(self):
         for argument, named in {"privileged=maybe": "privileged", "imag.tag=x": "imag", "image.pullPolicy=Sometimes":
@@ -261,14 +255,14 @@ class Permissions(WithApi):
         super().setUp()
         done = self.apply(bundle("overlays/example-collector"))
         self.assertEqual(0, done.returncode, done.stderr)
-        if self.api.kubectl("get", "serviceaccount", "nobody", "--namespace=zerospan").returncode != 0:
-            self.kubectl("create", "serviceaccount", "nobody", "--namespace=zerospan")
+        if self.cluster.try_kubectl("get", "serviceaccount", "nobody", "--namespace=zerospan").returncode != 0:
+            self.cluster.kubectl("create", "serviceaccount", "nobody", "--namespace=zerospan")
 
     def rules(self, token):
         """What the API server's authorizer says that the token's owner may do, as (group, resource, verb)."""
-        status, text = self.api.request(
-            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", token, "POST",
-            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}})
+        status, text = self.cluster.request(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}}, token)
         self.assertEqual(201, status, text)
         found = json.loads(text)["status"]
         return ({(group, resource, verb) for rule in found["resourceRules"] for group in rule["apiGroups"]
@@ -290,12 +284,12 @@ class Permissions(WithApi):
                              ("/api/v1/pods?watch=1&timeoutSeconds=1&fieldSelector=spec.nodeName%3Dnode-1", "application/json"),
                              ("/api/v1/namespaces", meta), ("/api/v1/namespaces?watch=1&timeoutSeconds=1", meta)):
             with self.subTest(path):
-                status, text = self.api.request(path, token, accept=accept)
+                status, text = self.cluster.request("GET", path, token=token, accept=accept)
                 self.assertEqual(200, status, text)
                 if accept == meta and "watch" not in path:
                     self.assertEqual("PartialObjectMetadataList", json.loads(text)["kind"])
         for path in ("/apis/apps/v1/namespaces/default/replicasets/a", "/apis/batch/v1/namespaces/default/jobs/a"):
-            self.assertEqual(404, self.api.request(path, token)[0], path)
+            self.assertEqual(404, self.cluster.request("GET", path, token=token)[0], path)
         pod_path = "/api/v1/namespaces/default/pods"
         for method, path, body in (("GET", "/api/v1/secrets", None), ("GET", "/api/v1/configmaps", None),
                                    ("GET", "/api/v1/nodes", None), ("GET", pod_path + "/a", None),
@@ -306,7 +300,7 @@ class Permissions(WithApi):
                                    ("POST", pod_path + "/a/exec", {}), ("DELETE", "/api/v1/namespaces/default", None),
                                    ("GET", "/api/v1/namespaces/zerospan/secrets", None)):
             with self.subTest(method=method, path=path):
-                self.assertEqual(403, self.api.request(path, token, method, body)[0])
+                self.assertEqual(403, self.cluster.request(method, path, body, token)[0])
 
     def test_of_the_example(self):
         """The node's collector may read what k8s_attributes asks for, the gateway nothing."""
@@ -444,15 +438,15 @@ class OptIn(WithApi):
     def run_pod(self, namespace, name):
         """A pod whose one process, of another user, is in the cgroup that containerd would make; its uid and server."""
         container_id = secrets.token_hex(32)
-        made = json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=json.dumps({
+        made = json.loads(self.cluster.kubectl("create", "-f", "-", "-o", "json", input=json.dumps({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
-            "spec": {"nodeName": Privileges.NODE, "containers": [{"name": "c", "image": "shop/checkout:7"}]}})).stdout)
+            "spec": {"nodeName": Privileges.NODE, "containers": [{"name": "c", "image": "shop/checkout:7"}]}})))
         uid = made["metadata"]["uid"]
         status = {"phase": "Running", "podIP": "10.1.0.7", "podIPs": [{"ip": "10.1.0.7"}], "containerStatuses": [{
             "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
             "containerID": f"containerd://{container_id}"}]}
-        self.kubectl("patch", "pod", name, "--namespace", namespace, "--subresource=status", "--patch",
-                     json.dumps({"status": status}))
+        self.cluster.kubectl("patch", "pod", name, "--namespace", namespace, "--subresource=status", "--patch",
+                             json.dumps({"status": status}))
         (top,) = [line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
                   if line.split()[2] == "cgroup2"][:1]
         cgroup = pathlib.Path(top, f"kubepods.slice/kubepods-pod{uid.replace('-', '_')}.slice/cri-containerd-{container_id}.scope")
@@ -475,7 +469,7 @@ class OptIn(WithApi):
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.directory))
         (folder / "token").write_text(self.token("zerospan"))
         (folder / "namespace").write_text("zerospan")
-        shutil.copy(self.api.certificate, folder / "ca.crt")
+        shutil.copy(self.cluster.ca, folder / "ca.crt")
         return folder
 
     def check(self, name):
@@ -483,15 +477,15 @@ class OptIn(WithApi):
         done = self.apply(bundle(name))
         self.assertEqual(0, done.returncode, done.stderr)
         for namespace in (wanted, other):
-            self.kubectl("create", "namespace", namespace)
-        self.kubectl("label", "namespace", wanted, "zerospan.io/instrument=enabled")
+            self.cluster.kubectl("create", "namespace", namespace)
+        self.cluster.kubectl("label", "namespace", wanted, "zerospan.io/instrument=enabled")
         (uid, server), (_, left_alone) = (self.run_pod(namespace, f"pod-{namespace}") for namespace in (wanted, other))
         network, port, metrics_port = pod.HostNetwork(self), harness.free_port(), harness.free_port()
         collector, output = start_collector(self, network, port)
         agent = pod.start(network, made, "zerospan", image_root(), {"spec.nodeName": Privileges.NODE,
                                                                     "status.hostIP": "127.0.0.1"},
                           {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                           "KUBERNETES_SERVICE_PORT": str(self.api.port),
+                           "KUBERNETES_SERVICE_PORT": str(self.cluster.port),
                            "ZEROSPAN_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}, account=self.account())
         agent.wait_line(agent.errors, "zerospan: ready", 60)
         harness.wait_for(lambda: harness.sums(harness.scrape(metrics_port))["zerospan_processes_selected"] == 1,
@@ -649,9 +643,9 @@ class Collectors(WithApi):
                                                 **{key: owner["metadata"][key] for key in ("name", "uid")}}]
             text = json.dumps({"apiVersion": version, "kind": kind, "spec": spec,
                                "metadata": {"name": name, "namespace": "shop", **metadata}})
-            return json.loads(self.kubectl("create", "-f", "-", "-o", "json", input=text).stdout)
+            return json.loads(self.cluster.kubectl("create", "-f", "-", "-o", "json", input=text))
 
-        self.kubectl("create", "namespace", "shop")
+        self.cluster.kubectl("create", "namespace", "shop")
         containers = [{"name": "c", "image": "shop/checkout:7"}]
         replicas = {"replicas": 0, "selector": {"matchLabels": {"app": "checkout"}},
                     "template": {"metadata": {"labels": {"app": "checkout"}}, "spec": {"containers": containers}}}
@@ -662,8 +656,8 @@ class Collectors(WithApi):
         status = {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "containerStatuses": [{
             "name": "c", "image": "shop/checkout:7", "imageID": "x", "ready": True, "restartCount": 0,
             "containerID": f"containerd://{container_id}", "state": {"running": {}}}]}
-        self.kubectl("patch", "pod", made["metadata"]["name"], "--namespace=shop", "--subresource=status", "--patch",
-                     json.dumps({"status": status}))
+        self.cluster.kubectl("patch", "pod", made["metadata"]["name"], "--namespace=shop", "--subresource=status", "--patch",
+                             json.dumps({"status": status}))
         return made["metadata"]["uid"], container_id
 
     def start_node(self, config):
@@ -672,12 +666,12 @@ class Collectors(WithApi):
         account.mkdir()
         (account / "token").write_text(self.token("otel-node"))
         (account / "namespace").write_text("zerospan")
-        shutil.copy(self.api.certificate, account / "ca.crt")
+        shutil.copy(self.cluster.ca, account / "ca.crt")
         where = "/run/secrets/kubernetes.io/serviceaccount"
         program = self.start(
             ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/run", "--ro-bind", account, where, collector_program(), "--config",
              self.write("node", config)],
-            env={"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.api.port),
+            env={"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.cluster.port),
                  "KUBE_NODE_NAME": "node-1"})
         program.wait_line(program.errors, "Everything is ready", 60)
         return program
@@ -757,7 +751,7 @@ class Document(harness.Case):
     def test_commands(self):
         tools = self.directory / "bin"
         tools.mkdir()
-        for name, program in (("kubectl", cluster.kubectl_program()), ("helm", helm_program())):
+        for name, program in (("kubectl", kubernetes.kubectl_program()), ("helm", helm_program())):
             (tools / name).symlink_to(program)
         sections = 0
         for section in re.split(r"^## ", DOCUMENT.read_text(), flags=re.M):
@@ -767,18 +761,20 @@ class Document(harness.Case):
             sections += 1
             folder = self.directory / str(sections)
             folder.mkdir()
-            api = cluster.ApiServer(self.start, folder, cluster.start_etcd(self.start, folder))
+            cluster = kubernetes.Cluster(self.start, folder)
+            cluster.start()
             for arguments in [("create", "namespace", "shop"), *(("apply", "--server-side", "-f", file) for file in crds())]:
-                self.assertEqual(0, api.kubectl(*arguments).returncode)
+                cluster.kubectl(*arguments)
             environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(folder),
-                           "KUBECONFIG": str(api.kubeconfig())}
+                           "KUBECONFIG": str(cluster.kubeconfig())}
             for block in blocks:
                 done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=harness.ROOT, env=environment,
                                       capture_output=True, text=True, timeout=300)
                 self.assertEqual(0, done.returncode, block + done.stdout + done.stderr)
-            left = api.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name", "-l", "app.kubernetes.io/name=zerospan")
+            left = cluster.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name", "-l",
+                                   "app.kubernetes.io/name=zerospan")
             # Where it is removed, all of it is.
-            self.assertEqual("delete" not in section, "zerospan" in left.stdout)
+            self.assertEqual("delete" not in section, "zerospan" in left)
         self.assertEqual(3, sections)
 
 

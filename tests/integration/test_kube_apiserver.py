@@ -49,7 +49,7 @@ class KubeApiserver(harness.Case):
 
     def test_how_kubectl_is_read(self):
         self.need("go")
-        self.read(os.path.join(os.path.dirname(servers.prepared("kube-apiserver")[0]), "bin", "kubectl"), 50_000)
+        self.read(kubernetes.kubectl_program(), 50_000)
 
     def handled(self, port):
         """Calls that etcd says it has begun and ended, by method, without those that never end."""
@@ -65,7 +65,7 @@ class KubeApiserver(harness.Case):
         return counts
 
     def test_calls_to_etcd(self):
-        cluster = kubernetes.Cluster(self)
+        cluster = kubernetes.Cluster(self.start, self.directory)
         agent = self.agent("--exe", f"*/{os.path.basename(os.path.dirname(cluster.server))}/program")
         cluster.start()
         things = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"thing-{i}", "namespace": "default"},

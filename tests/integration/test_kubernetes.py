@@ -158,7 +158,7 @@ class Kubernetes(harness.Case):
         self.cgroups = []
         self.in_cgroup = None
         self.addCleanup(self.remove_cgroups)
-        self.cluster = kubernetes.Cluster(self)
+        self.cluster = kubernetes.Cluster(self.start, self.directory)
         self.cluster.start()
         self.cluster.kubectl("apply", "-k", ROOT / "deploy/daemonset/base")
         self.token = self.directory / "token"
@@ -183,7 +183,7 @@ class Kubernetes(harness.Case):
         fresh.rename(self.token)
 
     def traced(self, *arguments, **settings):
-        names = {"api_server": f"https://127.0.0.1:{self.cluster.port}", "token_file": self.token,
+        names = {"api_server": self.cluster.url, "token_file": self.token,
                  "ca_file": self.cluster.ca, "node_name": NODE, "enabled": "true", "start_jitter": "0", **settings}
         return self.agent(*arguments, env={f"ZEROSPAN_KUBERNETES_{key.upper()}": str(value)
                                            for key, value in names.items()})
@@ -498,7 +498,7 @@ class Kubernetes(harness.Case):
         metrics = harness.free_port()
         agent = self.agent(command="run", env={
             "ZEROSPAN_EXPORTER_KIND": "none", "ZEROSPAN_METRICS_LISTEN": f"127.0.0.1:{metrics}",
-            "ZEROSPAN_KUBERNETES_API_SERVER": f"https://127.0.0.1:{self.cluster.port}",
+            "ZEROSPAN_KUBERNETES_API_SERVER": self.cluster.url,
             "ZEROSPAN_KUBERNETES_ENABLED": "true", "ZEROSPAN_KUBERNETES_TOKEN_FILE": str(self.token),
             "ZEROSPAN_KUBERNETES_CA_FILE": str(self.cluster.ca), "ZEROSPAN_KUBERNETES_NODE_NAME": NODE,
             "ZEROSPAN_KUBERNETES_START_JITTER": "0"})

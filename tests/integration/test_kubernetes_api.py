@@ -67,7 +67,7 @@ def config_map(name, **data):
 class KubernetesApi(harness.Case):
     def setUp(self):
         super().setUp()
-        self.cluster = kubernetes.Cluster(self)
+        self.cluster = kubernetes.Cluster(self.start, self.directory)
         self.cluster.start()
         self.cluster.service_account("agent", ["configmaps", "namespaces", "pods"])
         self.token_file = self.directory / "token"
@@ -77,7 +77,7 @@ class KubernetesApi(harness.Case):
         self.ca_file = self.directory / "ca.pem"
         self.ca_file.write_bytes(self.cluster.ca.read_bytes())
         return Probe(self, **{
-            "url": f"http://127.0.0.1:{port}" if port else f"https://127.0.0.1:{self.cluster.port}",
+            "url": f"http://127.0.0.1:{port}" if port else self.cluster.url,
             "token_file": str(self.token_file), "ca_file": str(self.ca_file), "collections": list(collections),
             **config})
 
@@ -221,6 +221,7 @@ class KubernetesApi(harness.Case):
 
     def test_faults(self):
         proxy = kubernetes.FaultyProxy(self.cluster)
+        self.addCleanup(proxy.close)
         probe = self.probe(proxy.port, max_backoff=2000, watch_silence=5000)
         self.same(probe)
 
