@@ -369,8 +369,12 @@ class Kubernetes(harness.Case):
                  "/exec/" in span.attributes.get("url.full", "")]
         self.assertEqual(50, sum(span.kind == harness.SERVER for span in spans))
         clients = [span for span in spans if span.kind == harness.CLIENT]
-        print(f"\n  {len(clients)} of 50 calls of programs that end at once")
-        self.assertEqual(50, len(clients))
+        lost = agent.lost()
+        print(f"\n  {len(clients)} of 50 calls of programs that end at once; {lost}")
+        # Whoever has ended before the busy agent could look at it is of no known process: counted.
+        self.assertLessEqual(set(lost), {"spans_dropped_not_selected"})
+        self.assertEqual(50, len(clients) + lost.get("spans_dropped_not_selected", 0))
+        self.assertGreater(len(clients), 40)
         self.assertEqual({"cart"}, {span.resource["k8s.pod.name"] for span in clients})
 
     def test_services_that_are_called_by_their_addresses(self):
