@@ -575,6 +575,16 @@ def replay_rate(table):
               ">= 500,000/s", -rates[-1], -500_000)
 
 
+def parser_rates():
+    """Of each parser, on one core; no goals."""
+    text = subprocess.run(["taskset", "-c", str(max(os.sched_getaffinity(0))), harness.BUILD / "agent" / "protocols" /
+                           "parsers_bench", "agent/protocols", "--benchmark_format=json"], capture_output=True, text=True,
+                          check=True, cwd=ROOT).stdout
+    print("  parsers, exchanges per second and core, whole short connections: " +
+          ", ".join(f"{entry['name']} {entry['items_per_second']:,.0f}" for entry in json.loads(text)["benchmarks"]),
+          flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=8)
@@ -614,6 +624,7 @@ def main():
             life(bench, table)
         if options.only in ("", "replay"):
             replay_rate(table)
+            parser_rates()
     finally:
         bench.close()
     table.print()
