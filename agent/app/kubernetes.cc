@@ -37,7 +37,11 @@ Result<std::unique_ptr<Kubernetes>> Kubernetes::start(const config::Kubernetes& 
   Result<std::unique_ptr<k8s::Client>> client =
       k8s::Client::start(std::move(options), kubernetes->collections_, kubernetes->cluster_);
   if (!client) {
-    return tl::unexpected(client.error());
+    Error error = client.error();
+    error.message +=
+        " (options kubernetes.api_server, .token_file and .ca_file; kubernetes.enabled: false does "
+        "without)";
+    return tl::unexpected(std::move(error));
   }
   kubernetes->client_ = std::move(*client);
   kubernetes->cluster_.set_get(
