@@ -10,13 +10,14 @@ ARGS ?= --all
 # sudo forgets where Go was installed by hand; install-test-deps.sh fetches one when it is too old.
 export PATH := $(or $(ZEROSPAN_CACHE),$(HOME)/.cache/zerospan)/go/bin:$(PATH):/usr/local/go/bin
 
-.PHONY: help build run test test-all bench fuzz format check-format clean deps test-deps release
+.PHONY: help build run test test-all vmtest vmtest-all bench fuzz format check-format clean deps test-deps release
 
 help:
 	@echo 'make build         build/release/zerospan and everything its tests need'
 	@echo 'sudo make run      install the build dependencies, build, and watch every program of this host (ARGS="--port 80")'
 	@echo 'sudo make test     install the test programs and run the tests (a few minutes when built)'
 	@echo 'sudo make test-all the same with every server, and the long runs'
+	@echo 'sudo make vmtest   a core of them on kernels 6.1 and 6.12, in virtual machines (vmtest-all: on all of vmtests/kernels)'
 	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
 	@echo 'make fuzz          each fuzz target for 30 s'
 	@echo 'make format        clang-format-16 on every source; check-format only looks'
@@ -46,6 +47,14 @@ test-all: test-deps
 	@scripts/install-test-deps.sh --all
 	$(MAKE) release
 	$(CTEST)
+
+vmtest: test-deps release
+	@scripts/install-test-deps.sh --vm
+	/usr/bin/python3 -B vmtests/test_run.py
+	vmtests/matrix $(VMTEST)
+
+vmtest-all:
+	$(MAKE) vmtest VMTEST=--all
 
 bench: test-deps release
 	/usr/bin/python3 bench/bench.py

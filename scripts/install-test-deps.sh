@@ -3,9 +3,14 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Installs what zerospan's tests need on Debian 12: the test libraries, and the programs that are
-# traced. With --all also those that only `make test-all` uses. No daemon is started.
+# traced. With --all also those that only `make test-all` uses; with --vm only those of `make vmtest`. No daemon is started.
 set -euo pipefail
 . "$(dirname "$0")/apt.sh"
+
+if [ "${1:-}" = --vm ]; then
+  apt_install qemu-system-x86 busybox-static kmod zstd
+  exit
+fi
 
 apt_install libgtest-dev libgmock-dev libbenchmark-dev libnghttp2-dev libclang-rt-19-dev clang-format-16 \
   libgrpc++-dev protobuf-compiler-grpc pkg-config python3 python3-requests python3-aiohttp python3-grpcio \

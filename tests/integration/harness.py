@@ -3,8 +3,9 @@
 
 """What every integration test stands on: programs by pid, the agent, its spans. Standard library only.
 
-The environment gives ZEROSPAN_BUILD (the build folder, else build/release). Nothing here waits for a
-fixed time: every wait polls a condition, with a deadline that fails the test.
+The environment gives ZEROSPAN_BUILD (the build folder, else build/release), and ZEROSPAN_TIME_FACTOR (else 1): by how
+much longer every deadline is where the processor is emulated (vmtests). Nothing here waits for a fixed time: every wait
+polls a condition, with a deadline that fails the test.
 """
 
 import atexit
@@ -30,12 +31,14 @@ PROGRAMS = ROOT / "tests" / "programs"
 BUILD = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", ROOT / "build" / "release")).resolve()
 BINARY = BUILD / "zerospan"
 PYTHON = "/usr/bin/python3"
+TIME_FACTOR = float(os.environ.get("ZEROSPAN_TIME_FACTOR", "1"))
 
 SERVER, CLIENT = 2, 3  # SpanKind in OTLP
 
 
 def wait_for(condition, what, seconds=20.0, interval=0.01):
     """Polls until condition() is true and returns its value; raises with `what` at the deadline."""
+    seconds *= TIME_FACTOR
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -86,6 +89,7 @@ class Program:
 
     def wait_line(self, lines, pattern, seconds=20.0):
         """The first match of pattern in lines (self.lines or self.errors)."""
+        seconds *= TIME_FACTOR
         deadline = time.monotonic() + seconds
         with self.changed:
             while True:
@@ -101,6 +105,7 @@ class Program:
                 self.changed.wait(min(left, 0.1))
 
     def wait_exit(self, seconds=20.0):
+        seconds *= TIME_FACTOR
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -114,11 +119,11 @@ class Program:
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
             try:
-                self.process.wait(5)
+                self.process.wait(5 * TIME_FACTOR)
             except subprocess.TimeoutExpired:
                 pass
         self._signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(10 * TIME_FACTOR)
         for reader in self.readers:
             reader.join(5)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -317,7 +322,7 @@ def accepts(port):
 
 
 def scrape(port, path="/metrics"):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10 * TIME_FACTOR) as response:
         return response.read().decode()
 
 

@@ -6,12 +6,12 @@
 import collections
 import statistics
 
-from harness import SERVER
+from harness import SERVER, TIME_FACTOR
 
 # How far two clocks readings of one moment may lie apart when the machine is busy: a thread can be
 # off the CPU between its system call and its look at the clock. Held by every request; nine in ten
 # must agree to the resolution of the log.
-HARD, MOST = 0.25, 0.002
+HARD, MOST = 0.25 * TIME_FACTOR, 0.002 * TIME_FACTOR
 
 
 def check_servers(case, logged, spans, sent, clock):

@@ -48,7 +48,8 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 class Check(harness.Case):
     def look(self, server, traffic_meanwhile, *options):
         """Runs the check, makes the traffic once it looks; returns its rows, title and verdict."""
-        check = self.start([harness.BINARY, "check", "--pid", str(server.pid), "--duration=2", *options])
+        check = self.start([harness.BINARY, "check", "--pid", str(server.pid), f"--duration={2 * harness.TIME_FACTOR:.0f}",
+                            *options])
         check.wait_line(check.lines, r"^Looking at its sockets")
         traffic_meanwhile()
         self.assertEqual(0, check.wait_exit())

@@ -12,6 +12,8 @@ import socket
 import subprocess
 import time
 
+from harness import TIME_FACTOR
+
 _ids = itertools.count(1)
 
 
@@ -68,7 +70,7 @@ def with_id(path):
 class Connection:
     def __init__(self, port):
         self.port = port
-        self.socket = socket.create_connection(("127.0.0.1", port), 20)
+        self.socket = socket.create_connection(("127.0.0.1", port), 20 * TIME_FACTOR)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.input = self.socket.makefile("rb")
 

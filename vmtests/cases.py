@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What `matrix` runs in a guest: `zerospan check`, then the tests of tests/integration that it is given, as they are. Standard output
+has one JSON object a line, as soon as each is known, so that what a crash leaves is told; what the tests themselves print is on standard
+error. Before that it is run on the host, as `cases.py --prepare`: there compilers are quick, and there is a network."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+TEST_SECONDS = 600
+
+
+def out_of_time(number, frame):
+    raise AssertionError(f"not done in {TEST_SECONDS} s")
+
+
+def tell(results, **what):
+    print(json.dumps(what), file=results, flush=True)
+
+
+def applies(rows, needs):
+    """Whether the check's lines say yes to the one that begins so."""
+    return not needs or any(row.split(None, 1)[0] == "yes" and row.split(None, 1)[1].startswith(needs) for row in rows)
+
+
+def prepare():
+    import harness
+    import servers
+    import test_go
+    servers.built("go")
+    servers.prepared("web")
+    test_go.build_fan(harness.Case(), "plain")
+
+
+def main():
+    if sys.argv[1:] == ["--prepare"]:
+        prepare()
+        return
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGALRM, out_of_time)
+    import harness  # after standard output is another
+    check = subprocess.run([harness.BINARY, "check"], capture_output=True, text=True)
+    tell(results, check=check.stdout + check.stderr, status=check.returncode)
+    if check.returncode != 0:
+        return
+    rows = [line for line in check.stdout.splitlines() if line.startswith(("  yes ", "  NO "))]
+    for test in sys.argv[1:]:
+        name, _, needs = test.partition(" ")
+        needs = needs.strip("[]")
+        if not applies(rows, needs):
+            tell(results, test=name, verdict="not applicable", reason=f"check: no {needs}")
+            continue
+        started = time.monotonic()
+        signal.alarm(TEST_SECONDS)
+        suite = unittest.defaultTestLoader.loadTestsFromName(name)
+        outcome = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
+        signal.alarm(0)
+        passed = outcome.wasSuccessful() and outcome.testsRun > 0 and not outcome.skipped
+        said = "".join(text for _, text in outcome.failures + outcome.errors).strip().splitlines()
+        tell(results, test=name, verdict="passed" if passed else "failed", seconds=round(time.monotonic() - started, 1),
+             reason="" if passed else (said or ["no test ran"])[-1][:300])
+
+
+main()

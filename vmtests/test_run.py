@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""vmtests/run itself, with real guests, and what it reads from files. VMTEST_KERNEL: on another kernel than 6.1."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import guest  # noqa: E402
+import kernel as kernels  # noqa: E402
+
+KERNEL = os.environ.get("VMTEST_KERNEL", "6.1")
+
+
+def run(*arguments, kernel=KERNEL, cwd=None, **environment):
+    return subprocess.run([HERE / "run", kernel, *arguments], capture_output=True, text=True, cwd=cwd, timeout=900,
+                          env={**os.environ, **environment})
+
+
+class Guests(unittest.TestCase):
+    def test_status_and_output(self):
+        done = run("--", "sh", "-c", "echo out; echo error >&2; exit 7")
+        self.assertEqual((7, "out\n", "error\n"), (done.returncode, done.stdout, done.stderr))
+
+    def test_what_the_guest_is(self):
+        """Its kernel; this machine's files, which it cannot change; the same directory, words and environment; what is mounted."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "file"
+            file.write_text("from the host\n")
+            script = ('uname -r; pwd; cat file; echo changed > file; cat file; echo "$1|$WORD"; id -u; nproc; '
+                      'for at in /sys/fs/cgroup /sys/fs/bpf /sys/kernel/tracing /sys/kernel/security; do stat -f -c %T "$at"; done; '
+                      'modprobe veth && echo veth; cat /sys/kernel/security/lockdown; ls /sys/kernel/btf/vmlinux')
+            done = run("--", "sh", "-c", script, "sh", "one 'word' $HOME", cwd=folder, WORD='a "b"\n\'c\'')
+            self.assertEqual("from the host\n", file.read_text())
+        release = kernels.fetch(KERNEL).release
+        self.assertEqual(("", 0), (done.stderr, done.returncode))
+        self.assertEqual([release, folder, "from the host", "changed", "one 'word' $HOME|a \"b\"", "'c'", "0", "2", "cgroup2fs", "bpf_fs",
+                          "tracefs", "securityfs", "veth", "[none] integrity confidentiality", "/sys/kernel/btf/vmlinux"],
+                         done.stdout.splitlines())
+
+    def test_success_with_nothing_said(self):
+        done = run("--cpus=1", "--append=lockdown=integrity", "--", "grep", "-q", r"\[integrity\]", "/sys/kernel/security/lockdown")
+        self.assertEqual((0, "", ""), (done.returncode, done.stdout, done.stderr))
+
+    def test_panic(self):
+        """Tried once more, which is said; the console's last lines are shown, and what the command wrote before."""
+        done = run("--", "sh", "-c", "echo before; echo c > /proc/sysrq-trigger; sleep 1000")
+        self.assertEqual((125, "before\n"), (done.returncode, done.stdout))
+        self.assertRegex(done.stderr, "the first guest with .* gave no status; this was the second")
+        self.assertIn("sysrq triggered crash", done.stderr)
+
+    def test_command_that_does_not_end(self):
+        done = run("--timeout=3", "--", "sh", "-c", "echo before; exec sleep 1000")
+        self.assertEqual((124, "before\n"), (done.returncode, done.stdout))
+        self.assertRegex(done.stderr, "did not end in 3 s")
+        self.assertNotIn("second", done.stderr)
+
+
+class WithoutGuests(unittest.TestCase):
+    def test_unknown_kernel(self):
+        done = run("--", "true", kernel="2.4")
+        self.assertEqual((123, ""), (done.returncode, done.stdout))
+        self.assertIn("2.4 is not in", done.stderr)
+
+    def test_kernel_that_the_mirror_has_not(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(kernels, "CACHE", pathlib.Path(folder)):
+            for listed, why in (({"9.99": ["bookworm"]}, "has no kernel 9.99 in bookworm"), ({"6.1": ["nowhere"]}, "apt-get update")):
+                with mock.patch.object(kernels, "listed", return_value=listed), self.assertRaisesRegex(kernels.Unavailable, why):
+                    kernels.fetch(*listed)
+            self.assertEqual([], list(pathlib.Path(folder).glob("kernel-fetch*")))
+
+    def test_missing_packages(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = run("--", "true", PATH=folder)
+        self.assertEqual((122, ""), (done.returncode, done.stdout))
+        self.assertIn("qemu-system-x86 busybox-static kmod", done.stderr)
+
+    def test_no_command(self):
+        self.assertEqual(2, run("true").returncode)
+
+    def test_mirrors(self):
+        deb822 = ("# http://not.example/\nTypes: deb deb-src\nURIs: http://one.example/debian\nSuites: bookworm bookworm-updates\n\n"
+                  "Types: deb\nURIs: http://two.example/debian-security/\nSuites: bookworm-security\n")
+        lines = ("# deb http://not.example/debian bookworm main\ndeb-src http://not.example/debian bookworm main\n"
+                 "deb http://other.example/tool stable main\n"
+                 "deb [signed-by=/k arch=amd64] http://one.example/debian bookworm main\n"
+                 "deb http://two.example/debian-security/ bookworm-security main\n")
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("a.sources", deb822), ("sources.list", lines)):
+                file = pathlib.Path(folder) / name
+                file.write_text(text)
+                with self.subTest(name):
+                    self.assertEqual("http://one.example/debian", kernels.mirror("trixie-backports", [file]))
+                    self.assertEqual("http://two.example/debian-security/", kernels.mirror("bullseye-security", [file]))
+            with self.assertRaises(kernels.Unavailable):
+                kernels.mirror("trixie", [pathlib.Path(folder) / "none"])
+
+    def test_initial_file_system(self):
+        """As BusyBox's own cpio reads it; modules after those that they need."""
+        kernel = kernels.fetch(KERNEL)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["busybox", "cpio", "-id"], input=guest.initramfs(kernel), cwd=folder, check=True, capture_output=True)
+            at = pathlib.Path(folder)
+            self.assertEqual((HERE / "init").read_bytes(), (at / "init").read_bytes())
+            self.assertTrue(os.access(at / "bin" / "busybox", os.X_OK))
+            order = (at / "modules" / "order").read_text().split()
+            self.assertEqual(set(order), {file.name for file in (at / "modules").glob("*.ko")})
+            for name in order:
+                self.assertTrue((at / "modules" / name).read_bytes().startswith(b"\x7fELF"), name)
+            self.assertLess(order.index("9pnet.ko"), order.index("9p.ko"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
