@@ -3,6 +3,8 @@
 
 """vmtests/run itself, with real guests, and what it reads from files. VMTEST_KERNEL: on another kernel than 6.1."""
 
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -16,6 +18,10 @@ sys.path.insert(0, str(HERE))
 
 import guest  # noqa: E402
 import kernel as kernels  # noqa: E402
+
+loader = importlib.machinery.SourceFileLoader("matrix", str(HERE / "matrix"))
+matrix = importlib.util.module_from_spec(importlib.util.spec_from_loader("matrix", loader))
+loader.exec_module(matrix)
 
 KERNEL = os.environ.get("VMTEST_KERNEL", "6.1")
 
@@ -102,6 +108,22 @@ class WithoutGuests(unittest.TestCase):
                     self.assertEqual("http://two.example/debian-security/", kernels.mirror("bullseye-security", [file]))
             with self.assertRaises(kernels.Unavailable):
                 kernels.mirror("trixie", [pathlib.Path(folder) / "none"])
+
+    def test_what_is_compared_of_the_check(self):
+        """Not the release, nor what the loader and the verifier say; but every verdict."""
+        said = ("Kernel 6.1.0-9-amd64, lockdown none, user id 0\n\n  yes  muting\n  NO   uprobes\n       without them: No such process; "
+                "refused (libbpf: prog 'a': failed\nlibbpf: 1: R1=ctx()\n       R2=2)\n  yes  more\n\nzerospan can trace here.\n")
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "release").write_text("6.1.0-9-amd64\n")
+            (pathlib.Path(folder) / "check").mkdir()
+            kernel = kernels.Kernel("6.1", pathlib.Path(folder))
+            self.assertEqual("Kernel 6.1, lockdown none, user id 0\n  yes  muting\n  NO   uprobes\n       without them: No such process; "
+                             "refused\n  yes  more\nzerospan can trace here.\n", matrix.stable(said, kernel))
+            with mock.patch.object(matrix, "HERE", pathlib.Path(folder)), mock.patch.object(matrix, "ROOT", pathlib.Path(folder)):
+                self.assertEqual("failed", matrix.compare(said, kernel, record=False)[0])  # there is no file yet
+                self.assertEqual("passed", matrix.compare(said, kernel, record=True)[0])
+                self.assertEqual("passed", matrix.compare(said.replace("R1=ctx()", "R1=2"), kernel, record=False)[0])
+                self.assertEqual("failed", matrix.compare(said.replace("yes  muting", "NO   muting"), kernel, record=False)[0])
 
     def test_initial_file_system(self):
         """As BusyBox's own cpio reads it; modules after those that they need."""
