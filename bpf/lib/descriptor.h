@@ -6,7 +6,6 @@
 
 /* kernel/bpf/helpers.c, since 6.2: the same address, whose type the verifier knows from then on. */
 extern void* bpf_rdonly_cast(const void* address, __u32 type) __ksym __weak;
-extern int LINUX_KERNEL_VERSION __kconfig;
 
 #define zs_kernel_cast(address, type) \
   ((const type*)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))

@@ -158,6 +158,40 @@ static __always_inline bool zs_has_loop(void) {
   return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
 }
 
+extern int LINUX_KERNEL_VERSION __kconfig;
+
+/* kernel/bpf/helpers.c, since 6.10. */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/*
+ * A BPF tracepoint program is preempted since kernel 7.0 (include/linux/tracepoint.h,
+ * __DECLARE_TRACE). Then another one on this CPU would use the same per-CPU memory, and the same
+ * one would be left out. So each that does more than look up its process runs between these two.
+ */
+static __always_inline bool zs_preempt__is_possible(void) {
+  return LINUX_KERNEL_VERSION >= KERNEL_VERSION(7, 0, 0) && bpf_preempt_disable &&
+         bpf_preempt_enable;
+}
+
+static __always_inline void zs_preempt__off(void) {
+  if (zs_preempt__is_possible()) {
+    bpf_preempt_disable();
+  }
+}
+
+static __always_inline void zs_preempt__on(void) {
+  if (zs_preempt__is_possible()) {
+    bpf_preempt_enable();
+  }
+}
+
+/*
+ * Where the compiler compares a copy of a length, the verifier before 6.13 does not know the
+ * length's own bounds: behind this one it is compared again, and in the very register.
+ */
+#define zs_unknown(value) asm volatile("" : "+r"(value))
+
 /*
  * What nearly every operation does stays in one straight line of code and the rest out of it: the
  * programs run between two stretches of the traced program, with little of their code in the cache.

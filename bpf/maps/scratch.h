@@ -6,6 +6,7 @@
 #include "bpf/lib/gate_http1.h"
 #include "bpf/lib/gate_http2.h"
 #include "bpf/lib/kernel.h"
+#include "bpf/maps/connections.h"
 
 struct zs_iovec {
   __u64 base;
@@ -43,13 +44,15 @@ struct zs_frame_position {
 };
 
 /*
- * Room to look at one operation and to build its data record, which is larger than the BPF stack.
+ * Room to look at one operation and to build its data record, which is larger than the BPF stack:
+ * 512 bytes, before kernel 6.13 for a program and all that it calls.
  * The bytes area is twice the maximum so that the verifier can bound an offset and a length apart.
  * State of loops lives here and not on the stack: the verifier does not track values in maps, so
  * the states after each turn are equal to it.
  *
- * Tracepoint programs run without preemption, and only those in process context use this: one slot
- * per CPU is enough, and one per direction guards against a nested send.
+ * Tracepoint programs run without preemption (zs_preempt__off()), and only those in process context
+ * use this: one slot per CPU is enough, and one per direction guards against a nested send. Uprobes
+ * may be preempted, and have rooms.h.
  */
 #define ZS_SCRATCH_BYTES (2 * (ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX))
 
@@ -58,6 +61,7 @@ struct zs_scratch {
   struct zs_copy_position copy;
   struct zs_frame_position frames;
   struct zs_h2c_scan h2c;
+  struct zs_connection fresh; /* what connection__create() puts into the map */
   struct zs_connection_record connection;
   struct zs_datagram_record datagram; /* may go before the record */
   struct zs_data_record record;

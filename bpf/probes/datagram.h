@@ -158,12 +158,13 @@ static __always_inline bool datagram__concerns(const struct sock* sk) {
 }
 
 /*
- * Of one that datagram__concerns(). Parameters as those of socket_operation__handle(). Whether
- * there is a record of it.
+ * Of one that datagram__concerns(): fills its record, and the one that goes before it, which has no
+ * length if there is none to go. Parameters as those of socket_operation__handle(); what is known
+ * of the socket, or NULL if there is nothing to tell.
  */
-ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
-                              enum zs_direction direction, int result,
-                              const struct zs_syscall* call) {
+ZS_COLD struct zs_connection* datagram__capture(struct sock* sk, const struct zs_process* process,
+                                                enum zs_direction direction, int result,
+                                                const struct zs_syscall* call) {
   const __u16 family = sk->__sk_common.skc_family;
   const __u16 peer_port = __builtin_bswap16(sk->__sk_common.skc_dport);
   const bool asks = port__is_dns(peer_port);
@@ -172,24 +173,22 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   const bool unknown = !asks && !serves && (!connection || !connection->id);
   if (unknown &&
       (direction == ZS_RECEIVE || (connection && connection->state == ZS_CONNECTION_MUTED))) {
-    return false;
+    return NULL;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
   struct zs_syscall message = {};
   bool readable = false;
-  bool one = false;
   if (call) {
     message = *call;
     readable = batch__find(sk, &message, result, regs);
-    one = call->number != ZS_NR_RECVMMSG;
   }
   if (result <= 0) {
     if (result == -ZS_ECONNREFUSED && connection && connection->id) {
       connection__emit_close(connection, ZS_CLOSE_RESET);
       connection->id = 0;
     }
-    return false;
+    return NULL;
   }
   struct zs_user_address address = {};
   const bool addressed =
@@ -198,7 +197,7 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
     connection = bpf_sk_storage_get(&datagrams, sk, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (!connection) {
       counters__add(ZS_COUNTER_LOST_CONNECTIONS_FULL);
-      return false;
+      return NULL;
     }
     connection->sniffs_left = ZS_DATAGRAM_LOOKS;
   }
@@ -208,7 +207,7 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
       connection->state = ZS_CONNECTION_MUTED;
       counters__add(ZS_COUNTER_CONNECTIONS_MUTED);
     }
-    return false;
+    return NULL;
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
 
@@ -217,7 +216,7 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   const __u32 slot = direction;
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
-    return false;
+    return NULL;
   }
   const __u64 now = bpf_ktime_get_ns();
   const __u64 target = socket__target(sk, family);
@@ -232,7 +231,7 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
     if (!connection->announced) {
       /* What comes next is seen to follow a gap. */
       connection->told[dir] = connection->offset[dir] += byte_count;
-      return false;
+      return NULL;
     }
   }
 
@@ -262,27 +261,10 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
   }
-  if (connection->role == ZS_ROLE_CLIENT) {
-    if (direction == ZS_SEND) {
-      context__on_client_send(process, connection, task->pid, false, record);
-    } else {
-      context__on_receive(sk, process, connection, task->pid, call, ZS_GATE_RESPONSE);
-    }
-  } else if (direction == ZS_RECEIVE) {
-    datagram__serve(sk, process, connection, task->pid, one);
-    record->request_id = connection->request_id;
-  }
-
-  __u64 length = sizeof(*record) + record->head_bytes;
-  if (length > sizeof(*record) + ZS_HEAD_BYTES_MAX) {
-    return false;
-  }
-  record->header.length = length;
+  struct zs_datagram_record* datagram = &out->datagram;
+  __builtin_memset(datagram, 0, sizeof(*datagram));
   if (addressed) {
-    struct zs_datagram_record* datagram = &out->datagram;
-    __builtin_memset(datagram, 0, sizeof(*datagram));
-    length += sizeof(*datagram);
-    datagram->header.length = length;
+    datagram->header.length = sizeof(*datagram);
     datagram->header.type = ZS_RECORD_DATAGRAM;
     datagram->connection_id = connection->id;
     datagram->time_ns = now;
@@ -295,5 +277,38 @@ ZS_COLD bool datagram__handle(struct sock* sk, struct zs_process* process,
     }
   }
   connection->told[dir] = record->offset + byte_count;
+  return connection;
+}
+
+/* The request that the datagram is for, and then its record is put out. Whether it was. */
+ZS_COLD bool datagram__output(const struct sock* sk, struct zs_process* process,
+                              struct zs_connection* connection, enum zs_direction direction,
+                              const struct zs_syscall* call) {
+  struct zs_scratch* out = scratch__get(direction);
+  if (!out) {
+    return false;
+  }
+  struct zs_data_record* record = &out->record;
+  const __u32 tid = record->thread_id;
+  if (connection->role == ZS_ROLE_CLIENT) {
+    if (direction == ZS_SEND) {
+      context__on_client_send(process, connection, tid, false, record);
+    } else {
+      context__on_receive(sk, process, connection, tid, call, ZS_GATE_RESPONSE);
+    }
+  } else if (direction == ZS_RECEIVE) {
+    datagram__serve(sk, process, connection, tid, call && call->number != ZS_NR_RECVMMSG);
+    record->request_id = connection->request_id;
+  }
+  __u64 length = sizeof(*record) + record->head_bytes;
+  if (length > sizeof(*record) + ZS_HEAD_BYTES_MAX) {
+    return false;
+  }
+  record->header.length = length;
+  const bool addressed = out->datagram.header.length != 0;
+  if (addressed) {
+    length += sizeof(out->datagram);
+    out->datagram.header.length = length;
+  }
   return rings__output(connection->ring, addressed ? (void*)&out->datagram : (void*)record, length);
 }

@@ -56,6 +56,7 @@ static __always_inline bool frames__have(struct zs_scratch* out, __u32 count, __
   if (more < count) {
     more = count;
   }
+  zs_unknown(more);
   if (more > ZS_HEAD_BYTES_MAX || filled > ZS_HEAD_BYTES_MAX ||
       bpf_probe_read_user(&out->bytes[filled], more,
                           (const void*)(out->frames.current.base + out->copy.position -

@@ -10,6 +10,7 @@
 #define ZS_SOCKET_BY_ADDRESS
 #include "bpf/lib/descriptor.h"
 #include "bpf/lib/mix.h"
+#include "bpf/maps/rooms.h"
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -99,7 +100,10 @@ static __always_inline struct zs_connection* go__client_connection(const struct 
   struct zs_connection* connection = socket.connection;
   if (!connection) {
     const struct sock* sk = socket.sk;
-    connection = connection__create(sk, hit->process, zs_read(sk, __sk_common.skc_family), false);
+    struct zs_connection* room = rooms__get();
+    connection = room ? connection__create(sk, hit->process, zs_read(sk, __sk_common.skc_family),
+                                           false, room)
+                      : NULL;
     if (connection) {
       connection->role = ZS_ROLE_CLIENT;
     }

@@ -90,7 +90,7 @@ int go_route__serve(struct pt_regs* regs) {
 ZS_COLD int go_route__tell(struct zs_goroutine* goroutine, const struct zs_go_string* text,
                            __u64 url, __u32 router) {
   const struct zs_connection* connection = go_route__connection(goroutine);
-  const __u64 length = text->length;
+  __u64 length = text->length;
   if (!connection) {
     return 0;
   }
@@ -101,7 +101,9 @@ ZS_COLD int go_route__tell(struct zs_goroutine* goroutine, const struct zs_go_st
   }
   goroutine->route_url = !before || before == url ? url : ~0ULL;
   if ((!before || before == url) && length && length <= sizeof(record.route)) {
-    if (bpf_probe_read_user(record.route, length, (const void*)text->address)) {
+    zs_unknown(length);
+    if (length > sizeof(record.route) ||
+        bpf_probe_read_user(record.route, length, (const void*)text->address)) {
       counters__add(ZS_COUNTER_GO_ROUTES_UNKNOWN);
       return 0;
     }

@@ -43,17 +43,26 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
                           (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
   }
   if (datagram) {
-    return datagram__handle(sk, process, direction, result, user ? &call : NULL);
+    struct zs_connection* connection =
+        datagram__capture(sk, process, direction, result, user ? &call : NULL);
+    return connection ? datagram__output(sk, process, connection, direction, user ? &call : NULL)
+                      : 0;
   }
   return socket_operation__handle(sk, process, tgid, tid, direction, result, user ? &call : NULL);
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_length__send, struct sock* sk, int result, int flags) {
-  return handle(sk, ZS_SEND, result, flags);
+  zs_preempt__off();
+  handle(sk, ZS_SEND, result, flags);
+  zs_preempt__on();
+  return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_length__receive, struct sock* sk, int result, int flags) {
-  return handle(sk, ZS_RECEIVE, result, flags);
+  zs_preempt__off();
+  handle(sk, ZS_RECEIVE, result, flags);
+  zs_preempt__on();
+  return 0;
 }

@@ -23,8 +23,9 @@ static __always_inline void on_connect(const struct sock* sk) {
   if (!process) {
     return;
   }
+  struct zs_scratch* out = scratch__get(ZS_SEND);
   struct zs_connection* connection =
-      connection__create(sk, process, sk->__sk_common.skc_family, true);
+      out ? connection__create(sk, process, sk->__sk_common.skc_family, true, &out->fresh) : NULL;
   if (!connection) {
     return;
   }
@@ -54,8 +55,7 @@ static __always_inline void forget(const struct sock* sk, enum zs_close_kind kin
   }
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
+static __always_inline int change(const struct sock* sk, int old_state, int new_state) {
   if (new_state == ZS_TCP_SYN_SENT) {
     on_connect(sk);
     return 0;
@@ -90,5 +90,13 @@ int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, con
   const bool reset =
       sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;
   forget(sk, reset ? ZS_CLOSE_RESET : ZS_CLOSE_ALL);
+  return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
+  zs_preempt__off();
+  change(sk, old_state, new_state);
+  zs_preempt__on();
   return 0;
 }

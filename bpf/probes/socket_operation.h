@@ -167,31 +167,32 @@ static __always_inline bool port__is_dns(__u16 port) {
   return protocol__is_on(ZS_PROTOCOL_DNS) && is;
 }
 
-/* Adds the connection of a socket; NULL and a counter if the map is full. */
+/* Adds the connection of a socket; NULL and a counter if the map is full. `fresh` is room that
+ * nobody else uses meanwhile. */
 static __always_inline struct zs_connection* connection__create(const struct sock* sk,
                                                                 const struct zs_process* process,
-                                                                __u16 family,
-                                                                bool seen_from_start) {
+                                                                __u16 family, bool seen_from_start,
+                                                                struct zs_connection* fresh) {
   const __u64 key = (__u64)sk;
-  struct zs_connection fresh = {};
-  fresh.id = connection__new_id();
-  fresh.key = key;
-  fresh.ring = process->ring;
-  fresh.last_direction = ZS_NO_DIRECTION;
-  fresh.seen_from_start = seen_from_start;
-  fresh.sniffs_left = seen_from_start ? ZS_SNIFFS_NEW : ZS_SNIFFS_OLD;
-  fresh.family = family;
+  __builtin_memset(fresh, 0, sizeof(*fresh));
+  fresh->id = connection__new_id();
+  fresh->key = key;
+  fresh->ring = process->ring;
+  fresh->last_direction = ZS_NO_DIRECTION;
+  fresh->seen_from_start = seen_from_start;
+  fresh->sniffs_left = seen_from_start ? ZS_SNIFFS_NEW : ZS_SNIFFS_OLD;
+  fresh->family = family;
   if (family == ZS_AF_UNIX) {
-    fresh.inode = socket__inode(sk);
+    fresh->inode = socket__inode(sk);
   } else {
     const bool client = port__is_dns(__builtin_bswap16(zs_read(sk, __sk_common.skc_dport)));
     if (client || port__is_dns(zs_read(sk, __sk_common.skc_num))) {
-      fresh.is_dns = 1;
-      fresh.protocol = ZS_PROTOCOL_DNS;
-      fresh.role = client ? ZS_ROLE_CLIENT : ZS_ROLE_SERVER;
+      fresh->is_dns = 1;
+      fresh->protocol = ZS_PROTOCOL_DNS;
+      fresh->role = client ? ZS_ROLE_CLIENT : ZS_ROLE_SERVER;
     }
   }
-  if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
+  if (bpf_map_update_elem(&connections, &key, fresh, BPF_ANY)) {
     counters__add(ZS_COUNTER_LOST_CONNECTIONS_FULL);
     return NULL;
   }
@@ -610,11 +611,12 @@ ZS_COLD struct zs_connection* socket_operation__begin(const struct sock* sk,
   }
   /* A reset that came inside of this very call: its close was seen already, and no other will come
    * to take an entry away again. */
-  if (family != ZS_AF_UNIX && zs_read(sk, __sk_common.skc_state) == ZS_TCP_CLOSE) {
+  struct zs_scratch* out = scratch__get(direction);
+  if (!out || (family != ZS_AF_UNIX && zs_read(sk, __sk_common.skc_state) == ZS_TCP_CLOSE)) {
     return NULL;
   }
   return connection__create(sk, process, family,
-                            socket__first_operation(sk, family, direction, result));
+                            socket__first_operation(sk, family, direction, result), &out->fresh);
 }
 
 /* An operation that moved nothing: the end of the stream, or an error. */

@@ -12,8 +12,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
+static __always_inline int handle(const struct pt_regs* regs, long result) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   struct zs_process* process = processes__find(pid_tgid >> 32U);
   if (!process) {
@@ -60,4 +59,12 @@ int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
   return sk ? socket_operation__handle(sk, process, pid_tgid >> 32U, (__u32)pid_tgid, direction,
                                        (int)result, &call)
             : 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_exit__handle, struct pt_regs* regs, long result) {
+  zs_preempt__off();
+  handle(regs, result);
+  zs_preempt__on();
+  return 0;
 }
