@@ -144,8 +144,9 @@ void add_capture(std::vector<Option>& table) {
        .reload = Reload::kRestart,
        .help = "Where in the kernel bytes are read. auto takes the first that works: the socket "
                "tracepoints (tracepoint, from Linux 6.3), the ends of the socket layer's functions "
-               "by BPF trampolines (fentry) or by kprobes (kprobe), else the system call "
-               "tracepoints (syscall), which cost every process a little and see less.",
+               "by BPF trampolines (fentry) or by kprobes (kprobe; first where the kernel may "
+               "preempt itself), else the system call tracepoints (syscall), which cost every "
+               "process a little and see less.",
        .flag = "--capture",
        .flag_argument = "KIND",
        .commands = kOnSelecting | kOnCheck},

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -203,6 +204,21 @@ void preallocate_if_needed(bpf_object* object) {
       bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
     }
   }
+}
+
+// May the kernel preempt itself? True if that cannot be told. Where it is built so, the mode can be
+// chosen at start and be changed (kernel/sched/core.c, preempt=).
+bool kernel_preempts() {
+  utsname name{};
+  if (::uname(&name) == 0 && std::string_view(name.version).find("PREEMPT") == std::string::npos) {
+    return false;
+  }
+  // "none (voluntary) full": the mode in force is in brackets. Only where debugfs is mounted.
+  std::ifstream file("/sys/kernel/debug/sched/preempt");
+  std::string modes;
+  std::getline(file, modes);
+  return modes.find("(none)") == std::string::npos &&
+         modes.find("(voluntary)") == std::string::npos;
 }
 
 // A kernel without IPv6, or whose module was not loaded yet, has none of its functions.
@@ -513,9 +529,10 @@ struct Capture::Impl {
       }
       return status.has_value();
     };
+    const auto fentry_works = [&] { return works(CaptureKind::kFentry, fexits, "sock_fexit"); };
+    const auto kprobe_works = [&] { return works(CaptureKind::kKprobe, kprobes, "sock_kprobe"); };
     if (works(CaptureKind::kTracepoint, length, "sock_length") ||
-        works(CaptureKind::kFentry, fexits, "sock_fexit") ||
-        works(CaptureKind::kKprobe, kprobes, "sock_kprobe") ||
+        (kernel_preempts() ? kprobe_works() || fentry_works() : fentry_works() || kprobe_works()) ||
         works(CaptureKind::kSyscall, syscalls, "syscall_exit")) {
       return {};
     }
@@ -1012,14 +1029,16 @@ std::vector<Capability> probe_capabilities() {
   }
   result.push_back(try_object<sock_length_bpf>(
       "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
-      "without them the next capture kind is used", CaptureKind::kTracepoint));
+      "without them another capture kind is used", CaptureKind::kTracepoint));
   result.push_back(try_object<sock_fexit_bpf>("ends of socket functions (capture kind fentry)",
-                                              "without them the next capture kind is used",
+                                              "without them another capture kind is used",
                                               CaptureKind::kFentry));
-  result.push_back(try_object<sock_kprobe_bpf>(
-      "kprobes on socket functions (capture kind kprobe)",
-      "without them capture kind syscall is used, which costs every system call and sees less",
-      CaptureKind::kKprobe));
+  result.push_back(try_object<sock_kprobe_bpf>("kprobes on socket functions (capture kind kprobe)",
+                                               "without them another capture kind is used",
+                                               CaptureKind::kKprobe));
+  if (kernel_preempts()) {
+    std::swap(result.back(), *(result.end() - 2));
+  }
   result.push_back(try_object<syscall_exit_bpf>(
       "system call tracepoint (capture kind syscall)",
       "it is the last resort, where there is no other capture kind", CaptureKind::kSyscall));

@@ -10,8 +10,11 @@
  *
  * Without the agent's table (agent/kernel/capture.cc) each has to exist.
  */
-/* On a trampoline a program may be preempted (kernel/bpf/trampoline.c) whenever the kernel is. By
- * default kernels are not before 6.15. */
+/*
+ * On a trampoline a program may be preempted (kernel/bpf/trampoline.c) whenever the kernel is.
+ * Since 6.15 it keeps the per-CPU memory for itself; that the same program is left out meanwhile
+ * cannot be helped, and is counted.
+ */
 #define ZS_PREEMPTED_SINCE KERNEL_VERSION(6, 15, 0)
 #include "bpf/probes/socket_end.h"
 
