@@ -8,6 +8,7 @@ error. Before that it is run on the host, as `cases.py --prepare`: there compile
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -27,8 +28,16 @@ def tell(results, **what):
     print(json.dumps(what), file=results, flush=True)
 
 
-def applies(rows, needs):
-    """Whether the check's lines say yes to the one that begins so."""
+def kind_in_use(check):
+    """The capture kind: the one that is asked for, or else that which the check's last line names."""
+    asked = os.environ.get("ZEROSPAN_CAPTURE_KIND", "auto")
+    return asked if asked != "auto" else re.search(r"by capture kind (\w+)", check).group(1)
+
+
+def applies(rows, kind, needs):
+    """Whether the check's lines say yes to the one that begins so; "capture kind a b": whether one of these is in use."""
+    if needs.startswith("capture kind "):
+        return kind in needs.split()[2:]
     return not needs or any(row.split(None, 1)[0] == "yes" and row.split(None, 1)[1].startswith(needs) for row in rows)
 
 
@@ -53,12 +62,14 @@ def main():
     tell(results, check=check.stdout + check.stderr, status=check.returncode)
     if check.returncode != 0:
         return
+    kind = kind_in_use(check.stdout)
     rows = [line for line in check.stdout.splitlines() if line.startswith(("  yes ", "  NO "))]
     for test in sys.argv[1:]:
         name, _, needs = test.partition(" ")
         needs = needs.strip("[]")
-        if not applies(rows, needs):
-            tell(results, test=name, verdict="not applicable", reason=f"check: no {needs}")
+        if not applies(rows, kind, needs):
+            reason = f"only by {needs}" if needs.startswith("capture kind ") else f"check: no {needs}"
+            tell(results, test=name, verdict="not applicable", reason=reason)
             continue
         started = time.monotonic()
         signal.alarm(TEST_SECONDS)

@@ -40,19 +40,19 @@ def missing_packages():
     return missing
 
 
-def run(kernel, command, environment, seconds, memory=2048, cpus=2, append=""):
+def run(kernel, command, environment, seconds, memory=2048, cpus=2, append="", count_instructions=False):
     """Boots, runs the command in the same directory, as root, and powers off. A guest that gave no status is tried once more, but
     not a command that did not end."""
     for tries in (1, 2):
         with tempfile.TemporaryDirectory(prefix="zerospan-vmtest-") as folder:
-            result = _run(kernel, pathlib.Path(folder), command, environment, seconds, memory, cpus, append)
+            result = _run(kernel, pathlib.Path(folder), command, environment, seconds, memory, cpus, append, count_instructions)
         result.tries = tries
         if result.status is not None or result.timed_out:
             break
     return result
 
 
-def _run(kernel, folder, command, environment, seconds, memory, cpus, append):
+def _run(kernel, folder, command, environment, seconds, memory, cpus, append, count_instructions):
     share = folder / "share"
     share.mkdir()
     (share / "start").write_text(_script(command, environment))
@@ -68,7 +68,9 @@ def _run(kernel, folder, command, environment, seconds, memory, cpus, append):
         "-cpu", "max,-smap,-la57", "-kernel", kernel.image, "-initrd", folder / "initramfs", "-serial", f"file:{console}",
         "-append", f"console=ttyS0 quiet panic=-1 oops=panic mitigations=off {append}",
         *_plan9("root", "/", "readonly=on,multidevs=remap"), *_plan9("modules", kernel.modules, "readonly=on"),
-        *_plan9("share", share, "writeout=immediate")]
+        *_plan9("share", share, "writeout=immediate"),
+        # Each instruction takes one nanosecond of all of the guest's clocks.
+        *(("-icount", "shift=0,sleep=off") if count_instructions else ())]
     started, command_started, timed_out = time.monotonic(), None, False
     with open(folder / "qemu", "wb") as log:
         qemu = subprocess.Popen([str(part) for part in arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -125,6 +125,27 @@ class WithoutGuests(unittest.TestCase):
                 self.assertEqual("passed", matrix.compare(said.replace("R1=ctx()", "R1=2"), kernel, record=False)[0])
                 self.assertEqual("failed", matrix.compare(said.replace("yes  muting", "NO   muting"), kernel, record=False)[0])
 
+    def test_columns(self):
+        """A column for the kind that a kernel chooses, with all of them one for each other, too; and what it has not, with the reason."""
+        check = ("  yes  kernel BTF\n  NO   tracepoints (capture kind tracepoint, kernel 6.3+)\n       without them: no\n"
+                 "  yes  ends (capture kind fentry)\n  yes  exit (capture kind syscall)\n")
+        found = matrix.kinds(check)
+        self.assertEqual({"tracepoint": False, "fentry": True, "syscall": True}, found)
+        self.assertEqual({}, matrix.kinds(""))
+        asked = []
+
+        def run(series, kind, tests, options):
+            asked.append((series, kind))
+            return (found if series == "6.1" else {}), [("zerospan check", "passed", "", 0)]
+
+        with mock.patch.object(matrix, "run", run):
+            for every, wanted in ((False, ["5.10 -", "6.1 fentry"]), (True, ["5.10 -", "6.1 fentry", "6.1 tracepoint", "6.1 syscall"])):
+                asked.clear()
+                columns = matrix.run_all(["5.10", "6.1"], [], mock.Mock(all=False, kinds=every))
+                self.assertEqual(wanted, list(columns))
+                self.assertEqual({("5.10", None), ("6.1", None)} | ({("6.1", "syscall")} if every else set()), set(asked))
+        self.assertEqual([("zerospan check", "not applicable", "check: no capture kind tracepoint", 0)], columns["6.1 tracepoint"])
+
     def test_initial_file_system(self):
         """As BusyBox's own cpio reads it; modules after those that they need."""
         kernel = kernels.fetch(KERNEL)

@@ -62,19 +62,27 @@ int check_host() {
       host_pids
           ? ""
           : "process ids would not match the kernel's: use hostPID: true, or run on the host");
-  bool any_capture = false;
+  std::string_view capture;  // the kind that is used
   bool all = host_pids;
   const std::vector<kernel::Capability> capabilities = kernel::probe_capabilities();
   for (const kernel::Capability& capability : capabilities) {
     print_row(capability.available ? "yes" : "NO", capability.name, capability.detail);
-    any_capture = any_capture || (capability.available &&
-                                  capability.name.find("capture kind") != std::string::npos);
-    all = all && capability.available;
+    if (capability.kind == kernel::CaptureKind::kAuto) {
+      all = all && capability.available;
+    } else if (capability.available && capture.empty()) {
+      capture = to_string(capability.kind);
+      all = all && capability.kind != kernel::CaptureKind::kSyscall;
+    }
   }
-  std::printf("\n%s\n", !any_capture || !host_pids ? "zerospan cannot trace here."
-                        : all ? "zerospan can do everything that it knows of here."
-                              : "zerospan can trace here, with the losses named above.");
-  return any_capture && host_pids ? 0 : 1;
+  if (capture.empty() || !host_pids) {
+    std::printf("\nzerospan cannot trace here.\n");
+    return 1;
+  }
+  std::printf("\nzerospan can %s by capture kind %.*s%s.\n",
+              all ? "do everything that it knows of here," : "trace here",
+              static_cast<int>(capture.size()), capture.data(),
+              all ? "" : ", with the losses named above");
+  return 0;
 }
 
 uint64_t value_of(const std::map<std::string, uint64_t>& flat, const char* name) {

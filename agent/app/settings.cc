@@ -43,6 +43,12 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
     case config::CaptureKind::kTracepoint:
       options.kind = kernel::CaptureKind::kTracepoint;
       break;
+    case config::CaptureKind::kFentry:
+      options.kind = kernel::CaptureKind::kFentry;
+      break;
+    case config::CaptureKind::kKprobe:
+      options.kind = kernel::CaptureKind::kKprobe;
+      break;
     case config::CaptureKind::kSyscall:
       options.kind = kernel::CaptureKind::kSyscall;
       break;

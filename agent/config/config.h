@@ -53,7 +53,7 @@ struct Selection {
   [[nodiscard]] bool empty() const { return include.empty() && !all; }
 };
 
-enum class CaptureKind : uint8_t { kAuto, kTracepoint, kSyscall };
+enum class CaptureKind : uint8_t { kAuto, kTracepoint, kFentry, kKprobe, kSyscall };
 enum class EventLoopTicks : uint8_t { kAuto, kOff };
 
 struct Capture {

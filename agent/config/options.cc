@@ -142,15 +142,18 @@ void add_capture(std::vector<Option>& table) {
   table.push_back(with(
       {.key = "capture.kind",
        .reload = Reload::kRestart,
-       .help = "Where in the kernel bytes are read. auto takes the cheapest that works: the socket "
-               "tracepoints (tracepoint, from Linux 6.3), else the system call tracepoints "
-               "(syscall), which cost every process a little.",
+       .help = "Where in the kernel bytes are read. auto takes the first that works: the socket "
+               "tracepoints (tracepoint, from Linux 6.3), the ends of the socket layer's functions "
+               "by BPF trampolines (fentry) or by kprobes (kprobe), else the system call "
+               "tracepoints (syscall), which cost every process a little and see less.",
        .flag = "--capture",
        .flag_argument = "KIND",
        .commands = kOnSelecting | kOnCheck},
       ZEROSPAN_FIELD(capture.kind),
       choice_of<CaptureKind>({{"auto", CaptureKind::kAuto},
                               {"tracepoint", CaptureKind::kTracepoint},
+                              {"fentry", CaptureKind::kFentry},
+                              {"kprobe", CaptureKind::kKprobe},
                               {"syscall", CaptureKind::kSyscall}})));
   table.push_back(with({.key = "capture.head_bytes",
                         .reload = Reload::kRestart,

@@ -4,6 +4,7 @@
 #include "agent/kernel/capture.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -24,6 +25,7 @@
 #include <thread>
 
 #include "agent/core/unique_fd.h"
+#include "agent/kernel/function_probes.h"
 #include "agent/kernel/ring_reader.h"
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
@@ -31,6 +33,8 @@
 #include "go_route.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
+#include "sock_fexit.skel.h"
+#include "sock_kprobe.skel.h"
 #include "sock_length.skel.h"
 #include "sock_state.skel.h"
 #include "syscall_exit.skel.h"
@@ -96,10 +100,12 @@ Error bpf_error(int error_number, const std::string& what) {
   return error;
 }
 
-// What is kept in sockets and threads themselves is one object's own.
-bool is_storage(const bpf_map* map) {
+// What is kept in sockets and threads themselves is one object's own, and so is what a kind needs
+// for itself.
+bool is_own(const bpf_map* map) {
   const bpf_map_type type = bpf_map__type(map);
-  return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_TASK_STORAGE;
+  return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_TASK_STORAGE ||
+         std::string_view(bpf_map__name(map)) == "operations";
 }
 
 // The maps by name, which all objects share. The first object makes them.
@@ -109,7 +115,7 @@ class SharedMaps {
   Status adopt(bpf_object* object) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
-      if (bpf_map__is_internal(map) || is_storage(map)) {
+      if (bpf_map__is_internal(map) || is_own(map)) {
         continue;
       }
       const std::string name = bpf_map__name(map);
@@ -185,22 +191,10 @@ int on_process_record(void* context, void* data, size_t size) {
   return 0;
 }
 
-bool preallocation_needed() {
-  // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
-  // refuses it before. The ability cannot be probed apart from loading, so the release decides.
-  std::array<char, 128> text{};
-  const UniqueFd file(::open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC));
-  unsigned major = 0;
-  unsigned minor = 0;
-  if (!file.valid() || ::read(file.get(), text.data(), text.size() - 1) <= 0 ||
-      std::sscanf(text.data(), "%u.%u", &major, &minor) != 2) {
-    return true;
-  }
-  return major < 6 || (major == 6 && minor < 1);
-}
-
+// BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
+// refuses it before. The ability cannot be probed apart from loading, so the release decides.
 void preallocate_if_needed(bpf_object* object) {
-  if (!preallocation_needed()) {
+  if (kernel_is_at_least(6, 1)) {
     return;
   }
   bpf_map* map = nullptr;
@@ -211,13 +205,125 @@ void preallocate_if_needed(bpf_object* object) {
   }
 }
 
+// A kernel without IPv6, or whose module was not loaded yet, has none of its functions.
+bool has_ipv6() {
+  return ::access("/proc/net/if_inet6", F_OK) == 0;
+}
+
+// The functions of bpf/probes/sock_kprobe.bpf.c.
+std::vector<const char*> socket_functions(const char* ipv4, const char* ipv6, const char* local) {
+  std::vector<const char*> functions = {ipv4, local};
+  if (has_ipv6()) {
+    functions.push_back(ipv6);
+  }
+  return functions;
+}
+
+// What an object needs between open and load, and how it is attached, where that differs.
+template <typename Skeleton>
+void prepare(Skeleton&) {}
+
+void prepare(sock_fexit_bpf& skeleton) {
+  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), &btf__free);
+  const auto load_if_there = [&types](bpf_program* program, const char* function) {
+    bpf_program__set_autoload(
+        program, types && btf__find_by_name_kind(types.get(), function, BTF_KIND_FUNC) > 0);
+  };
+  // Up to 6.4.
+  load_if_there(skeleton.progs.sock_fexit__page, "inet_sendpage");
+  load_if_there(skeleton.progs.sock_fexit__page_unix, "unix_stream_sendpage");
+  bpf_program__set_autoload(skeleton.progs.sock_fexit__send6, has_ipv6());
+  bpf_program__set_autoload(skeleton.progs.sock_fexit__receive6, has_ipv6());
+}
+
+void prepare(sock_kprobe_bpf& skeleton) {
+  for (bpf_program* program :
+       {skeleton.progs.sock_kprobe__send, skeleton.progs.sock_kprobe__receive,
+        skeleton.progs.sock_kprobe__pages, skeleton.progs.sock_kprobe__send_page,
+        skeleton.progs.sock_kprobe__sent, skeleton.progs.sock_kprobe__received}) {
+    FunctionProbes::prepare(program);
+  }
+}
+
+template <typename Skeleton>
+Status attach(Skeleton& skeleton, const std::string& context, FunctionProbes&) {
+  if (const int error = Skeleton::attach(&skeleton); error != 0) {
+    return tl::unexpected(bpf_error(-error, context));
+  }
+  return {};
+}
+
+Status attach(sock_kprobe_bpf& skeleton, const std::string& context, FunctionProbes& probes) {
+  using Where = FunctionProbes::Where;
+  // Without a function's name in its section none of the probes is attached by this.
+  if (const int error = sock_kprobe_bpf::attach(&skeleton); error != 0) {
+    return tl::unexpected(bpf_error(-error, context));
+  }
+  const std::vector<const char*> sends =
+      socket_functions("inet_sendmsg", "inet6_sendmsg", "unix_stream_sendmsg");
+  const std::vector<const char*> receives =
+      socket_functions("inet_recvmsg", "inet6_recvmsg", "unix_stream_recvmsg");
+  constexpr auto kSplices =
+      std::to_array<const char*>({"tcp_splice_read", "unix_stream_splice_read"});
+  // Up to 6.4.
+  constexpr auto kPage = std::to_array<const char*>({"inet_sendpage"});
+  constexpr auto kUnixPage = std::to_array<const char*>({"unix_stream_sendpage"});
+  struct Probe {
+    bpf_program* program;
+    Where where;
+    std::span<const char* const> functions;
+    bool may_be_missing;
+  };
+  // Ends first: a beginning without an end would be counted as a loss.
+  for (const Probe& probe : std::to_array<Probe>({
+           {skeleton.progs.sock_kprobe__sent, Where::kEnd, sends, false},
+           {skeleton.progs.sock_kprobe__received, Where::kEnd, receives, false},
+           {skeleton.progs.sock_kprobe__received, Where::kEnd, kSplices, false},
+           {skeleton.progs.sock_kprobe__sent, Where::kEnd, kPage, true},
+           {skeleton.progs.sock_kprobe__sent, Where::kEnd, kUnixPage, true},
+           {skeleton.progs.sock_kprobe__send, Where::kBegin, sends, false},
+           {skeleton.progs.sock_kprobe__receive, Where::kBegin, receives, false},
+           {skeleton.progs.sock_kprobe__pages, Where::kBegin, kSplices, false},
+           {skeleton.progs.sock_kprobe__pages, Where::kBegin, kUnixPage, true},
+           {skeleton.progs.sock_kprobe__send_page, Where::kBegin, kPage, true},
+       })) {
+    if (probe.may_be_missing && kernel_is_at_least(6, 5)) {
+      continue;
+    }
+    if (Status status = probes.attach(probe.program, probe.where, probe.functions); !status) {
+      take_libbpf_messages();
+      return tl::unexpected(status.error().with_context(context));
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string_view to_string(CaptureKind kind) {
+  switch (kind) {
+    case CaptureKind::kAuto:
+      return "auto";
+    case CaptureKind::kTracepoint:
+      return "tracepoint";
+    case CaptureKind::kFentry:
+      return "fentry";
+    case CaptureKind::kKprobe:
+      return "kprobe";
+    case CaptureKind::kSyscall:
+      return "syscall";
+  }
+  return "";
+}
 
 struct Capture::Impl {
   CaptureOptions options;
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
+  SkeletonPtr<sock_fexit_bpf> fexits;
+  SkeletonPtr<sock_kprobe_bpf> kprobes;
+  FunctionProbes function_probes;
   SkeletonPtr<syscall_exit_bpf> syscalls;
   SkeletonPtr<sock_state_bpf> states;
   SkeletonPtr<process_bpf> processes;
@@ -284,7 +390,7 @@ struct Capture::Impl {
   // Opens, sizes, loads and attaches one object; the shared maps are made by the first. Several
   // threads may do so once that is loaded.
   template <typename Skeleton>
-  Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attach = true) {
+  Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attached = true) {
     take_libbpf_messages();
     SkeletonPtr<Skeleton> skeleton(Skeleton::open());
     if (!skeleton) {
@@ -305,6 +411,7 @@ struct Capture::Impl {
       skeleton->rodata->zs_id_seed = options.id_seed;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
     }
+    prepare(*skeleton);
     size_maps(skeleton->obj);
     const bool first = maps.empty();
     if (!first) {
@@ -318,9 +425,11 @@ struct Capture::Impl {
     if (first) {
       maps.offer(skeleton->obj);
     }
-    if (attach) {
-      if (const int error = Skeleton::attach(skeleton.get()); error != 0) {
-        return tl::unexpected(bpf_error(-error, std::string("attaching the BPF object ") + name));
+    if (attached) {
+      if (Status status =
+              attach(*skeleton, std::string("attaching the BPF object ") + name, function_probes);
+          !status) {
+        return status;
       }
     }
     slot = std::move(skeleton);
@@ -388,6 +497,31 @@ struct Capture::Impl {
     states->bss->zs_tentative_listeners = tentative.new_listeners;
   }
 
+  // The first kind that works; why is in docs/decisions/0011-which-capture-kind.md.
+  Status start_sockets() {
+    Status status = fail(ErrorCode::kUnsupported, "no capture kind was tried");
+    std::optional<Error> forbidden;
+    const auto works = [&](CaptureKind candidate, auto& slot, const char* name) {
+      if (options.kind != CaptureKind::kAuto && options.kind != candidate) {
+        return false;
+      }
+      status = start(slot, name);
+      if (status) {
+        kind = candidate;
+      } else if (!forbidden && status.error().code == ErrorCode::kPermission) {
+        forbidden = status.error();
+      }
+      return status.has_value();
+    };
+    if (works(CaptureKind::kTracepoint, length, "sock_length") ||
+        works(CaptureKind::kFentry, fexits, "sock_fexit") ||
+        works(CaptureKind::kKprobe, kprobes, "sock_kprobe") ||
+        works(CaptureKind::kSyscall, syscalls, "syscall_exit")) {
+      return {};
+    }
+    return forbidden ? tl::unexpected(*forbidden) : status;
+  }
+
   Status start_capture() {
     // This one has all maps; the socket hooks come last, when the rings are there.
     if (Status status = start(states, "sock_state", false); !status) {
@@ -418,21 +552,8 @@ struct Capture::Impl {
       // Without it requests of Go programs have no routes.
       go_route_status = start(go_route, "go_route", false);
     });
-    Status first = fail(ErrorCode::kUnsupported, "not tried");
-    if (options.kind != CaptureKind::kSyscall) {
-      first = start(length, "sock_length");
-      if (first) {
-        kind = CaptureKind::kTracepoint;
-      } else if (options.kind == CaptureKind::kTracepoint) {
-        return first;
-      }
-    }
-    if (kind == CaptureKind::kAuto) {
-      if (Status status = start(syscalls, "syscall_exit"); !status) {
-        return tl::unexpected(first.error().code == ErrorCode::kPermission ? first.error()
-                                                                           : status.error());
-      }
-      kind = CaptureKind::kSyscall;
+    if (Status status = start_sockets(); !status) {
+      return status;
     }
     if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
       return tl::unexpected(
@@ -792,6 +913,11 @@ std::map<std::string_view, uint64_t> Capture::counters() const {
     }
     result.emplace(descriptions[i].name, sum);
   }
+  // What the kernel did not run could not count itself.
+  uint64_t& skipped = result[descriptions[ZS_COUNTER_LOST_SKIPPED].name];
+  for (const ProgramStatistics& program : programs()) {
+    skipped += program.recursion_misses;
+  }
   return result;
 }
 
@@ -812,6 +938,12 @@ std::vector<ProgramStatistics> Capture::programs() const {
   add(impl_->processes->obj);
   if (impl_->length) {
     add(impl_->length->obj);
+  }
+  if (impl_->fexits) {
+    add(impl_->fexits->obj);
+  }
+  if (impl_->kprobes) {
+    add(impl_->kprobes->obj);
   }
   if (impl_->syscalls) {
     add(impl_->syscalls->obj);
@@ -848,17 +980,23 @@ std::optional<StatisticsSwitch> StatisticsSwitch::turn_on() {
 namespace {
 
 template <typename Skeleton>
-Capability try_object(const char* name, const char* lost) {
+Capability try_object(const char* name, const char* lost, CaptureKind kind = CaptureKind::kAuto) {
   take_libbpf_messages();
   const SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+  int error = skeleton ? 0 : -errno;
   if (skeleton) {
+    prepare(*skeleton);
     preallocate_if_needed(skeleton->obj);
+    error = Skeleton::load(skeleton.get());
   }
-  int error = skeleton ? Skeleton::load(skeleton.get()) : -errno;
-  if (error == 0) {
-    error = Skeleton::attach(skeleton.get());
+  Status status;
+  if (error != 0) {
+    status = tl::unexpected(bpf_error(-error, lost));
+  } else {
+    FunctionProbes probes;
+    status = attach(*skeleton, lost, probes);
   }
-  return {name, error == 0, error == 0 ? "" : bpf_error(-error, lost).message};
+  return {name, status.has_value(), status ? "" : status.error().message, kind};
 }
 
 }  // namespace
@@ -874,9 +1012,17 @@ std::vector<Capability> probe_capabilities() {
   }
   result.push_back(try_object<sock_length_bpf>(
       "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
-      "without them capture kind syscall is used, which costs every system call"));
-  result.push_back(try_object<syscall_exit_bpf>("system call tracepoint (capture kind syscall)",
-                                                "without it kernels before 6.3 cannot be traced"));
+      "without them the next capture kind is used", CaptureKind::kTracepoint));
+  result.push_back(try_object<sock_fexit_bpf>("ends of socket functions (capture kind fentry)",
+                                              "without them the next capture kind is used",
+                                              CaptureKind::kFentry));
+  result.push_back(try_object<sock_kprobe_bpf>(
+      "kprobes on socket functions (capture kind kprobe)",
+      "without them capture kind syscall is used, which costs every system call and sees less",
+      CaptureKind::kKprobe));
+  result.push_back(try_object<syscall_exit_bpf>(
+      "system call tracepoint (capture kind syscall)",
+      "it is the last resort, where there is no other capture kind", CaptureKind::kSyscall));
   result.push_back(try_object<sock_state_bpf>("TCP state tracepoint",
                                               "without it the ends of connections are not seen"));
   result.push_back(

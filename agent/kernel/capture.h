@@ -26,8 +26,13 @@ namespace zerospan::kernel {
 enum class CaptureKind : uint8_t {
   kAuto,        // the first of the others that this kernel allows
   kTracepoint,  // sock_send_length and sock_recv_length, kernel 6.3+
+  kFentry,      // fexit programs on the socket layer's functions
+  kKprobe,      // probes where these functions begin and end
   kSyscall,     // the end of every system call: costs all programs of the host
 };
+
+// As the option capture.kind names it.
+[[nodiscard]] std::string_view to_string(CaptureKind kind);
 
 // What is captured before discovery has decided about it.
 struct TentativeCapture {
@@ -240,7 +245,8 @@ class StatisticsSwitch {
 struct Capability {
   std::string name;
   bool available = false;
-  std::string detail;  // what is lost without it, and what to grant or change
+  std::string detail;                     // what is lost without it, and what to grant or change
+  CaptureKind kind = CaptureKind::kAuto;  // of a capture kind; they are in the order of kAuto
 };
 [[nodiscard]] std::vector<Capability> probe_capabilities();
 

@@ -24,6 +24,11 @@ struct in6_addr {
   } in6_u;
 };
 
+/* Up to 6.4: how a protocol takes a page. */
+struct proto {
+  void* sendpage; /* a function */
+};
+
 struct sock_common {
   __be32 skc_daddr;
   __be32 skc_rcv_saddr;
@@ -31,6 +36,7 @@ struct sock_common {
   __u16 skc_num;
   unsigned short skc_family;
   volatile unsigned char skc_state;
+  struct proto* skc_prot;
   struct in6_addr skc_v6_daddr;
   struct in6_addr skc_v6_rcv_saddr;
 };
@@ -116,6 +122,7 @@ struct thread_struct {
 struct task_struct {
   struct thread_info thread_info;
   struct thread_struct thread;
+  char* stack;
   unsigned int flags;
   int pid;
   int tgid;
@@ -136,6 +143,7 @@ struct pt_regs {
   unsigned long si;
   unsigned long di;
   unsigned long orig_ax;
+  unsigned long cs;
 };
 #endif
 
@@ -167,11 +175,15 @@ extern void bpf_preempt_enable(void) __ksym __weak;
 /*
  * A BPF tracepoint program is preempted since kernel 7.0 (include/linux/tracepoint.h,
  * __DECLARE_TRACE). Then another one on this CPU would use the same per-CPU memory, and the same
- * one would be left out. So each that does more than look up its process runs between these two.
+ * one would be left out. So each that does more than look up its process runs between these two. A
+ * program that is preempted in earlier kernels, too, defines ZS_PREEMPTED_SINCE before its
+ * includes; global functions may be called in between since 6.15.
  */
+#ifndef ZS_PREEMPTED_SINCE
+#define ZS_PREEMPTED_SINCE KERNEL_VERSION(7, 0, 0)
+#endif
 static __always_inline bool zs_preempt__is_possible(void) {
-  return LINUX_KERNEL_VERSION >= KERNEL_VERSION(7, 0, 0) && bpf_preempt_disable &&
-         bpf_preempt_enable;
+  return LINUX_KERNEL_VERSION >= ZS_PREEMPTED_SINCE && bpf_preempt_disable && bpf_preempt_enable;
 }
 
 static __always_inline void zs_preempt__off(void) {

@@ -60,6 +60,51 @@ static __always_inline __u64 zs_syscall__argument4(const struct pt_regs* regs) {
   return regs->r8;
 }
 
+/* bpf_task_pt_regs(), kernel 5.15. */
+static __always_inline bool zs_has_task_regs(void) {
+  return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
+}
+
+/* arch/x86/include/asm/page_64_types.h, ptrace.h: __USER_CS's privilege, at the stack's end. */
+#define ZS_THREAD_SIZE 16384
+#define ZS_CS_PRIVILEGE 3
+
+/*
+ * The system call that a user's thread is in. False: it cannot be told. Before 5.15 the registers
+ * are looked for where the entry code has put them (arch/x86/include/asm/processor.h,
+ * task_pt_regs()), and only believed if they are those of user mode: a kernel built for KASAN has
+ * larger stacks.
+ */
+static __always_inline bool zs_syscall__from_task(struct zs_syscall* call,
+                                                  const struct task_struct* task) {
+  if (zs_has_task_regs()) {
+    zs_syscall__from_regs(call, (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
+    return true;
+  }
+  const struct pt_regs* regs =
+      (const struct pt_regs*)(task->stack + ZS_THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+  call->number = (__s64)BPF_CORE_READ(regs, orig_ax);
+  call->argument0 = BPF_CORE_READ(regs, di);
+  call->argument1 = BPF_CORE_READ(regs, si);
+  call->argument2 = BPF_CORE_READ(regs, dx);
+  call->argument3 = BPF_CORE_READ(regs, r10);
+  call->g = BPF_CORE_READ(regs, r14);
+  return (BPF_CORE_READ(regs, cs) & ZS_CS_PRIVILEGE) == ZS_CS_PRIVILEGE;
+}
+
+/* The arguments and the result of a kernel function, by the registers at its entry and its end. */
+static __always_inline __u64 zs_function__argument0(const struct pt_regs* regs) {
+  return regs->di;
+}
+
+static __always_inline __u64 zs_function__argument3(const struct pt_regs* regs) {
+  return regs->cx;
+}
+
+static __always_inline __s64 zs_function__result(const struct pt_regs* regs) {
+  return (__s64)regs->ax;
+}
+
 static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {
   return task->thread_info.status & ZS_TS_COMPAT;
 }
