@@ -3,11 +3,13 @@
 
 """What capture kinds differ in. ZEROSPAN_CAPTURE_KIND says which one; vmtests runs this by each that a kernel allows."""
 
+import os
 import unittest
 
 import harness
 import traffic
 
+KIND = os.environ.get("ZEROSPAN_CAPTURE_KIND", "auto")
 THREADS = 48
 
 
@@ -59,7 +61,9 @@ class Waiting(Base):
                 sent.append(request)
         self.each_once(sent)
         stats = self.watcher.stats()
-        self.assertEqual((0, 0), (stats["capture_lost_probes"], stats["capture_lost_skipped"]))
+        self.assertEqual(0, stats["capture_lost_probes"])
+        if KIND != "fentry":  # whose programs are left out where the kernel preempts one
+            self.assertEqual(0, stats["capture_lost_skipped"])
         # Read once, answered once; that it is peeked at is nothing; and the ends of the streams.
         self.assertLessEqual(stats["operations_seen"], 2 * len(sent) + THREADS)
 
