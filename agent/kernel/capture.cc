@@ -445,6 +445,7 @@ struct Capture::Impl {
       if (Status status =
               attach(*skeleton, std::string("attaching the BPF object ") + name, function_probes);
           !status) {
+        function_probes = FunctionProbes();  // some may be in place, and another kind comes next
         return status;
       }
     }
