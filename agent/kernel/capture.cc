@@ -34,6 +34,7 @@
 #include "go_route.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
+#include "sock_event.skel.h"
 #include "sock_fexit.skel.h"
 #include "sock_kprobe.skel.h"
 #include "sock_length.skel.h"
@@ -235,9 +236,21 @@ std::vector<const char*> socket_functions(const char* ipv4, const char* ipv6, co
   return functions;
 }
 
+// Since this kernel tracepoints are attached through perf, which takes their numbers in tracefs
+// (see bpf/probes/sock_event.bpf.c).
+bool wants_events() {
+  return kernel_is_at_least(7, 0) &&
+         (::access("/sys/kernel/tracing/events/sock/sock_send_length/id", R_OK) == 0 ||
+          ::access("/sys/kernel/debug/tracing/events/sock/sock_send_length/id", R_OK) == 0);
+}
+
 // What an object needs between open and load, and how it is attached, where that differs.
 template <typename Skeleton>
 void prepare(Skeleton&) {}
+
+void prepare(sock_length_bpf& skeleton) {
+  skeleton.rodata->zs_streams_by_event = wants_events();
+}
 
 void prepare(sock_fexit_bpf& skeleton) {
   const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), &btf__free);
@@ -337,6 +350,7 @@ struct Capture::Impl {
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
+  SkeletonPtr<sock_event_bpf> events;
   SkeletonPtr<sock_fexit_bpf> fexits;
   SkeletonPtr<sock_kprobe_bpf> kprobes;
   FunctionProbes function_probes;
@@ -512,6 +526,9 @@ struct Capture::Impl {
   void set_tentative(TentativeCapture tentative) {
     processes->bss->zs_tentative = tentative.new_programs;
     states->bss->zs_tentative_listeners = tentative.new_listeners;
+    if (events) {
+      events->bss->zs_tentative_listeners = tentative.new_listeners;
+    }
   }
 
   // The first kind that works; why is in docs/decisions/0011-which-capture-kind.md.
@@ -532,7 +549,19 @@ struct Capture::Impl {
     };
     const auto fentry_works = [&] { return works(CaptureKind::kFentry, fexits, "sock_fexit"); };
     const auto kprobe_works = [&] { return works(CaptureKind::kKprobe, kprobes, "sock_kprobe"); };
-    if (works(CaptureKind::kTracepoint, length, "sock_length") ||
+    const auto tracepoint_works = [&] {
+      if (!works(CaptureKind::kTracepoint, length, "sock_length")) {
+        return false;
+      }
+      if (wants_events()) {
+        status = start(events, "sock_event");
+      }
+      if (!status) {
+        length.reset();
+      }
+      return status.has_value();
+    };
+    if (tracepoint_works() ||
         (kernel_preempts() ? kprobe_works() || fentry_works() : fentry_works() || kprobe_works()) ||
         works(CaptureKind::kSyscall, syscalls, "syscall_exit")) {
       return {};
@@ -573,7 +602,9 @@ struct Capture::Impl {
     if (Status status = start_sockets(); !status) {
       return status;
     }
-    if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
+    if (events) {
+      set_tentative(options.tentative);
+    } else if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
       return tl::unexpected(
           bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
     }
@@ -954,6 +985,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   };
   add(impl_->states->obj);
   add(impl_->processes->obj);
+  if (impl_->events) {
+    add(impl_->events->obj);
+  }
   if (impl_->length) {
     add(impl_->length->obj);
   }
@@ -1031,6 +1065,17 @@ std::vector<Capability> probe_capabilities() {
   result.push_back(try_object<sock_length_bpf>(
       "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
       "without them another capture kind is used", CaptureKind::kTracepoint));
+  if (kernel_is_at_least(7, 0)) {
+    result.push_back(
+        wants_events()
+            ? try_object<sock_event_bpf>(
+                  "tracepoints through perf (kernel 7.0+)",
+                  "without them zerospan does not start by capture kind tracepoint here")
+            : Capability{"tracepoints through perf (kernel 7.0+)", false,
+                         "without them a program of zerospan that is preempted loses operations, "
+                         "which capture_lost_skipped counts; mount tracefs at /sys/kernel/tracing",
+                         CaptureKind::kAuto});
+  }
   result.push_back(try_object<sock_fexit_bpf>("ends of socket functions (capture kind fentry)",
                                               "without them another capture kind is used",
                                               CaptureKind::kFentry));

@@ -4,12 +4,6 @@
 
 #include "bpf/lib/kernel.h"
 
-/* kernel/bpf/helpers.c, since 6.2: the same address, whose type the verifier knows from then on. */
-extern void* bpf_rdonly_cast(const void* address, __u32 type) __ksym __weak;
-
-#define zs_kernel_cast(address, type) \
-  ((const type*)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
-
 /*
  * The socket behind a descriptor of a task; NULL if there is none. An address, for BPF_CORE_READ. A
  * struct socket names its file; what other files have in that place is no file's address.

@@ -168,6 +168,12 @@ static __always_inline bool zs_has_loop(void) {
 
 extern int LINUX_KERNEL_VERSION __kconfig;
 
+/* kernel/bpf/helpers.c, since 6.2: the same address, whose type the verifier knows from then on. */
+extern void* bpf_rdonly_cast(const void* address, __u32 type) __ksym __weak;
+
+#define zs_kernel_cast(address, type) \
+  ((const type*)bpf_rdonly_cast(address, bpf_core_type_id_kernel(type)))
+
 /* kernel/bpf/helpers.c, since 6.10. */
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;

@@ -12,6 +12,7 @@
  * interrupts: a beginning is not missed where the end is seen.
  */
 #define ZS_SOCKET_BY_ADDRESS
+#define ZS_STREAMS_ONLY
 #include "bpf/maps/operations.h"
 #include "bpf/probes/socket_end.h"
 

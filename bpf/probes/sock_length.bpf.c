@@ -10,18 +10,25 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_length__send, struct sock* sk, int result, int flags) {
+const volatile bool zs_streams_by_event = false; /* sock_event.bpf.c is attached, too */
+
+static __always_inline int ended(struct sock* sk, enum zs_direction direction, int result,
+                                 int flags) {
+  if (zs_streams_by_event && sk->sk_type != ZS_SOCK_DGRAM) {
+    return 0;
+  }
   zs_preempt__off();
-  socket_end__handle(sk, ZS_SEND, result, flags, true);
+  socket_end__handle(sk, direction, result, flags, true);
   zs_preempt__on();
   return 0;
 }
 
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_length__send, struct sock* sk, int result, int flags) {
+  return ended(sk, ZS_SEND, result, flags);
+}
+
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_length__receive, struct sock* sk, int result, int flags) {
-  zs_preempt__off();
-  socket_end__handle(sk, ZS_RECEIVE, result, flags, true);
-  zs_preempt__on();
-  return 0;
+  return ended(sk, ZS_RECEIVE, result, flags);
 }

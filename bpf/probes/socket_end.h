@@ -6,7 +6,8 @@
  * The end of one socket operation, for the hooks that are given a socket and a result. The bytes
  * are found through the user registers of the system call that the thread is in.
  */
-#ifdef ZS_SOCKET_BY_ADDRESS
+/* Without ZS_STREAMS_ONLY also for datagrams. */
+#ifdef ZS_STREAMS_ONLY
 #include "bpf/probes/socket_operation.h"
 #else
 #include "bpf/probes/datagram.h"
@@ -17,7 +18,7 @@
  * knows (5.11), and where a datagram goes is in the registers (bpf_task_pt_regs, 5.15).
  */
 static __always_inline bool socket_end__is_datagram(const struct sock* sk) {
-#ifdef ZS_SOCKET_BY_ADDRESS
+#ifdef ZS_STREAMS_ONLY
   return false;
 #else
   return zs_has_task_regs() && sk->sk_type == ZS_SOCK_DGRAM;
@@ -40,7 +41,7 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
       return 0;
     }
   }
-#ifndef ZS_SOCKET_BY_ADDRESS
+#ifndef ZS_STREAMS_ONLY
   if (datagram && !datagram__concerns(sk)) {
     return 0;
   }
@@ -49,7 +50,7 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
   /* Kernel threads that do I/O for a ring have no system call of their own. */
   const bool user = has_buffers && !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) &&
                     !zs_syscall__is_compat(task) && zs_syscall__from_task(&call, task);
-#ifndef ZS_SOCKET_BY_ADDRESS
+#ifndef ZS_STREAMS_ONLY
   if (datagram) {
     struct zs_connection* connection =
         datagram__capture(sk, process, direction, result, user ? &call : NULL);
