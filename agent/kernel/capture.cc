@@ -24,6 +24,7 @@
 #include <thread>
 
 #include "agent/core/unique_fd.h"
+#include "agent/kernel/btf.h"
 #include "agent/kernel/ring_reader.h"
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
@@ -85,6 +86,9 @@ Error bpf_error(int error_number, const std::string& what) {
   if (messages.find("END PROG LOAD LOG") != std::string::npos) {
     error.code = ErrorCode::kUnsupported;
     error.message += "; this kernel's verifier refused it";
+  } else if (messages.find("failed to find valid kernel BTF") != std::string::npos) {
+    error.code = ErrorCode::kUnsupported;
+    error.message += "; this needs /sys/kernel/btf/vmlinux itself, capture.btf does not do";
   } else if (error.code == ErrorCode::kPermission) {
     error.message +=
         "; run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
@@ -215,6 +219,7 @@ void preallocate_if_needed(bpf_object* object) {
 
 struct Capture::Impl {
   CaptureOptions options;
+  KernelBtf btf;
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
@@ -286,7 +291,8 @@ struct Capture::Impl {
   template <typename Skeleton>
   Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attach = true) {
     take_libbpf_messages();
-    SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+    const bpf_object_open_opts open_options = btf.open_options();
+    SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
     if (!skeleton) {
       return tl::unexpected(bpf_error(errno, std::string("opening the BPF object ") + name));
     }
@@ -319,7 +325,7 @@ struct Capture::Impl {
       maps.offer(skeleton->obj);
     }
     if (attach) {
-      if (const int error = Skeleton::attach(skeleton.get()); error != 0) {
+      if (const int error = attach_skeleton(skeleton->skeleton); error != 0) {
         return tl::unexpected(bpf_error(-error, std::string("attaching the BPF object ") + name));
       }
     }
@@ -434,11 +440,11 @@ struct Capture::Impl {
       }
       kind = CaptureKind::kSyscall;
     }
-    if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
+    if (const int error = attach_skeleton(states->skeleton); error != 0) {
       return tl::unexpected(
           bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
     }
-    if (const int error = process_bpf::attach(processes.get()); error != 0) {
+    if (const int error = attach_skeleton(processes->skeleton); error != 0) {
       return tl::unexpected(bpf_error(-error, "attaching to the tracepoints of process creation"));
     }
     return {};
@@ -458,8 +464,14 @@ Result<std::unique_ptr<Capture>> Capture::make(const CaptureOptions& options) {
   }
   libbpf_set_print(collect_libbpf_message);
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+  Result<KernelBtf> btf = KernelBtf::find(options.btf_file);
+  take_libbpf_messages();
+  if (!btf) {
+    return tl::unexpected(btf.error());
+  }
   auto impl = std::make_unique<Impl>();
   impl->options = options;
+  impl->btf = std::move(*btf);
   if (Status status = impl->start_capture(); !status) {
     return tl::unexpected(status.error());
   }
@@ -740,7 +752,7 @@ Result<bool> Capture::attach_ticks_if_wanted() {
       impl_->ticks_failed = true;
       return tl::unexpected(impl_->ticks_status.error());
     }
-    if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
+    if (const int error = attach_skeleton(impl_->ticks->skeleton); error != 0) {
       impl_->ticks_failed = true;
       return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
     }
@@ -847,48 +859,96 @@ std::optional<StatisticsSwitch> StatisticsSwitch::turn_on() {
 
 namespace {
 
+// Where a uprobe is tried: never called.
+extern "C" [[gnu::used, gnu::noinline]] void zerospan_uprobe_site() {
+  asm volatile("");
+}
+
+// In the file of this program. 0: not found.
+size_t uprobe_site_offset() {
+  const auto address = reinterpret_cast<uintptr_t>(&zerospan_uprobe_site);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    unsigned long offset = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 &&
+        begin <= address && address < end) {
+      return address - begin + offset;
+    }
+  }
+  return 0;
+}
+
+// Loads and attaches all programs of an object as Capture does. Those for uprobes wait for a file
+// to be placed in, and the kernel asks for more when that is done: one, if named, is tried.
 template <typename Skeleton>
-Capability try_object(const char* name, const char* lost) {
+Capability try_object(const KernelBtf& btf, const char* name, const char* lost,
+                      const char* uprobe = nullptr) {
   take_libbpf_messages();
-  const SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+  const bpf_object_open_opts open_options = btf.open_options();
+  const SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
   if (skeleton) {
     preallocate_if_needed(skeleton->obj);
   }
   int error = skeleton ? Skeleton::load(skeleton.get()) : -errno;
   if (error == 0) {
-    error = Skeleton::attach(skeleton.get());
+    error = attach_skeleton(skeleton->skeleton);
+  }
+  if (error == 0 && uprobe != nullptr) {
+    bpf_uprobe_opts at{};
+    at.sz = sizeof(at);
+    const std::unique_ptr<bpf_link, LinkDeleter> link(
+        bpf_program__attach_uprobe_opts(bpf_object__find_program_by_name(skeleton->obj, uprobe), -1,
+                                        "/proc/self/exe", uprobe_site_offset(), &at));
+    error = link ? 0 : -errno;
   }
   return {name, error == 0, error == 0 ? "" : bpf_error(-error, lost).message};
 }
 
 }  // namespace
 
-std::vector<Capability> probe_capabilities() {
+std::vector<Capability> probe_capabilities(const std::string& btf_file) {
   libbpf_set_print(collect_libbpf_message);
+  libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
   std::vector<Capability> result;
-  result.push_back(
-      {"kernel BTF (/sys/kernel/btf/vmlinux)", ::access("/sys/kernel/btf/vmlinux", R_OK) == 0,
-       "nothing can be captured without it; use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
-  if (result.back().available) {
-    result.back().detail.clear();
+  const Result<KernelBtf> found = KernelBtf::find(btf_file);
+  if (!found) {
+    // Nothing can be loaded: the same reason for all of them would hide it.
+    result.push_back({"kernel BTF", false, "nothing can be captured: " + found.error().message});
+    return result;
   }
+  const KernelBtf& btf = *found;
+  result.push_back({"kernel BTF (" + btf.description() + ")", true, ""});
   result.push_back(try_object<sock_length_bpf>(
-      "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
+      btf, "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
       "without them capture kind syscall is used, which costs every system call"));
-  result.push_back(try_object<syscall_exit_bpf>("system call tracepoint (capture kind syscall)",
+  result.push_back(try_object<syscall_exit_bpf>(btf,
+                                                "system call tracepoint (capture kind syscall)",
                                                 "without it kernels before 6.3 cannot be traced"));
-  result.push_back(try_object<sock_state_bpf>("TCP state tracepoint",
+  result.push_back(try_object<sock_state_bpf>(btf, "TCP state tracepoint",
                                               "without it the ends of connections are not seen"));
-  result.push_back(
-      try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
-  result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
+  result.push_back(try_object<process_bpf>(btf, "process tracepoints",
+                                           "without them new processes are not seen"));
+  result.push_back(try_object<tick_bpf>(btf, "event loop turns (system call entry)",
                                         "without them outgoing calls of event loops stay roots"));
-  result.push_back(try_object<go_bpf>("uprobes in Go programs",
-                                      "without them calls of Go's net/http stay roots"));
-  result.push_back(try_object<go_route_bpf>("uprobes in Go routers (kernel 5.15+)",
-                                            "without them requests of Go have no routes"));
+  result.push_back(try_object<tick_bpf>(btf, "uprobes in Node.js (libuv)",
+                                        "without them most outgoing calls of Node.js stay roots",
+                                        "tick__after_events"));
+  result.push_back(try_object<go_bpf>(btf, "uprobes in Go programs",
+                                      "without them calls of Go's net/http stay roots",
+                                      "go__round_trip"));
+  const bool go = result.back().available;
+  result.push_back(try_object<go_route_bpf>(btf, "uprobes in Go routers (kernel 5.15+)",
+                                            "without them requests of Go have no routes",
+                                            "go_route__mux"));
+  if (!go && result.back().available) {
+    result.back() = {result.back().name, false,
+                     "without them requests of Go have no routes: they are placed together with "
+                     "the uprobes in Go programs"};
+  }
   result.push_back(
-      try_object<mute_bpf>("muting (kernel 5.14+)", "without it zerospan does not start"));
+      try_object<mute_bpf>(btf, "muting (kernel 5.14+)", "without it zerospan does not start"));
   return result;
 }
 

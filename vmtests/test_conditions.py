@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""conditions.py on the kernels that are marked core in the list, or on those of VMTEST_KERNELS. A kernel that zerospan cannot trace
+on at all is left out, and that is said."""
+
+import os
+import pathlib
+import re
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE))
+
+import guest  # noqa: E402
+import kernel as kernels  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+TIME_FACTOR = 10
+BUILD = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", ROOT / "build" / "release"))
+KERNELS = os.environ.get("VMTEST_KERNELS", " ".join(series for series, words in kernels.listed().items() if "core" in words)).split()
+
+
+class Conditions(unittest.TestCase):
+    """One guest for each that needs a boot of its own."""
+
+    def run_all(self, *names, append=""):
+        if missing := guest.missing_packages():
+            self.fail(f"these Debian packages are missing: {' '.join(missing)} (scripts/install-test-deps.sh --vm)")
+        left_out = []
+        for series in KERNELS:
+            with self.subTest(series):
+                kernel = kernels.fetch(series)
+                others = [kernels.CACHE / f"kernel-{other}" / "vmlinux" for other in kernels.listed() if other != series]
+                environment = {**os.environ, "ZEROSPAN_TIME_FACTOR": str(TIME_FACTOR), "VMTEST_IMAGE": str(kernel.image),
+                               "VMTEST_OTHER_IMAGE": next((str(path) for path in others if path.exists()), "")}
+                # What a kernel can do at all is golden in check/.
+                if not self.traces(series):
+                    left_out.append(series)
+                    continue
+                command = [PYTHON, "-B", str(HERE / "conditions.py"), "-v", *names]
+                result = guest.run(kernel, command, environment, 1500, append=append)
+                said = result.stdout.decode(errors="replace") + result.stderr.decode(errors="replace")
+                print(f"\n{kernel.release} {append}: " + ", ".join(
+                    f"{name} {verdict}" for name, verdict in re.findall(r"^(test_\w+) .*?\.\.\.(?:.*\n)*? ?(ok|FAIL|ERROR)$", said, re.M)),
+                    flush=True)
+                self.assertEqual(0, result.status, f"{said[-6000:]}\n{result.console[-2000:] if result.status is None else ''}")
+                self.assertNotRegex(result.console, r"(?m)(BUG:|Oops|WARNING: )")
+        if left_out:
+            print(f"\nnot applicable on {', '.join(left_out)}: zerospan cannot trace there (vmtests/check)", flush=True)
+
+    @staticmethod
+    def traces(series):
+        return "cannot trace here" not in (HERE / "check" / series).read_text()
+
+    def test_as_usual(self):
+        self.run_all("Plain", "BtfToBeSeen")
+
+    def test_btf(self):
+        self.run_all("Btf")
+
+    def test_perf_event_paranoid(self):
+        self.run_all("Paranoid")
+
+    def test_capabilities(self):
+        self.run_all("Capabilities")
+
+    def test_seccomp(self):
+        self.run_all("Seccomp")
+
+    def test_lockdown_integrity(self):
+        self.run_all("Lockdown.test_integrity", append="lockdown=integrity")
+
+    def test_lockdown_confidentiality(self):
+        self.run_all("Lockdown.test_confidentiality", append="lockdown=confidentiality")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
