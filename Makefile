@@ -52,9 +52,11 @@ vmtest: test-deps release
 	@scripts/install-test-deps.sh --vm
 	/usr/bin/python3 -B vmtests/test_run.py
 	vmtests/matrix $(VMTEST)
+	VMTEST_KERNELS="$(VMTEST_KERNELS)" /usr/bin/python3 -B vmtests/test_conditions.py
+	VMTEST_KERNELS="$(VMTEST_KERNELS)" /usr/bin/python3 -B vmtests/test_spans.py
 
 vmtest-all:
-	$(MAKE) vmtest VMTEST=--all
+	$(MAKE) vmtest VMTEST=--all VMTEST_KERNELS=all
 
 bench: test-deps release
 	/usr/bin/python3 bench/bench.py

@@ -1,3 +1,4 @@
+#!/usr/bin/python3 -B
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
@@ -19,8 +20,21 @@ import kernel as kernels  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
 TIME_FACTOR = 10
-BUILD = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", ROOT / "build" / "release"))
-KERNELS = os.environ.get("VMTEST_KERNELS", " ".join(series for series, words in kernels.listed().items() if "core" in words)).split()
+
+
+def chosen():
+    """VMTEST_KERNELS: some of the list, or all."""
+    words = os.environ.get("VMTEST_KERNELS", "").split()
+    listed = kernels.listed()
+    return list(listed) if words == ["all"] else words or [series for series, marks in listed.items() if "core" in marks]
+
+
+KERNELS = chosen()
+
+
+def traces(series):
+    """What a kernel can do at all is golden in check/."""
+    return "cannot trace here" not in (HERE / "check" / series).read_text()
 
 
 class Conditions(unittest.TestCase):
@@ -36,8 +50,7 @@ class Conditions(unittest.TestCase):
                 others = [kernels.CACHE / f"kernel-{other}" / "vmlinux" for other in kernels.listed() if other != series]
                 environment = {**os.environ, "ZEROSPAN_TIME_FACTOR": str(TIME_FACTOR), "VMTEST_IMAGE": str(kernel.image),
                                "VMTEST_OTHER_IMAGE": next((str(path) for path in others if path.exists()), "")}
-                # What a kernel can do at all is golden in check/.
-                if not self.traces(series):
+                if not traces(series):
                     left_out.append(series)
                     continue
                 command = [PYTHON, "-B", str(HERE / "conditions.py"), "-v", *names]
@@ -50,10 +63,6 @@ class Conditions(unittest.TestCase):
                 self.assertNotRegex(result.console, r"(?m)(BUG:|Oops|WARNING: )")
         if left_out:
             print(f"\nnot applicable on {', '.join(left_out)}: zerospan cannot trace there (vmtests/check)", flush=True)
-
-    @staticmethod
-    def traces(series):
-        return "cannot trace here" not in (HERE / "check" / series).read_text()
 
     def test_as_usual(self):
         self.run_all("Plain", "BtfToBeSeen")
