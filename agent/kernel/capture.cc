@@ -83,7 +83,11 @@ std::string take_libbpf_messages() {
 Error bpf_error(int error_number, const std::string& what) {
   Error error = error_from_errno(error_number, what);
   const std::string messages = take_libbpf_messages();
-  if (messages.find("END PROG LOAD LOG") != std::string::npos) {
+  if (messages.find("cannot use helper bpf_probe_read") != std::string::npos) {
+    error.code = ErrorCode::kUnsupported;
+    error.message +=
+        "; this kernel lets no BPF program read its memory (lockdown in mode confidentiality)";
+  } else if (messages.find("END PROG LOAD LOG") != std::string::npos) {
     error.code = ErrorCode::kUnsupported;
     error.message += "; this kernel's verifier refused it";
   } else if (messages.find("failed to find valid kernel BTF") != std::string::npos) {
