@@ -131,10 +131,10 @@ class Condition(harness.Case):
                 yes = self.has(rows, "uprobes in Go programs")
                 self.assertEqual(REQUESTS if yes else 0, score.right)
                 self.assertEqual(yes, "calls of its net/http client have no parents" not in "\n".join(agent.errors), agent)
-            elif not self.has(rows, "event loop turns"):
-                self.assertEqual(0, score.right)
+            elif not self.has(rows, "event loop turns") or not self.has(rows, "uprobes in Node.js"):
+                self.assertLess(score.right, REQUESTS // 2)
                 self.assertIn("outgoing calls of event loops stay roots", "\n".join(agent.errors))
-            elif self.has(rows, "uprobes in Node.js") and test_parents.libuv_has_symbols(node.pid):
+            elif test_parents.libuv_has_symbols(node.pid):
                 # The first call is what makes zerospan follow turns at all.
                 self.assertGreaterEqual(score.right, REQUESTS // 2)
         routes = {span.attributes.get("http.route") for span in spans if span.resource["process.pid"] == web.pid}

@@ -48,6 +48,12 @@ class Verifier(unittest.TestCase):
             self.assertFalse(passed)
             self.assertIn(reason, said)
 
+    def test_another_kernel_of_the_series(self):
+        """It may take more, but not less."""
+        self.assertTrue(verifier.compare(self.COSTS, "6.1", record=True)[0])
+        for before, after, passes in (("gone refused", "gone 1 1", True), ("small 20 2", "small refused", False)):
+            self.assertEqual(passes, verifier.compare(self.COSTS.replace(before, after), "6.1", same_kernel=False)[0])
+
     def test_not_recorded(self):
         passed, reason = verifier.compare(self.COSTS, "5.4")
         self.assertFalse(passed)

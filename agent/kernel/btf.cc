@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
-#include <optional>
 #include <string_view>
 
 #include "agent/core/unique_fd.h"
@@ -24,8 +22,7 @@ constexpr const char* kWhereToGetOne =
     "Give a file of exactly this kernel with --btf FILE (capture.btf): the vmlinux of the "
     "distribution's package with debug symbols (where it lies below /usr/lib/debug it is found "
     "without), after 'pahole -J vmlinux' if it has no section .BTF. A kernel that was built "
-    "without "
-    "CONFIG_DEBUG_INFO_BTF cannot be traced with any file, as those of btfhub-archive are";
+    "without CONFIG_DEBUG_INFO_BTF cannot be traced with any file, as those of btfhub-archive are";
 
 struct BtfDeleter {
   void operator()(btf* types) const { btf__free(types); }
@@ -155,7 +152,8 @@ int attach_skeleton(bpf_object_skeleton* skeleton) {
   // Of a program whose type was set libbpf does not know how it is attached.
   for (int i = 0; i < skeleton->prog_cnt; ++i) {
     const bpf_prog_skeleton& each = skeleton->progs[i];
-    if (*each.link == nullptr && bpf_program__type(*each.prog) == BPF_PROG_TYPE_TRACING) {
+    if (*each.link == nullptr && bpf_program__type(*each.prog) == BPF_PROG_TYPE_TRACING &&
+        bpf_program__autoload(*each.prog) && bpf_program__autoattach(*each.prog)) {
       *each.link = bpf_program__attach_trace(*each.prog);
       if (*each.link == nullptr) {
         return -errno;

@@ -246,6 +246,8 @@ struct Capture::Impl {
   std::atomic<bool> ticks_attached{false};
   bool ticks_failed = false;
   Status ticks_status;
+  Status libuv_status;  // not when it has no symbols
+  bool libuv_told = false;
 
   static size_t control_bytes() {
     const auto page = static_cast<size_t>(::getpagesize());
@@ -273,6 +275,9 @@ struct Capture::Impl {
       at.func_name = "uv__run_check";
       known->second.reset(bpf_program__attach_uprobe_opts(ticks->progs.tick__after_events, -1,
                                                           path.c_str(), 0, &at));
+      if (!known->second && (errno == EPERM || errno == EACCES)) {
+        libuv_status = tl::unexpected(bpf_error(errno, "placing a uprobe in libuv, " + path));
+      }
       take_libbpf_messages();
     }
     return known->second != nullptr;
@@ -746,6 +751,10 @@ Result<size_t> Capture::poll_processes(int timeout_ms, const ProcessEventHandler
 }
 
 Result<bool> Capture::attach_ticks_if_wanted() {
+  if (!impl_->libuv_status && !impl_->libuv_told) {
+    impl_->libuv_told = true;
+    return tl::unexpected(impl_->libuv_status.error());
+  }
   volatile __u32* wanted = &impl_->control->ticks_wanted;
   if (!impl_->options.event_loop_ticks || impl_->ticks_failed || *wanted == 0) {
     return false;

@@ -204,7 +204,7 @@ class Capture {
   Result<size_t> poll_processes(int timeout_ms, const ProcessEventHandler& handler);
 
   // The watcher thread, now and then: attaches the hook for event loops' turns once one needs it.
-  // True when it was attached by this call.
+  // True when it was attached by this call. A failure is told once.
   Result<bool> attach_ticks_if_wanted();
   [[nodiscard]] bool ticks_attached() const;
 
