@@ -51,10 +51,8 @@ test-all: test-deps
 
 vmtest: test-deps release
 	@scripts/install-test-deps.sh --vm
-	/usr/bin/python3 -B vmtests/test_run.py
-	vmtests/matrix $(VMTEST)
-	VMTEST_KERNELS="$(VMTEST_KERNELS)" /usr/bin/python3 -B vmtests/test_conditions.py
-	VMTEST_KERNELS="$(VMTEST_KERNELS)" /usr/bin/python3 -B vmtests/test_spans.py
+	@status=0; for part in 'test_run.py' 'matrix $(VMTEST)' 'test_conditions.py' 'test_spans.py'; do \
+	  VMTEST_KERNELS='$(VMTEST_KERNELS)' /usr/bin/python3 -B vmtests/$$part || status=1; done; exit $$status
 
 # Those of continuous integration: to have them in `make test`, take vm out of its -LE and the packages into install-test-deps.sh.
 vmtest-ci: test-deps release

@@ -8,6 +8,7 @@ on at all is left out, and that is said."""
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import unittest
 
@@ -32,6 +33,13 @@ def chosen():
 KERNELS = chosen()
 
 
+def prepare():
+    """What is compiled is compiled here: a guest is slow and has no network."""
+    if missing := guest.missing_packages():
+        raise AssertionError(f"these Debian packages are missing: {' '.join(missing)} (scripts/install-test-deps.sh --vm)")
+    subprocess.run([PYTHON, "-B", HERE / "cases.py", "--prepare"], check=True)
+
+
 def traces(series):
     """What a kernel can do at all is golden in check/."""
     return "cannot trace here" not in (HERE / "check" / series).read_text()
@@ -40,9 +48,9 @@ def traces(series):
 class Conditions(unittest.TestCase):
     """One guest for each that needs a boot of its own."""
 
+    setUpClass = staticmethod(prepare)
+
     def run_all(self, *names, append=""):
-        if missing := guest.missing_packages():
-            self.fail(f"these Debian packages are missing: {' '.join(missing)} (scripts/install-test-deps.sh --vm)")
         left_out = []
         for series in KERNELS:
             with self.subTest(series):

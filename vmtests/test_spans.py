@@ -25,6 +25,7 @@ def spans(case, status, said):
 
 class Spans(unittest.TestCase):
     maxDiff = None
+    setUpClass = staticmethod(test_conditions.prepare)
 
     def test_same_as_here(self):
         done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=600)
