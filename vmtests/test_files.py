@@ -4,6 +4,8 @@
 """What vmtests does with its files, without a guest: the comparison of the verifier's costs, and that docs/kernel-support.md is not
 stale."""
 
+import importlib.machinery
+import importlib.util
 import pathlib
 import sys
 import tempfile
@@ -15,6 +17,10 @@ sys.path.insert(0, str(HERE))
 
 import document  # noqa: E402
 import verifier  # noqa: E402
+
+loader = importlib.machinery.SourceFileLoader("matrix", str(HERE / "matrix"))
+matrix = importlib.util.module_from_spec(importlib.util.spec_from_loader("matrix", loader))
+loader.exec_module(matrix)
 
 
 class Verifier(unittest.TestCase):
@@ -70,6 +76,17 @@ class Page(unittest.TestCase):
         page = document.PAGE.read_text()
         self.assertEqual(sorted(document.TABLES), sorted(name for _, name, _, _ in document.BLOCK.findall(page)))
         self.assertEqual(document.made(page), page, "run vmtests/document.py")
+
+    def test_results_are_read_as_they_were_written(self):
+        rows = [("zerospan check", "passed", "can trace", 0), ("a.b", "failed", "1 != 2: [(3, 4)]", 5), ("c.d", "not applicable", "check: no e", 0)]
+        with tempfile.TemporaryDirectory() as folder:
+            place = pathlib.Path(folder)
+            (place / "release").write_text("6.1.0-9-amd64\n")
+            with mock.patch.object(matrix, "HERE", place), mock.patch.object(document, "HERE", place):
+                matrix.write_results(matrix.kernels.Kernel("6.1", place), rows)
+                title, told = document.results("6.1")
+        self.assertRegex(title, r"^6\.1\.0-9-amd64, \d{4}-\d\d-\d\d$")
+        self.assertEqual([("passed", "zerospan check", ""), ("failed", "a.b", "1 != 2: [(3, 4)]"), ("not applicable", "c.d", "check: no e")], told)
 
     def test_tables_follow_the_files(self):
         """What is in the files is what stands in the tables."""
