@@ -59,7 +59,8 @@ class Spans(harness.Case):
             parent = by_id.get(span.parent_id)
             return " ".join(filter(None, words)) + (" < " + (shape(parent) if parent else "remote") if span.parent_id else "")
 
-        shapes = collections.Counter(map(shape, spans))
+        # The client of Redis asks INFO until another of its threads is blocked: as often as that takes.
+        shapes = collections.Counter(shape(span) for span in spans if span.name != "INFO")
         # Each server says itself how many there were.
         self.assertEqual({"go": REQUESTS, "python": REQUESTS, "nginx": 3 * REQUESTS},
                          {role: sum(count for name, count in shapes.items() if name.startswith(f"{role} server "))
