@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What `matrix` runs in a guest: `zerospan check`, then the tests of tests/integration that it is given, as they are. Standard output
-has one JSON object a line, as soon as each is known, so that what a crash leaves is told; what the tests themselves print is on standard
-error. Before that it is run on the host, as `cases.py --prepare`: there compilers are quick, and there is a network."""
+"""What `matrix` runs in a guest: `zerospan check`, what each program costs the verifier, then the tests of tests/integration that it
+is given, as they are. Standard output has one JSON object a line, as soon as each is known, so that what a crash leaves is told; what
+the tests themselves print is on standard error. Before that it is run on the host, as `cases.py --prepare`: there compilers are quick,
+and there is a network."""
 
 import json
 import os
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import time
 import unittest
+
+import verifier
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
@@ -60,6 +63,7 @@ def main():
     import harness  # after standard output is another
     check = subprocess.run([harness.BINARY, "check"], capture_output=True, text=True)
     tell(results, check=check.stdout + check.stderr, status=check.returncode)
+    tell(results, verifier=verifier.measure(harness.BUILD))
     if check.returncode != 0:
         return
     kind = kind_in_use(check.stdout)

@@ -48,7 +48,7 @@ void print_row(const char* mark, const std::string& what, const std::string& det
               detail.c_str());
 }
 
-int check_host() {
+int check_host(const config::Config& config) {
   std::printf("Kernel %s, lockdown %s, user id %u\n\n",
               first_line("/proc/sys/kernel/osrelease").c_str(), lockdown().c_str(), ::geteuid());
   std::array<char, 64> link{};
@@ -64,7 +64,8 @@ int check_host() {
           : "process ids would not match the kernel's: use hostPID: true, or run on the host");
   std::string_view capture;  // the kind that is used
   bool all = host_pids;
-  const std::vector<kernel::Capability> capabilities = kernel::probe_capabilities();
+  const std::vector<kernel::Capability> capabilities =
+      kernel::probe_capabilities(config.capture.btf);
   for (const kernel::Capability& capability : capabilities) {
     print_row(capability.available ? "yes" : "NO", capability.name, capability.detail);
     if (capability.kind == kernel::CaptureKind::kAuto) {
@@ -310,7 +311,8 @@ int run_check(const config::Command& command) {
   log::Options options = log_options(command.config);
   options.level = log::Level::kWarn;
   log::configure(options);
-  return command.check_pid ? check_process(command, *command.check_pid) : check_host();
+  return command.check_pid ? check_process(command, *command.check_pid)
+                           : check_host(command.config);
 }
 
 }  // namespace zerospan::app

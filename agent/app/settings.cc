@@ -53,6 +53,7 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
       options.kind = kernel::CaptureKind::kSyscall;
       break;
   }
+  options.btf_file = capture.btf;
   options.head_bytes = capture.head_bytes;
   options.tail_bytes = capture.tail_bytes;
   options.protocols = protocols::protocol_mask(capture.protocols);

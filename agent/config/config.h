@@ -58,6 +58,7 @@ enum class EventLoopTicks : uint8_t { kAuto, kOff };
 
 struct Capture {
   CaptureKind kind = CaptureKind::kAuto;
+  std::string btf;  // a file; empty: the kernel's own
   uint32_t head_bytes = 4096;
   uint32_t tail_bytes = 128;
   uint64_t ring_bytes = 4ULL << 20U;  // per worker; a power of two

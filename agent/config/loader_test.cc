@@ -239,7 +239,8 @@ TEST(LoadErrors, InAFile) {
   };
   const std::vector<Case> cases = {
       {"capture:\n  head_byte: 4096\n",
-       "z.yaml:2:3: \"capture.head_byte\": found an unknown key, expected any of kind, head_bytes, "
+       "z.yaml:2:3: \"capture.head_byte\": found an unknown key, expected any of kind, btf, "
+       "head_bytes, "
        "tail_bytes, ring_bytes, workers, max_connections, max_processes, event_loop_ticks, "
        "protocols, dns_ports; did you "
        "mean head_bytes?"},
@@ -264,7 +265,7 @@ TEST(LoadErrors, InAFile) {
       {"capture: {dns_ports: [53, 54, 55, 56, 57]}\n",
        "z.yaml:1:22: capture.dns_ports: found a list, expected a list of at most 4."},
       {"capture: 5\n",
-       "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, head_bytes, "
+       "z.yaml:1:10: capture: found \"5\", expected a map with any of kind, btf, head_bytes, "
        "tail_bytes, "
        "ring_bytes, workers, max_connections, max_processes, event_loop_ticks, protocols, "
        "dns_ports."},
@@ -411,7 +412,7 @@ TEST(Reload, EveryOptionIsComparedAndCopied) {
 selection: {pids: [1], ports: [80], executables: [a], command_lines: [a], users: [a], all: true,
   container_ids: [abcd], children: false, exclude: {pids: [1], ports: [80], executables: [a],
   command_lines: [a], users: [a], container_ids: [abcd]}}
-capture: {kind: syscall, head_bytes: 1024, tail_bytes: 64, ring_bytes: 1MiB, workers: 1,
+capture: {kind: syscall, btf: a, head_bytes: 1024, tail_bytes: 64, ring_bytes: 1MiB, workers: 1,
   max_connections: 1000, max_processes: 1000, event_loop_ticks: off, protocols: [http1],
   dns_ports: [54]}
 http: {routes: [/a], go_routes: false, route_heuristic: name, route_max_cardinality: 7,

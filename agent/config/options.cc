@@ -156,6 +156,17 @@ void add_capture(std::vector<Option>& table) {
                               {"fentry", CaptureKind::kFentry},
                               {"kprobe", CaptureKind::kKprobe},
                               {"syscall", CaptureKind::kSyscall}})));
+  table.push_back(with(
+      {.key = "capture.btf",
+       .reload = Reload::kRestart,
+       .help =
+           "A file with the running kernel's types (BTF, or an ELF file that has them), for where "
+           "/sys/kernel/btf/vmlinux is not to be seen. Not used where it is. The kernel itself "
+           "must have been built with CONFIG_DEBUG_INFO_BTF all the same.",
+       .flag = "--btf",
+       .flag_argument = "FILE",
+       .commands = kOnSelecting | kOnCheck},
+      ZEROSPAN_FIELD(capture.btf), text("file", "the path of a file")));
   table.push_back(with({.key = "capture.head_bytes",
                         .reload = Reload::kRestart,
                         .help = "How many bytes of a message's head are captured. What is over it "

@@ -26,6 +26,7 @@
 #include <thread>
 
 #include "agent/core/unique_fd.h"
+#include "agent/kernel/btf.h"
 #include "agent/kernel/function_probes.h"
 #include "agent/kernel/ring_reader.h"
 #include "agent/kernel/skeleton.h"
@@ -88,9 +89,16 @@ std::string take_libbpf_messages() {
 Error bpf_error(int error_number, const std::string& what) {
   Error error = error_from_errno(error_number, what);
   const std::string messages = take_libbpf_messages();
-  if (messages.find("END PROG LOAD LOG") != std::string::npos) {
+  if (messages.find("cannot use helper bpf_probe_read") != std::string::npos) {
+    error.code = ErrorCode::kUnsupported;
+    error.message +=
+        "; this kernel lets no BPF program read its memory (lockdown in mode confidentiality)";
+  } else if (messages.find("END PROG LOAD LOG") != std::string::npos) {
     error.code = ErrorCode::kUnsupported;
     error.message += "; this kernel's verifier refused it";
+  } else if (messages.find("failed to find valid kernel BTF") != std::string::npos) {
+    error.code = ErrorCode::kUnsupported;
+    error.message += "; this needs /sys/kernel/btf/vmlinux itself, capture.btf does not do";
   } else if (error.code == ErrorCode::kPermission) {
     error.message +=
         "; run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
@@ -276,7 +284,7 @@ void prepare(sock_kprobe_bpf& skeleton) {
 
 template <typename Skeleton>
 Status attach(Skeleton& skeleton, const std::string& context, FunctionProbes&) {
-  if (const int error = Skeleton::attach(&skeleton); error != 0) {
+  if (const int error = attach_skeleton(skeleton.skeleton); error != 0) {
     return tl::unexpected(bpf_error(-error, context));
   }
   return {};
@@ -285,7 +293,7 @@ Status attach(Skeleton& skeleton, const std::string& context, FunctionProbes&) {
 Status attach(sock_kprobe_bpf& skeleton, const std::string& context, FunctionProbes& probes) {
   using Where = FunctionProbes::Where;
   // Without a function's name in its section none of the probes is attached by this.
-  if (const int error = sock_kprobe_bpf::attach(&skeleton); error != 0) {
+  if (const int error = attach_skeleton(skeleton.skeleton); error != 0) {
     return tl::unexpected(bpf_error(-error, context));
   }
   const std::vector<const char*> sends =
@@ -347,6 +355,7 @@ std::string_view to_string(CaptureKind kind) {
 
 struct Capture::Impl {
   CaptureOptions options;
+  KernelBtf btf;
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
@@ -373,6 +382,8 @@ struct Capture::Impl {
   std::atomic<bool> ticks_attached{false};
   bool ticks_failed = false;
   Status ticks_status;
+  Status libuv_status;  // not when it has no symbols
+  bool libuv_told = false;
 
   static size_t control_bytes() {
     const auto page = static_cast<size_t>(::getpagesize());
@@ -400,6 +411,9 @@ struct Capture::Impl {
       at.func_name = "uv__run_check";
       known->second.reset(bpf_program__attach_uprobe_opts(ticks->progs.tick__after_events, -1,
                                                           path.c_str(), 0, &at));
+      if (!known->second && (errno == EPERM || errno == EACCES)) {
+        libuv_status = tl::unexpected(bpf_error(errno, "placing a uprobe in libuv, " + path));
+      }
       take_libbpf_messages();
     }
     return known->second != nullptr;
@@ -422,7 +436,8 @@ struct Capture::Impl {
   template <typename Skeleton>
   Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attached = true) {
     take_libbpf_messages();
-    SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+    const bpf_object_open_opts open_options = btf.open_options();
+    SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
     if (!skeleton) {
       return tl::unexpected(bpf_error(errno, std::string("opening the BPF object ") + name));
     }
@@ -604,11 +619,11 @@ struct Capture::Impl {
     }
     if (events) {
       set_tentative(options.tentative);
-    } else if (const int error = sock_state_bpf::attach(states.get()); error != 0) {
+    } else if (const int error = attach_skeleton(states->skeleton); error != 0) {
       return tl::unexpected(
           bpf_error(-error, "attaching to the tracepoint sock:inet_sock_set_state"));
     }
-    if (const int error = process_bpf::attach(processes.get()); error != 0) {
+    if (const int error = attach_skeleton(processes->skeleton); error != 0) {
       return tl::unexpected(bpf_error(-error, "attaching to the tracepoints of process creation"));
     }
     return {};
@@ -628,8 +643,14 @@ Result<std::unique_ptr<Capture>> Capture::make(const CaptureOptions& options) {
   }
   libbpf_set_print(collect_libbpf_message);
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+  Result<KernelBtf> btf = KernelBtf::find(options.btf_file);
+  take_libbpf_messages();
+  if (!btf) {
+    return tl::unexpected(btf.error());
+  }
   auto impl = std::make_unique<Impl>();
   impl->options = options;
+  impl->btf = std::move(*btf);
   if (Status status = impl->start_capture(); !status) {
     return tl::unexpected(status.error());
   }
@@ -900,6 +921,10 @@ Result<size_t> Capture::poll_processes(int timeout_ms, const ProcessEventHandler
 }
 
 Result<bool> Capture::attach_ticks_if_wanted() {
+  if (!impl_->libuv_status && !impl_->libuv_told) {
+    impl_->libuv_told = true;
+    return tl::unexpected(impl_->libuv_status.error());
+  }
   volatile __u32* wanted = &impl_->control->ticks_wanted;
   if (!impl_->options.event_loop_ticks || impl_->ticks_failed || *wanted == 0) {
     return false;
@@ -910,7 +935,7 @@ Result<bool> Capture::attach_ticks_if_wanted() {
       impl_->ticks_failed = true;
       return tl::unexpected(impl_->ticks_status.error());
     }
-    if (const int error = tick_bpf::attach(impl_->ticks.get()); error != 0) {
+    if (const int error = attach_skeleton(impl_->ticks->skeleton); error != 0) {
       impl_->ticks_failed = true;
       return tl::unexpected(bpf_error(-error, "attaching to the entry of system calls"));
     }
@@ -1031,10 +1056,35 @@ std::optional<StatisticsSwitch> StatisticsSwitch::turn_on() {
 
 namespace {
 
+// Where a uprobe is tried: never called.
+extern "C" [[gnu::used, gnu::noinline]] void zerospan_uprobe_site() {
+  asm volatile("");
+}
+
+// In the file of this program. 0: not found.
+size_t uprobe_site_offset() {
+  const auto address = reinterpret_cast<uintptr_t>(&zerospan_uprobe_site);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    unsigned long offset = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 &&
+        begin <= address && address < end) {
+      return address - begin + offset;
+    }
+  }
+  return 0;
+}
+
+// Loads and attaches all programs of an object as Capture does. Those for uprobes wait for a file
+// to be placed in, and the kernel asks for more when that is done: one, if named, is tried.
 template <typename Skeleton>
-Capability try_object(const char* name, const char* lost, CaptureKind kind = CaptureKind::kAuto) {
+Capability try_object(const KernelBtf& btf, const char* name, const char* lost,
+                      CaptureKind kind = CaptureKind::kAuto, const char* uprobe = nullptr) {
   take_libbpf_messages();
-  const SkeletonPtr<Skeleton> skeleton(Skeleton::open());
+  const bpf_object_open_opts open_options = btf.open_options();
+  const SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
   int error = skeleton ? 0 : -errno;
   if (skeleton) {
     prepare(*skeleton);
@@ -1048,58 +1098,82 @@ Capability try_object(const char* name, const char* lost, CaptureKind kind = Cap
     FunctionProbes probes;
     status = attach(*skeleton, lost, probes);
   }
+  if (status && uprobe != nullptr) {
+    bpf_uprobe_opts at{};
+    at.sz = sizeof(at);
+    const std::unique_ptr<bpf_link, LinkDeleter> link(
+        bpf_program__attach_uprobe_opts(bpf_object__find_program_by_name(skeleton->obj, uprobe), -1,
+                                        "/proc/self/exe", uprobe_site_offset(), &at));
+    if (!link) {
+      status = tl::unexpected(bpf_error(errno, lost));
+    }
+  }
   return {name, status.has_value(), status ? "" : status.error().message, kind};
 }
 
 }  // namespace
 
-std::vector<Capability> probe_capabilities() {
+std::vector<Capability> probe_capabilities(const std::string& btf_file) {
   libbpf_set_print(collect_libbpf_message);
+  libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
   std::vector<Capability> result;
-  result.push_back(
-      {"kernel BTF (/sys/kernel/btf/vmlinux)", ::access("/sys/kernel/btf/vmlinux", R_OK) == 0,
-       "nothing can be captured without it; use a kernel with CONFIG_DEBUG_INFO_BTF=y"});
-  if (result.back().available) {
-    result.back().detail.clear();
+  const Result<KernelBtf> found = KernelBtf::find(btf_file);
+  if (!found) {
+    // Nothing can be loaded: the same reason for all of them would hide it.
+    result.push_back({"kernel BTF", false, "nothing can be captured: " + found.error().message});
+    return result;
   }
+  const KernelBtf& btf = *found;
+  result.push_back({"kernel BTF (" + btf.description() + ")", true, ""});
   result.push_back(try_object<sock_length_bpf>(
-      "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
+      btf, "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
       "without them another capture kind is used", CaptureKind::kTracepoint));
   if (kernel_is_at_least(7, 0)) {
     result.push_back(
         wants_events()
             ? try_object<sock_event_bpf>(
-                  "tracepoints through perf (kernel 7.0+)",
+                  btf, "tracepoints through perf (kernel 7.0+)",
                   "without them zerospan does not start by capture kind tracepoint here")
             : Capability{"tracepoints through perf (kernel 7.0+)", false,
                          "without them a program of zerospan that is preempted loses operations, "
                          "which capture_lost_skipped counts; mount tracefs at /sys/kernel/tracing",
                          CaptureKind::kAuto});
   }
-  result.push_back(try_object<sock_fexit_bpf>("ends of socket functions (capture kind fentry)",
+  result.push_back(try_object<sock_fexit_bpf>(btf, "ends of socket functions (capture kind fentry)",
                                               "without them another capture kind is used",
                                               CaptureKind::kFentry));
-  result.push_back(try_object<sock_kprobe_bpf>("kprobes on socket functions (capture kind kprobe)",
-                                               "without them another capture kind is used",
-                                               CaptureKind::kKprobe));
+  result.push_back(try_object<sock_kprobe_bpf>(
+      btf, "kprobes on socket functions (capture kind kprobe)",
+      "without them another capture kind is used", CaptureKind::kKprobe));
   if (kernel_preempts()) {
     std::swap(result.back(), *(result.end() - 2));
   }
   result.push_back(try_object<syscall_exit_bpf>(
-      "system call tracepoint (capture kind syscall)",
+      btf, "system call tracepoint (capture kind syscall)",
       "it is the last resort, where there is no other capture kind", CaptureKind::kSyscall));
-  result.push_back(try_object<sock_state_bpf>("TCP state tracepoint",
+  result.push_back(try_object<sock_state_bpf>(btf, "TCP state tracepoint",
                                               "without it the ends of connections are not seen"));
-  result.push_back(
-      try_object<process_bpf>("process tracepoints", "without them new processes are not seen"));
-  result.push_back(try_object<tick_bpf>("event loop turns (system call entry)",
+  result.push_back(try_object<process_bpf>(btf, "process tracepoints",
+                                           "without them new processes are not seen"));
+  result.push_back(try_object<tick_bpf>(btf, "event loop turns (system call entry)",
                                         "without them outgoing calls of event loops stay roots"));
-  result.push_back(try_object<go_bpf>("uprobes in Go programs",
-                                      "without them calls of Go's net/http stay roots"));
-  result.push_back(try_object<go_route_bpf>("uprobes in Go routers (kernel 5.15+)",
-                                            "without them requests of Go have no routes"));
+  result.push_back(try_object<tick_bpf>(btf, "uprobes in Node.js (libuv)",
+                                        "without them most outgoing calls of Node.js stay roots",
+                                        CaptureKind::kAuto, "tick__after_events"));
+  result.push_back(try_object<go_bpf>(btf, "uprobes in Go programs",
+                                      "without them calls of Go's net/http stay roots",
+                                      CaptureKind::kAuto, "go__round_trip"));
+  const bool go = result.back().available;
+  result.push_back(try_object<go_route_bpf>(btf, "uprobes in Go routers (kernel 5.15+)",
+                                            "without them requests of Go have no routes",
+                                            CaptureKind::kAuto, "go_route__mux"));
+  if (!go && result.back().available) {
+    result.back() = {result.back().name, false,
+                     "without them requests of Go have no routes: they are placed together with "
+                     "the uprobes in Go programs"};
+  }
   result.push_back(
-      try_object<mute_bpf>("muting (kernel 5.14+)", "without it zerospan does not start"));
+      try_object<mute_bpf>(btf, "muting (kernel 5.14+)", "without it zerospan does not start"));
   return result;
 }
 

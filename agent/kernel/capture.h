@@ -42,6 +42,7 @@ struct TentativeCapture {
 
 struct CaptureOptions {
   CaptureKind kind = CaptureKind::kAuto;
+  std::string btf_file;             // used if the kernel does not show its own types (btf.h)
   uint32_t head_bytes = 4096;       // per message, at most 8192
   uint32_t tail_bytes = 128;        // per operation, at most 256
   uint32_t protocols = UINT32_MAX;  // bit n: line n of bpf/abi/protocols.def is followed
@@ -208,7 +209,7 @@ class Capture {
   Result<size_t> poll_processes(int timeout_ms, const ProcessEventHandler& handler);
 
   // The watcher thread, now and then: attaches the hook for event loops' turns once one needs it.
-  // True when it was attached by this call.
+  // True when it was attached by this call. A failure is told once.
   Result<bool> attach_ticks_if_wanted();
   [[nodiscard]] bool ticks_attached() const;
 
@@ -242,12 +243,13 @@ class StatisticsSwitch {
 };
 
 // What this kernel and this process's privileges allow, found by trying. For `zerospan check`.
+// `btf_file` as in CaptureOptions.
 struct Capability {
   std::string name;
   bool available = false;
   std::string detail;                     // what is lost without it, and what to grant or change
   CaptureKind kind = CaptureKind::kAuto;  // of a capture kind; they are in the order of kAuto
 };
-[[nodiscard]] std::vector<Capability> probe_capabilities();
+[[nodiscard]] std::vector<Capability> probe_capabilities(const std::string& btf_file);
 
 }  // namespace zerospan::kernel

@@ -9,6 +9,7 @@ import re
 import ssl
 import subprocess
 import unittest
+from unittest import mock
 
 import harness
 import servers
@@ -215,6 +216,59 @@ class Check(harness.Case):
                               timeout=30)
         self.assertNotEqual(0, done.returncode)
         self.assertIn(str(gone.pid), done.stderr)
+
+
+class HiddenTypes(harness.Case):
+    """/sys/kernel/btf/vmlinux cannot be seen by zerospan, and by nobody else: in a mount namespace of its own. More of it is in
+    vmtests/conditions.py."""
+
+    OWN = pathlib.Path("/sys/kernel/btf/vmlinux")
+
+    def setUp(self):
+        super().setUp()
+        empty = self.directory / "empty"
+        empty.mkdir()
+        script = self.directory / "zerospan"
+        script.write_text(f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {empty} {self.OWN.parent} && exec {harness.BINARY} \"$@\"' sh"
+                          ' "$@"\n')
+        script.chmod(0o755)
+        patch = mock.patch.object(harness, "BINARY", script)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def refused(self, *options):
+        check = subprocess.run([harness.BINARY, "check", *options], capture_output=True, text=True)
+        self.assertEqual(1, check.returncode, check.stdout)
+        trace = self.agent("--all", *options, wait_ready=False)
+        self.assertEqual(1, trace.wait_exit())
+        return check.stdout, "\n".join(trace.errors)
+
+    def test_no_file(self):
+        for said in self.refused():
+            for word in ("/sys/kernel/btf/vmlinux", "--btf FILE (capture.btf)", "CONFIG_DEBUG_INFO_BTF"):
+                self.assertIn(word, said)
+
+    def test_wrong_files(self):
+        other = bytearray(self.OWN.read_bytes())
+        other[other.rindex(b"\0tcp_sendmsg\0") + 1] ^= 1
+        for name, content, why in (("text", b"no types", "is neither BTF nor"), ("other", bytes(other), "is of another kernel")):
+            file = self.directory / name
+            file.write_bytes(content)
+            for said in self.refused(f"--btf={file}"):
+                self.assertIn(f"capture.btf: {file} {why}", said)
+
+    def test_its_own_file(self):
+        file = self.directory / "vmlinux"
+        file.write_bytes(self.OWN.read_bytes())
+        server = servers.python(self)
+        agent = self.agent("--pid", str(server.pid), f"--btf={file}")
+        sent = [traffic.Request("GET", traffic.with_id("/c")) for _ in range(20)]
+        for request in sent:
+            with traffic.Connection(server.port) as connection:
+                connection.send(request)
+        spans = agent.interrupt()
+        self.assertEqual({}, agent.lost())
+        self.assertEqual(sorted((line.id, line.status) for line in server.wait_logged(20)), sorted((span.id, span.code) for span in spans))
 
 
 class GoProgram(harness.Case):

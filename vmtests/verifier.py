@@ -1,0 +1,82 @@
+#!/usr/bin/python3 -B
+# SPDX-FileCopyrightText: The zerospan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What each BPF program costs the verifier, against what was recorded for the kernel's series in verifier/SERIES. As a program: of the
+kernel that it runs on, or, where that series was not recorded, against the newest that was."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+RECORDED = HERE / "verifier"
+GROWTH = 1.2
+# Below it a program is far from every limit of the verifier (a million instructions), and 20 % of it are a few lines.
+SMALL = (1000, 100)
+
+
+def measure(build):
+    """The output of verifier_costs for all objects of a build. Needs root."""
+    done = subprocess.run([build / "vmtests" / "verifier_costs", *sorted((build / "bpf").glob("*.bpf.o"))], capture_output=True, text=True)
+    if done.returncode != 0 or not done.stdout:
+        raise AssertionError(f"verifier_costs ended with {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def parse(text):
+    """{(object, program): (instructions, states), or None if it was refused}."""
+    costs = {}
+    for line in text.splitlines():
+        words = line.split()
+        if words and not line.startswith("#"):
+            costs[tuple(words[:2])] = None if words[2:] == ["refused"] else (int(words[2]), int(words[3]))
+    return costs
+
+
+def complaints(now, before, same_kernel=True):
+    """What is not as recorded, and has to be looked at. Another kernel of the series may take what the recorded one refuses."""
+    said = []
+    for program in sorted(now.keys() | before.keys()):
+        name = " ".join(program)
+        if program not in before or program not in now:
+            said.append(f"{name} is {'new' if program in now else 'gone'}")
+        elif now[program] is None or before[program] is None:
+            if now[program] != before[program] and (same_kernel or now[program] is None):
+                said.append(f"{name} {'is refused now' if now[program] is None else 'was refused, and is not now'}")
+        else:
+            said += [f"{name}: {after:,} {what}, recorded were {earlier:,}" for what, after, earlier, small in
+                     zip(("instructions", "states"), now[program], before[program], SMALL) if after > GROWTH * max(earlier, small)]
+    return said
+
+
+def compare(text, series, record=False, same_kernel=True):
+    """(passed, reason)."""
+    file = RECORDED / series
+    if record:
+        RECORDED.mkdir(exist_ok=True)
+        file.write_text("".join(f"{line}\n" for line in sorted(text.splitlines())))
+    if not file.exists():
+        return False, f"nothing is recorded for {series}: vmtests/matrix {series} --record"
+    said = complaints(parse(text), parse(file.read_text()), same_kernel)
+    return not said, "; ".join(said) + f" (if that must be: vmtests/matrix {series} --record)" if said else ""
+
+
+def nearest(release, recorded):
+    """Of the recorded series the one of this release, else the newest."""
+    series = re.match(r"\d+\.\d+", release).group()
+    return series if series in recorded else max(recorded, key=lambda each: [int(number) for number in each.split(".")])
+
+
+def main():
+    series = nearest(os.uname().release, [file.name for file in RECORDED.iterdir()])
+    build = pathlib.Path(os.environ.get("ZEROSPAN_BUILD", HERE.parent / "build" / "release"))
+    passed, reason = compare(measure(build), series, same_kernel=False)
+    print(f"{os.uname().release} against {series}: {'no program costs the verifier more' if passed else reason}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
