@@ -29,6 +29,7 @@
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
 #include "go_route.skel.h"
+#include "io_uring.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
 #include "sock_length.skel.h"
@@ -218,6 +219,7 @@ struct Capture::Impl {
   CaptureKind kind = CaptureKind::kAuto;
   SharedMaps maps;
   SkeletonPtr<sock_length_bpf> length;
+  SkeletonPtr<io_uring_bpf> io_uring;
   SkeletonPtr<syscall_exit_bpf> syscalls;
   SkeletonPtr<sock_state_bpf> states;
   SkeletonPtr<process_bpf> processes;
@@ -423,6 +425,9 @@ struct Capture::Impl {
       first = start(length, "sock_length");
       if (first) {
         kind = CaptureKind::kTracepoint;
+        // Without it (a kernel that has no io_uring, or another one) what rings move is counted as
+        // lost.
+        start(io_uring, "io_uring");
       } else if (options.kind == CaptureKind::kTracepoint) {
         return first;
       }
@@ -812,6 +817,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   add(impl_->processes->obj);
   if (impl_->length) {
     add(impl_->length->obj);
+  }
+  if (impl_->io_uring) {
+    add(impl_->io_uring->obj);
   }
   if (impl_->syscalls) {
     add(impl_->syscalls->obj);

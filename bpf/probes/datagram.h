@@ -16,8 +16,6 @@
  * (agent/conn), because it does not hear of its end.
  */
 #define ZS_DATAGRAM_QUIET_NS 10000000000ULL
-#define ZS_MMSGHDR_BYTES 64  /* include/linux/socket.h, on a 64-bit kernel */
-#define ZS_MESSAGES_MAX 1024 /* of one system call: UIO_MAXIOV */
 
 /* The front of struct sockaddr_in and sockaddr_in6 (include/uapi/linux/in.h, in6.h). */
 struct zs_user_address {
@@ -50,11 +48,15 @@ static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall
   const __u32 asked = call->argument2;
   const __u32 count = asked < ZS_MESSAGES_MAX ? asked : ZS_MESSAGES_MAX;
   if (batch->array != call->argument1 || batch->socket != (__u64)sk ||
-      batch->number != call->number || batch->next >= count) {
+      batch->number != call->number || (!batch->lost && batch->next >= count)) {
+    batch->lost = 0;
     batch->array = call->argument1;
     batch->socket = (__u64)sk;
     batch->number = call->number;
     batch->next = 0;
+  }
+  if (batch->lost) {
+    return false;
   }
   /* A call with a timeout may end without a sign. */
   if (result < 0 || (!sends && zs_syscall__argument4(regs))) {
@@ -65,6 +67,33 @@ static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall
   call->number = sends ? ZS_NR_SENDMSG : ZS_NR_RECVMSG;
   batch->next += 1;
   return true;
+}
+
+/*
+ * After batch__find() and for a stream's sendmmsg only: a message that was not taken whole ends the
+ * call (net/socket.c, __sys_sendmmsg), and the next one begins at its array's beginning again.
+ */
+ZS_COLD void batch__check_whole(const struct zs_syscall* call, int result) {
+  struct zs_batch* batch = bpf_task_storage_get(
+      &batches, (struct task_struct*)bpf_get_current_task_btf(), NULL, 0);
+  struct zs_user_msghdr message;
+  if (!batch || bpf_probe_read_user(&message, sizeof(message), (const void*)call->argument1)) {
+    return;
+  }
+  if (message.iov_count > ZS_BUFFERS_MAX) {
+    batch->lost = 1;
+    return;
+  }
+  __u64 length = 0;
+  for (__u32 i = 0; i < ZS_BUFFERS_MAX && i < message.iov_count; ++i) {
+    struct zs_iovec buffer = {};
+    bpf_probe_read_user(&buffer, sizeof(buffer),
+                        (const void*)(message.iov + i * sizeof(buffer)));
+    length += buffer.length;
+  }
+  if ((__u32)result < length) {
+    batch->array = 0;
+  }
 }
 
 /* The address that the program sends to with this very call; false if it names none. */
