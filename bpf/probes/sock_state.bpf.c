@@ -54,6 +54,15 @@ static __always_inline void forget(const struct sock* sk, enum zs_close_kind kin
   }
 }
 
+/* What was read of a closed socket and not seen. A read that a reset overtakes finds no connection. */
+static __always_inline void check_reads(const struct sock* sk) {
+  const __u64 key = (__u64)sk;
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
+  if (connection && connection->read_known && !connection->tls) {
+    connection__check_read(sk, connection, 0);
+  }
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
   if (new_state == ZS_TCP_SYN_SENT) {
@@ -86,6 +95,7 @@ int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, con
     }
     return 0;
   }
+  check_reads(sk);
   /* Without a FIN in either direction, or with an error, the close was an abort. */
   const bool reset =
       sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;

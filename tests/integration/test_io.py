@@ -70,10 +70,10 @@ class Ways(harness.Case):
         """Bodies: their length is enough, and is told as what it is."""
         self.assertGreater(self.whole("sendfile")["capture_lost_syscall_unreadable"], 0)
 
-    def nothing_wrong(self, way):
+    def nothing_wrong(self, way, counter="capture_lost_syscall_unreadable"):
         """Whatever is said of a request is what its programs say; what was not seen is counted, and not made up."""
         logged, answered, spans, agent = self.run_way(way)
-        self.assertGreater(agent.stats()["capture_lost_syscall_unreadable"], 0)
+        self.assertGreater(agent.stats()[counter], 0)
         self.assertEqual(len(spans), len({(span.kind, span.id) for span in spans}))
         said = {harness.id_of(t): (int(s), int(i), int(o)) for m, t, s, i, o in logged}
         for span in spans:
@@ -89,6 +89,21 @@ class Ways(harness.Case):
         spans, stats = self.nothing_wrong("splice")
         self.assertEqual(2 * CLIENTS * REQUESTS, len(spans))
         self.assertEqual([], [span for span in spans if span.code is None][:3])
+
+
+class BySystemCall(Ways):
+    """The last-resort hook: of a call for many messages only the first one's bytes are read."""
+
+    capture = "syscall"
+
+    def test_sendmmsg_recvmmsg(self):
+        self.nothing_wrong("mmsg", counter="capture_lost_too_many_buffers")
+
+    def test_io_uring(self):
+        """Not seen at all, and counted."""
+        logged, answered, spans, agent = self.run_way("uring")
+        self.assertEqual([], spans)
+        self.assertGreater(agent.stats()["capture_lost_io_uring"], len(logged))
 
 
 class Rings(Ways):
@@ -124,6 +139,15 @@ class Rings(Ways):
 
     def test_multishot(self):
         self.nothing_wrong("uring-multishot")
+
+
+class KernelTls(Ways):
+    """The kernel encrypts: what the programs write and read is plain. Needs a kernel with CONFIG_TLS (vmtests)."""
+
+    test_plain = test_sendmmsg_recvmmsg = test_zero_copy = test_sendfile = test_splice = None
+
+    def test_both_directions(self):
+        self.readable("ktls")
 
 
 if __name__ == "__main__":
