@@ -22,6 +22,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,10 +426,108 @@ static unsigned long number(const char* text, const char* name, unsigned long ot
   return found ? strtoul(found + strlen(name), NULL, 10) : otherwise;
 }
 
+/*
+ * All threads on one processor, and those of real time but one, which writes: whom it wakes runs
+ * before its own system call goes on, where the kernel is preemptible. `overtaken-client`: a
+ * client's answer is read before the call that has sent the request ends. `overtaken-server`: the
+ * next request is read before the call that has sent the answer ends.
+ */
+static void on_one_processor(int real_time) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(0, &one);
+  check(sched_setaffinity(0, sizeof(one), &one) == 0, "sched_setaffinity");
+  const struct sched_param priority = {.sched_priority = real_time ? 10 : 0};
+  check(sched_setscheduler(0, real_time ? SCHED_FIFO : SCHED_OTHER, &priority) == 0,
+        "sched_setscheduler");
+}
+
+/* What the reading thread has for the writing one. */
+struct handover {
+  struct channel* channel;
+  sem_t ready;
+  char head[64][256];
+  unsigned written, read;
+};
+
+static void* write_answers(void* argument) {
+  struct handover* h = argument;
+  on_one_processor(0);
+  for (;;) {
+    while (sem_wait(&h->ready) != 0) {
+    }
+    const char* head = h->head[h->read++ % 64];
+    send_all(h->channel->fd, head, strlen(head), 0);
+  }
+  return NULL;
+}
+
+static void serve_in_two_threads(struct channel* c) {
+  struct handover* h = calloc(1, sizeof(*h));
+  h->channel = c;
+  sem_init(&h->ready, 0, 0);
+  pthread_t writer;
+  check(pthread_create(&writer, NULL, write_answers, h) == 0, "thread");
+  on_one_processor(1);
+  char head[8192], method[32], target[128];
+  size_t received;
+  while (receive_message(c, head, sizeof(head), &received)) {
+    check(sscanf(head, "%31s %127s", method, target) == 2, "request line");
+    printf("%s %s 200 %zu 0\n", method, target, received);
+    fflush(stdout);
+    snprintf(h->head[h->written++ % 64], sizeof(h->head[0]),
+             "HTTP/1.1 200 Answer\r\nContent-Length: 0\r\nX-Target: %s\r\n\r\n", target);
+    sem_post(&h->ready);
+  }
+}
+
+static const char* client_id;
+
+static void* read_answers(void* argument) {
+  struct handover* h = argument;
+  char head[8192];
+  size_t received;
+  on_one_processor(1);
+  for (int i = 0; receive_message(h->channel, head, sizeof(head), &received); ++i) {
+    printf("answer %s-%d %.3s 0 %zu\n", client_id, i, head + 9, received);
+    fflush(stdout);
+    sem_post(&h->ready);
+  }
+  return NULL;
+}
+
+static void ask_in_two_threads(struct channel* c, int count) {
+  struct handover* h = calloc(1, sizeof(*h));
+  h->channel = c;
+  sem_init(&h->ready, 0, 0);
+  on_one_processor(0);
+  pthread_t reader;
+  check(pthread_create(&reader, NULL, read_answers, h) == 0, "thread");
+  char head[256];
+  for (int i = 0; i < count; ++i) {
+    const int length = snprintf(head, sizeof(head),
+                                "GET /way/%d?size=0&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", i,
+                                client_id, i);
+    send_all(c->fd, head, (size_t)length, 0);
+    while (sem_wait(&h->ready) != 0) {
+    }
+  }
+  shutdown(c->fd, SHUT_RDWR);
+  pthread_join(reader, NULL);
+}
+
 static void* serve(void* argument) {
   struct channel* c = channel_open((int)(long)argument);
   char head[8192], method[32], target[2048];
   size_t received;
+  if (way_begins("overtaken")) {
+    on_one_processor(1);
+  }
+  if (way_is("overtaken-server")) {
+    serve_in_two_threads(c);
+    close(c->fd);
+    return NULL;
+  }
   while (receive_message(c, head, sizeof(head), &received)) {
     check(sscanf(head, "%31s %2047s", method, target) == 2, "request line");
     const size_t body = number(target, "size=", 2);
@@ -471,12 +571,20 @@ static void run_client(int port, const char* id, int count) {
   struct channel* c = channel_open(fd);
   char head[8192];
   size_t received;
+  if (way_is("overtaken-client")) {
+    client_id = id;
+    ask_in_two_threads(c, count);
+    count = 0;
+  } else if (way_begins("overtaken")) {
+    on_one_processor(1);
+  }
   for (int i = 0; i < count; ++i) {
-    const size_t body = i % 3 == 1 ? 0 : (size_t)i * 997 % 150000;
+    const size_t body = i % 3 == 1 || way_begins("overtaken") ? 0 : (size_t)i * 997 % 150000;
     const int length =
         snprintf(head, sizeof(head),
                  "%s /way/%d?size=%d&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu"
-                 "\r\n\r\n", body ? "POST" : "GET", i, i * 1499 % 200000 + 1, id, i, body);
+                 "\r\n\r\n", body ? "POST" : "GET", i,
+                 way_begins("overtaken") ? 0 : i * 1499 % 200000 + 1, id, i, body);
     send_whole(c, head, (size_t)length, body);
     check(receive_message(c, head, sizeof(head), &received), "answer");
     printf("answer %s-%d %.3s %zu %zu\n", id, i, head + 9, body, received);
