@@ -65,9 +65,9 @@ struct zs_connection {
   __u8 route_noted;     /* route is that of a request which is not answered yet */
   __u8 is_dns;          /* by its port */
   __u8 datagrams;       /* UDP */
-  __u8 tls;             /* the kernel encrypts, or decrypts: what programs read and write is plain */
-  __u8 uring;           /* it is used through an io_uring */
-  __u8 parked_first;    /* enum zs_direction: of the two below, which came first */
+  __u8 tls;          /* the kernel encrypts, or decrypts: what programs read and write is plain */
+  __u8 uring;        /* it is used through an io_uring */
+  __u8 parked_first; /* enum zs_direction: of the two below, which came first */
   __u8 read_known;
   __u32 read_seq;  /* TCP: up to where the program has read; what is read past it was not seen */
   __u32 parked[2]; /* bytes of an operation whose buffer its completion will tell, by enum

@@ -74,8 +74,8 @@ static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall
  * call (net/socket.c, __sys_sendmmsg), and the next one begins at its array's beginning again.
  */
 ZS_COLD void batch__check_whole(const struct zs_syscall* call, int result) {
-  struct zs_batch* batch = bpf_task_storage_get(
-      &batches, (struct task_struct*)bpf_get_current_task_btf(), NULL, 0);
+  struct zs_batch* batch =
+      bpf_task_storage_get(&batches, (struct task_struct*)bpf_get_current_task_btf(), NULL, 0);
   struct zs_user_msghdr message;
   if (!batch || bpf_probe_read_user(&message, sizeof(message), (const void*)call->argument1)) {
     return;
@@ -87,8 +87,7 @@ ZS_COLD void batch__check_whole(const struct zs_syscall* call, int result) {
   __u64 length = 0;
   for (__u32 i = 0; i < ZS_BUFFERS_MAX && i < message.iov_count; ++i) {
     struct zs_iovec buffer = {};
-    bpf_probe_read_user(&buffer, sizeof(buffer),
-                        (const void*)(message.iov + i * sizeof(buffer)));
+    bpf_probe_read_user(&buffer, sizeof(buffer), (const void*)(message.iov + i * sizeof(buffer)));
     length += buffer.length;
   }
   if ((__u32)result < length) {

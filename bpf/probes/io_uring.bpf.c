@@ -3,9 +3,10 @@
 
 /*
  * Where the bytes lie of what an io_uring sends and receives: sock_length.bpf.c sees the operation
- * and its size, and the request's completion (io_uring/io_uring.c, the tracepoint io_uring_complete)
- * names its buffer, before the program learns that it may use it again. The request's memory is the
- * kernel's: nothing here can be changed by the program, but for arrays of buffers.
+ * and its size, and the request's completion (io_uring/io_uring.c, the tracepoint
+ * io_uring_complete) names its buffer, before the program learns that it may use it again. The
+ * request's memory is the kernel's: nothing here can be changed by the program, but for arrays of
+ * buffers.
  *
  * Not told: requests that go on (multishot), buffers that the kernel selects, what was moved in
  * several parts, and arrays of buffers (sendmsg, recvmsg, readv, writev) of requests that had to

@@ -76,12 +76,13 @@ static __always_inline int handle(struct sock* sk, enum zs_direction direction, 
   if (zs_likely(user)) {
     zs_syscall__from_regs(&call, regs);
   }
+  const bool has_ring =
+      (task->flags & ZS_PF_IO_WORKER) || (bpf_core_field_exists(task->io_uring) && task->io_uring);
+  const bool by_ring = zs_unlikely(has_ring) && !(user && syscall__is_for(task, &call, sk));
   if (datagram) {
-    return datagram__handle(sk, process, direction, result, user ? &call : NULL);
+    return datagram__handle(sk, process, direction, result, user && !by_ring ? &call : NULL);
   }
-  if (zs_unlikely((task->flags & ZS_PF_IO_WORKER) ||
-                  (bpf_core_field_exists(task->io_uring) && task->io_uring)) &&
-      !(user && syscall__is_for(task, &call, sk))) {
+  if (zs_unlikely(by_ring)) {
     return result == -ZS_EAGAIN ? 0 : socket_operation__park(sk, process, direction, result);
   }
   if (user && zs_unlikely(call.number == ZS_NR_SENDMMSG || call.number == ZS_NR_RECVMMSG)) {

@@ -54,7 +54,8 @@ static __always_inline void forget(const struct sock* sk, enum zs_close_kind kin
   }
 }
 
-/* What was read of a closed socket and not seen. A read that a reset overtakes finds no connection. */
+/* What was read of a closed socket and not seen. A read that a reset overtakes finds no connection.
+ */
 static __always_inline void check_reads(const struct sock* sk) {
   const __u64 key = (__u64)sk;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);

@@ -166,7 +166,8 @@ static __always_inline void connection__miss(struct zs_connection* connection,
   }
 }
 
-/* What io_uring has moved and whose completion has not told where it lies: nothing will any more. */
+/* What io_uring has moved and whose completion has not told where it lies: nothing will any more.
+ */
 static __always_inline void connection__unpark(struct zs_connection* connection,
                                                enum zs_direction direction) {
   const __u8 dir = direction == ZS_SEND;
@@ -787,12 +788,10 @@ static __always_inline struct zs_connection* socket_operation__find(
     }
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
-  const bool tcp =
-      connection->family != ZS_AF_UNIX && zs_read(sk, sk_protocol) == ZS_IPPROTO_TCP;
+  const bool tcp = connection->family != ZS_AF_UNIX && zs_read(sk, sk_protocol) == ZS_IPPROTO_TCP;
   if (zs_unlikely(connection->state != ZS_CONNECTION_KNOWN || connection->tls)) {
-    const bool follow = tcp && result > 0
-                            ? connection__follow_tls(sk, connection, direction, call)
-                            : connection->state != ZS_CONNECTION_MUTED;
+    const bool follow = tcp && result > 0 ? connection__follow_tls(sk, connection, direction, call)
+                                          : connection->state != ZS_CONNECTION_MUTED;
     if (!follow) {
       counters__add(ZS_COUNTER_OPERATIONS_MUTED);
       return NULL;

@@ -20,9 +20,9 @@ ZS_COLD int syscall__bytes(struct zs_syscall* call, long messages) {
   int sum = 0;
   for (__u32 i = 0; i < ZS_MESSAGES_MAX && i < messages; ++i) {
     __u32 length = 0;
-    if (bpf_probe_read_user(&length, sizeof(length),
-                            (const char*)call->argument1 + i * ZS_MMSGHDR_BYTES +
-                                ZS_MMSGHDR_LENGTH_AT)) {
+    if (bpf_probe_read_user(
+            &length, sizeof(length),
+            (const char*)call->argument1 + i * ZS_MMSGHDR_BYTES + ZS_MMSGHDR_LENGTH_AT)) {
       break;
     }
     sum += length;

@@ -10,6 +10,7 @@ import subprocess
 import unittest
 
 import harness
+import oracle
 
 PROGRAM = harness.BUILD / "tests" / "io" / "io_program"
 REQUESTS = 200
@@ -38,11 +39,14 @@ def records(recording):
 
 
 class Overtaken(harness.Case):
-    def run_way(self, way, role):
+    def serve(self, *arguments):
         if not PROGRAM.exists():
             self.fail(f"{PROGRAM} does not exist: make build")
-        server = self.start([PROGRAM, way, "server"])
-        port = server.wait_line(server.lines, r"^listening (\d+)").group(1)
+        server = self.start([PROGRAM, *arguments])
+        return server, server.wait_line(server.lines, r"^listening (\d+)").group(1)
+
+    def run_way(self, way, role):
+        _, port = self.serve(way, "server")
         recording, live = self.directory / "recording.zsr", self.directory / "live.jsonl"
         agent = self.agent("--exe", str(PROGRAM), "--output", str(recording), "--spans", str(live), command="record")
         client = self.start([PROGRAM, way, "client", port, "x", str(REQUESTS)], stdin=subprocess.PIPE)
@@ -83,6 +87,17 @@ class Overtaken(harness.Case):
 
     def test_answer_before_request(self):
         self.was_forced(self.run_way("overtaken-client", CLIENT))
+
+    def test_parents(self):
+        """The next request is read, and a call made for it, before the answer to the one before is recorded."""
+        _, backend = self.serve("plain", "server")
+        server, port = self.serve("overtaken-server", "server", backend)
+        agent = self.agent("--pid", str(server.pid))
+        client = self.start([PROGRAM, "overtaken-server", "client", port, "x", str(REQUESTS)], stdin=subprocess.PIPE)
+        client.wait_line(client.lines, rf"^answer x-{REQUESTS - 1} 200", 60)
+        score = oracle.Score(agent.interrupt(), {f"x-{i}" for i in range(REQUESTS)})
+        print(f"\nscore overtaken: {score}", flush=True)
+        self.assertEqual((0, 0, 0), (score.wrong, score.missing, score.duplicate), score.examples[:5])
 
     def test_next_request_before_answer(self):
         self.was_forced(self.run_way("overtaken-server", SERVER))

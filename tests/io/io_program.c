@@ -5,8 +5,9 @@
  * A server and a client for HTTP/1.1 that read and write by the way that is named, one thread a
  * connection. No library but libc's: io_uring by its system calls (io_uring(7)).
  *
- *   io_program WAY server            prints `listening PORT`, and of each request a line:
- *                                    METHOD TARGET STATUS REQUEST-BODY RESPONSE-BODY
+ *   io_program WAY server [BACKEND]  prints `listening PORT`, and of each request a line:
+ *                                    METHOD TARGET STATUS REQUEST-BODY RESPONSE-BODY;
+ *                                    `overtaken-server` asks the BACKEND's port for each first
  *   io_program WAY client PORT ID N  N requests one after the other, a line of each; ends when
  *                                    standard input does
  *
@@ -58,8 +59,12 @@ static void check(int good, const char* what) {
   }
 }
 
-static int way_is(const char* name) { return strcmp(way, name) == 0; }
-static int way_begins(const char* name) { return strncmp(way, name, strlen(name)) == 0; }
+static int way_is(const char* name) {
+  return strcmp(way, name) == 0;
+}
+static int way_begins(const char* name) {
+  return strncmp(way, name, strlen(name)) == 0;
+}
 
 /* What one connection has; `filled` bytes of `in` are not used yet. */
 struct channel {
@@ -77,7 +82,9 @@ struct channel {
   int armed;    /* a multishot receive goes on */
 };
 
-static unsigned* at(void* base, unsigned offset) { return (unsigned*)((char*)base + offset); }
+static unsigned* at(void* base, unsigned offset) {
+  return (unsigned*)((char*)base + offset);
+}
 
 static void ring_open(struct channel* c) {
   struct io_uring_params p = {0};
@@ -390,8 +397,8 @@ static void start_tls(int fd) {
   char control[CMSG_SPACE(1)] = {0};
   char finished[] = "GET /finished HTTP/1.1\r\n\r\n";
   struct iovec part = {finished, 16};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-                           .msg_controllen = sizeof(control)};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
   struct cmsghdr* type = CMSG_FIRSTHDR(&message);
   type->cmsg_level = SOL_TLS;
   type->cmsg_type = TLS_SET_RECORD_TYPE;
@@ -442,6 +449,17 @@ static void on_one_processor(int real_time) {
         "sched_setscheduler");
 }
 
+static int backend; /* port; 0: none */
+
+static int connect_to(int port) {
+  struct sockaddr_in address = {.sin_family = AF_INET,
+                                .sin_addr = {htonl(INADDR_LOOPBACK)},
+                                .sin_port = htons((unsigned short)port)};
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  check(connect(fd, (struct sockaddr*)&address, sizeof(address)) == 0, "connect");
+  return fd;
+}
+
 /* What the reading thread has for the writing one. */
 struct handover {
   struct channel* channel;
@@ -471,8 +489,16 @@ static void serve_in_two_threads(struct channel* c) {
   on_one_processor(1);
   char head[8192], method[32], target[128];
   size_t received;
+  struct channel* asked = backend ? channel_open(connect_to(backend)) : NULL;
   while (receive_message(c, head, sizeof(head), &received)) {
     check(sscanf(head, "%31s %127s", method, target) == 2, "request line");
+    if (asked) {
+      char answer[8192];
+      size_t body;
+      snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", target);
+      send_all(asked->fd, head, strlen(head), 0);
+      check(receive_message(asked, answer, sizeof(answer), &body), "backend");
+    }
     printf("%s %s 200 %zu 0\n", method, target, received);
     fflush(stdout);
     snprintf(h->head[h->written++ % 64], sizeof(h->head[0]),
@@ -506,8 +532,8 @@ static void ask_in_two_threads(struct channel* c, int count) {
   char head[256];
   for (int i = 0; i < count; ++i) {
     const int length = snprintf(head, sizeof(head),
-                                "GET /way/%d?size=0&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", i,
-                                client_id, i);
+                                "GET /way/%d?size=0&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+                                i, client_id, i);
     send_all(c->fd, head, (size_t)length, 0);
     while (sem_wait(&h->ready) != 0) {
     }
@@ -564,10 +590,7 @@ static void run_server(void) {
 }
 
 static void run_client(int port, const char* id, int count) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
-                                .sin_port = htons((unsigned short)port)};
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  check(connect(fd, (struct sockaddr*)&address, sizeof(address)) == 0, "connect");
+  const int fd = connect_to(port);
   struct channel* c = channel_open(fd);
   char head[8192];
   size_t received;
@@ -580,11 +603,11 @@ static void run_client(int port, const char* id, int count) {
   }
   for (int i = 0; i < count; ++i) {
     const size_t body = i % 3 == 1 || way_begins("overtaken") ? 0 : (size_t)i * 997 % 150000;
-    const int length =
-        snprintf(head, sizeof(head),
-                 "%s /way/%d?size=%d&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu"
-                 "\r\n\r\n", body ? "POST" : "GET", i,
-                 way_begins("overtaken") ? 0 : i * 1499 % 200000 + 1, id, i, body);
+    const int length = snprintf(
+        head, sizeof(head),
+        "%s /way/%d?size=%d&id=%s-%d HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu"
+        "\r\n\r\n",
+        body ? "POST" : "GET", i, way_begins("overtaken") ? 0 : i * 1499 % 200000 + 1, id, i, body);
     send_whole(c, head, (size_t)length, body);
     check(receive_message(c, head, sizeof(head), &received), "answer");
     printf("answer %s-%d %.3s %zu %zu\n", id, i, head + 9, body, received);
@@ -596,8 +619,9 @@ static void run_client(int port, const char* id, int count) {
 }
 
 int main(int count, char** arguments) {
-  if (count != 3 && count != 6) {
-    fprintf(stderr, "usage: io_program WAY server | io_program WAY client PORT ID COUNT\n");
+  if (count != 3 && count != 4 && count != 6) {
+    fprintf(stderr,
+            "usage: io_program WAY server [BACKEND] | io_program WAY client PORT ID COUNT\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
@@ -606,7 +630,8 @@ int main(int count, char** arguments) {
   memset(pattern, 'z', BODY_MAX);
   pattern_file = memfd_create("bodies", MFD_CLOEXEC);
   check(pattern_file >= 0 && write(pattern_file, pattern, BODY_MAX) == BODY_MAX, "memfd");
-  if (count == 3) {
+  if (count < 6) {
+    backend = count == 4 ? atoi(arguments[3]) : 0;
     run_server();
   } else {
     run_client(atoi(arguments[3]), arguments[4], atoi(arguments[5]));
