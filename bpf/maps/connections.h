@@ -72,7 +72,9 @@ struct zs_connection {
   __u32 read_seq;  /* TCP: up to where the program has read; what is read past it was not seen */
   __u32 parked[2]; /* bytes of an operation whose buffer its completion will tell, by enum
                       zs_direction */
-  __u32 reserved3;
+  /* TCP, client: how far the program had written when it first read after that, and when. */
+  __u32 answered_seq;
+  __u64 answered_ns;
   __u64 key;   /* its own in this map */
   __u64 inode; /* Unix sockets, of the socket's file: tells a new socket at the same address. UDP:
                   whom the socket is connected to */

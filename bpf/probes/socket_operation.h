@@ -869,6 +869,19 @@ static __always_inline int socket_operation__record(const struct sock* sk,
     if (departed > connection->last_send_ns && departed < now) {
       record->departed_ns = departed;
     }
+    /* Read after these bytes were written, and recorded before them: an answer, or the beginning of
+     * one. TCP stamps its acknowledgements, too, so `departed` may be later. */
+    if (connection->answered_ns && connection->answered_ns <= record->departed_ns &&
+        connection->answered_seq == BPF_CORE_READ((const struct tcp_sock*)sk, write_seq)) {
+      record->departed_ns = connection->answered_ns - 1;
+    }
+  } else if (direction == ZS_RECEIVE && connection->role == ZS_ROLE_CLIENT &&
+             connection->family != ZS_AF_UNIX) {
+    const __u32 written = BPF_CORE_READ((const struct tcp_sock*)sk, write_seq);
+    if (written != connection->answered_seq || !connection->answered_ns) {
+      connection->answered_seq = written;
+      connection->answered_ns = now;
+    }
   }
   if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
                   out->bytes[10] == '0' && out->bytes[11] == '1')) {
