@@ -150,5 +150,9 @@ class KernelTls(Ways):
         self.readable("ktls")
 
 
+class KernelTlsBySystemCall(KernelTls):
+    capture = "syscall"
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
