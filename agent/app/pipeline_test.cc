@@ -181,6 +181,29 @@ TEST_F(PipelineTest, TheAnswerThatIsRecordedBeforeItsRequest) {
   EXPECT_EQ(spans[0].end_unix_ns, kAnchorUnixNs + 3'000'000);
 }
 
+// A server's answer is recorded when its call ends. The kernel side takes the next request for one
+// that was read together with the one before: calls cannot be told apart, and are roots.
+TEST_F(PipelineTest, TheNextRequestThatIsRecordedBeforeTheAnswer) {
+  know(kProxy);
+  make();
+  open(kServerConnection, ZS_ROLE_SERVER);
+  open(kClientConnection, ZS_ROLE_CLIENT);
+  record(stream(kServerConnection).receive(kRequest, {1'000'000, 7, 42}));
+  record(stream(kServerConnection).receive(kRequest, {3'000'000, 7, 42}));
+  record(stream(kServerConnection).send(kAnswer, {3'500'000, 8}));
+  record(stream(kClientConnection).send(kCall, {4'000'000, 7, 42, ZS_EVIDENCE_THREAD}));
+  record(stream(kClientConnection).receive(kFailure, {5'000'000, 7}));
+  record(stream(kServerConnection).send(kAnswer, {6'000'000, 8}));
+  const std::vector<model::Span> spans = pipeline_->take_spans(0);
+  ASSERT_EQ(spans.size(), 3U);
+  EXPECT_EQ(spans[0].start_unix_ns, kAnchorUnixNs + 1'000'000);
+  EXPECT_EQ(spans[0].end_unix_ns, kAnchorUnixNs + 3'500'000);
+  EXPECT_EQ(number(spans[1], "http.response.status_code"), 503);
+  EXPECT_FALSE(spans[1].parent_span_id.valid());
+  EXPECT_EQ(spans[2].start_unix_ns, kAnchorUnixNs + 3'000'000);
+  EXPECT_EQ(spans[2].end_unix_ns, kAnchorUnixNs + 6'000'000);
+}
+
 TEST_F(PipelineTest, TheSameRecordsGiveTheSameSpans) {
   know(kProxy);
   std::vector<std::vector<model::Span>> runs;

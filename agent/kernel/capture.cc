@@ -33,6 +33,7 @@
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
 #include "go_route.skel.h"
+#include "io_uring.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
 #include "sock_event.skel.h"
@@ -363,6 +364,7 @@ struct Capture::Impl {
   SkeletonPtr<sock_fexit_bpf> fexits;
   SkeletonPtr<sock_kprobe_bpf> kprobes;
   FunctionProbes function_probes;
+  SkeletonPtr<io_uring_bpf> io_uring;
   SkeletonPtr<syscall_exit_bpf> syscalls;
   SkeletonPtr<sock_state_bpf> states;
   SkeletonPtr<process_bpf> processes;
@@ -616,6 +618,11 @@ struct Capture::Impl {
     });
     if (Status status = start_sockets(); !status) {
       return status;
+    }
+    if (kind != CaptureKind::kSyscall) {
+      // Without it (a kernel that has no io_uring, or another one) what rings move is counted as
+      // lost.
+      start(io_uring, "io_uring");
     }
     if (events) {
       set_tentative(options.tentative);
@@ -1021,6 +1028,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   }
   if (impl_->kprobes) {
     add(impl_->kprobes->obj);
+  }
+  if (impl_->io_uring) {
+    add(impl_->io_uring->obj);
   }
   if (impl_->syscalls) {
     add(impl_->syscalls->obj);

@@ -24,9 +24,10 @@ struct in6_addr {
   } in6_u;
 };
 
-/* Up to 6.4: how a protocol takes a page. */
 struct proto {
-  void* sendpage; /* a function */
+  void* sendmsg; /* functions */
+  void* recvmsg;
+  void* sendpage; /* up to 6.4: takes a page */
 };
 
 struct sock_common {
@@ -63,7 +64,12 @@ struct sock {
   __u16 sk_type;
   __u16 sk_protocol;
   struct socket* sk_socket;
+  struct proto* sk_prot_creator; /* what skc_prot was at first */
   int sk_err;
+};
+
+struct inet_connection_sock {
+  void* icsk_ulp_ops; /* kernel TLS, if something is above TCP */
 };
 
 struct tcp_sock {
@@ -128,7 +134,30 @@ struct task_struct {
   int tgid;
   struct task_struct* real_parent;
   struct files_struct* files;
+  void* io_uring; /* it has, or had, a ring */
   struct signal_struct* signal;
+};
+
+/* io_uring/net.h, io_uring/rw.h, include/linux/io_uring_types.h */
+struct io_cqe {
+  __s32 res;
+};
+
+struct io_kiocb {
+  struct file* file;
+  __u8 opcode;
+  __u64 flags;
+  struct io_cqe cqe;
+};
+
+struct io_sr_msg {
+  void* buf; /* or a struct user_msghdr */
+  unsigned int done_io;
+};
+
+struct io_rw {
+  __u64 addr;
+  __u32 len;
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -225,6 +254,7 @@ static __always_inline void zs_preempt__on(void) {
 #define ZS_AF_INET6 10
 #define ZS_SOCK_STREAM 1
 #define ZS_SOCK_DGRAM 2
+#define ZS_IPPROTO_TCP 6
 #define ZS_IPPROTO_UDP 17
 #define ZS_MSG_PEEK 2
 #define ZS_RCV_SHUTDOWN 1

@@ -25,10 +25,13 @@
 #define ZS_NR_RECVMSG 47
 #define ZS_NR_GETSOCKOPT 55
 #define ZS_NR_EPOLL_WAIT 232
+#define ZS_NR_SPLICE 275
 #define ZS_NR_ACCEPT4 288
 #define ZS_NR_RECVMMSG 299
 #define ZS_NR_SENDMMSG 307
 #define ZS_NR_EPOLL_PWAIT 281
+#define ZS_NR_IO_URING_SETUP 425
+#define ZS_NR_IO_URING_ENTER 426
 #define ZS_NR_EPOLL_PWAIT2 441
 
 #define ZS_TS_COMPAT                                                           \

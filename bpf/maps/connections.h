@@ -65,7 +65,16 @@ struct zs_connection {
   __u8 route_noted;     /* route is that of a request which is not answered yet */
   __u8 is_dns;          /* by its port */
   __u8 datagrams;       /* UDP */
-  __u8 reserved[4];
+  __u8 tls;          /* the kernel encrypts, or decrypts: what programs read and write is plain */
+  __u8 uring;        /* it is used through an io_uring */
+  __u8 parked_first; /* enum zs_direction: of the two below, which came first */
+  __u8 read_known;
+  __u32 read_seq;  /* TCP: up to where the program has read; what is read past it was not seen */
+  __u32 parked[2]; /* bytes of an operation whose buffer its completion will tell, by enum
+                      zs_direction */
+  /* TCP, client: how far the program had written when it first read after that, and when. */
+  __u32 answered_seq;
+  __u64 answered_ns;
   __u64 key;   /* its own in this map */
   __u64 inode; /* Unix sockets, of the socket's file: tells a new socket at the same address. UDP:
                   whom the socket is connected to */

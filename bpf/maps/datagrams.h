@@ -21,7 +21,8 @@ struct zs_batch {
   __u64 array;  /* of struct mmsghdr, in the program's memory; 0: there is no such call */
   __u64 socket; /* struct sock * */
   __s64 number; /* of the system call */
-  __u64 next;   /* message */
+  __u32 next;   /* message */
+  __u32 lost;   /* which message is next is not known, until there is another array */
 };
 
 struct {

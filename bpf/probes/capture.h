@@ -33,6 +33,12 @@
 #define ZS_BUFFERS_MAX \
   16 /* iovec entries that are followed; servers that gather use two to eight */
 
+/* struct mmsghdr (include/linux/socket.h) on a 64-bit kernel, and how many of one system call:
+ * UIO_MAXIOV */
+#define ZS_MMSGHDR_BYTES 64
+#define ZS_MMSGHDR_LENGTH_AT 56
+#define ZS_MESSAGES_MAX 1024
+
 /* The front of struct user_msghdr (include/linux/socket.h) on a 64-bit kernel. */
 struct zs_user_msghdr {
   __u64 name;

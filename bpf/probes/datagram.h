@@ -6,7 +6,7 @@
  * Datagrams of UDP sockets that carry DNS by their port: each becomes one data record. Only for
  * hooks that are given the socket by the kernel: what is known of it is kept in the socket itself.
  */
-#include "bpf/maps/datagrams.h"
+#include "bpf/probes/batch.h"
 #include "bpf/probes/socket_operation.h"
 
 /* Datagrams that a socket which is connected to nobody sends elsewhere until it is nobody's. */
@@ -16,8 +16,6 @@
  * (agent/conn), because it does not hear of its end.
  */
 #define ZS_DATAGRAM_QUIET_NS 10000000000ULL
-#define ZS_MMSGHDR_BYTES 64  /* include/linux/socket.h, on a 64-bit kernel */
-#define ZS_MESSAGES_MAX 1024 /* of one system call: UIO_MAXIOV */
 
 /* The front of struct sockaddr_in and sockaddr_in6 (include/uapi/linux/in.h, in6.h). */
 struct zs_user_address {
@@ -26,46 +24,6 @@ struct zs_user_address {
   __u8 front[4]; /* IPv4: the address; IPv6: the flow */
   __u8 back[16]; /* IPv6: the address */
 };
-
-/*
- * Which message of a system call for many this datagram is: `call` becomes the call for it alone.
- * The hook fires for each in order, and for the error that ends the call. False: it is not known.
- */
-static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall* call, int result,
-                                        const struct pt_regs* regs) {
-  const bool sends = call->number == ZS_NR_SENDMMSG;
-  const bool many = sends || call->number == ZS_NR_RECVMMSG;
-  struct zs_batch* batch =
-      bpf_task_storage_get(&batches, (struct task_struct*)bpf_get_current_task_btf(), NULL,
-                           many ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-  if (!many) {
-    if (batch) {
-      batch->array = 0;
-    }
-    return true;
-  }
-  if (!batch) {
-    return false;
-  }
-  const __u32 asked = call->argument2;
-  const __u32 count = asked < ZS_MESSAGES_MAX ? asked : ZS_MESSAGES_MAX;
-  if (batch->array != call->argument1 || batch->socket != (__u64)sk ||
-      batch->number != call->number || batch->next >= count) {
-    batch->array = call->argument1;
-    batch->socket = (__u64)sk;
-    batch->number = call->number;
-    batch->next = 0;
-  }
-  /* A call with a timeout may end without a sign. */
-  if (result < 0 || (!sends && zs_syscall__argument4(regs))) {
-    batch->array = 0;
-    return false;
-  }
-  call->argument1 += batch->next * ZS_MMSGHDR_BYTES;
-  call->number = sends ? ZS_NR_SENDMSG : ZS_NR_RECVMSG;
-  batch->next += 1;
-  return true;
-}
 
 /* The address that the program sends to with this very call; false if it names none. */
 static __always_inline bool datagram__address(const struct zs_syscall* call,

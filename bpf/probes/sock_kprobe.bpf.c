@@ -54,7 +54,7 @@ static __always_inline int end(const struct pt_regs* regs, enum zs_direction dir
   operation->under_way = 0;
   struct sock* sk = (struct sock*)operation->socket;
   const int result = (int)zs_function__result(regs);
-  if (socket_end__is_nothing(sk, direction, result, (int)operation->flags)) {
+  if (operation->flags & ZS_MSG_PEEK) {
     return 0;
   }
   return socket_end__of_process(sk, process, task, direction, result, operation->has_buffers);

@@ -7,6 +7,8 @@
  * are found through the user registers of the system call that the thread is in.
  */
 /* Without ZS_STREAMS_ONLY also for datagrams. */
+#include "bpf/lib/descriptor.h"
+#include "bpf/probes/batch.h"
 #ifdef ZS_STREAMS_ONLY
 #include "bpf/probes/socket_operation.h"
 #else
@@ -26,6 +28,37 @@ static __always_inline bool socket_end__is_datagram(const struct sock* sk) {
 }
 
 /*
+ * Whether the socket operation is the running system call's own. Work of an io_uring is done in any
+ * system call of the threads that have one, and in threads of the ring itself.
+ */
+static __always_inline bool syscall__is_for(const struct task_struct* task,
+                                            const struct zs_syscall* call, const struct sock* sk) {
+  const bool splices = call->number == ZS_NR_SPLICE;
+  return call->number != ZS_NR_IO_URING_ENTER &&
+         task__socket(task, splices ? call->argument2 : call->argument0) == sk;
+}
+
+/*
+ * An operation of an io_uring: where its bytes lie is told when it is complete
+ * (io_uring.bpf.c). What is not told until the direction's next one is lost.
+ */
+ZS_COLD int socket_operation__park(const struct sock* sk, const struct zs_process* process,
+                                   enum zs_direction direction, int result) {
+  struct zs_connection* connection = socket_operation__find(sk, process, direction, result, NULL);
+  if (!connection) {
+    return 0;
+  }
+  const __u8 dir = direction == ZS_SEND;
+  connection__unpark(connection, direction);
+  connection->uring = 1;
+  connection->parked[dir] = result;
+  if (!connection->parked[!dir]) {
+    connection->parked_first = direction;
+  }
+  return 0;
+}
+
+/*
  * What is left when the current task's process is known to be selected. `has_buffers`: the bytes
  * are in buffers of the program, if the system call is one that is read at all.
  */
@@ -35,9 +68,17 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
                                                   bool has_buffers) {
   const __u32 tid = task->pid;
   const bool datagram = zs_unlikely(socket_end__is_datagram(sk));
-  if (zs_unlikely(result == -ZS_EAGAIN) && direction == ZS_SEND) {
-    context__on_short_send(process, tid);
-    if (!datagram) {
+  struct zs_syscall call;
+  /* Kernel threads that do I/O for a ring have no system call of their own. */
+  bool user = has_buffers && !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) &&
+              !zs_syscall__is_compat(task) && zs_syscall__from_task(&call, task);
+  const bool many = user && (call.number == ZS_NR_SENDMMSG || call.number == ZS_NR_RECVMMSG);
+  if (zs_unlikely(result == -ZS_EAGAIN)) {
+    if (direction == ZS_SEND) {
+      context__on_short_send(process, tid);
+    }
+    /* Where there is no more to move, a call for many messages ends. */
+    if (!datagram && !many) {
       return 0;
     }
   }
@@ -46,36 +87,42 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
     return 0;
   }
 #endif
-  struct zs_syscall call;
-  /* Kernel threads that do I/O for a ring have no system call of their own. */
-  const bool user = has_buffers && !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) &&
-                    !zs_syscall__is_compat(task) && zs_syscall__from_task(&call, task);
+  const bool has_ring =
+      (task->flags & ZS_PF_IO_WORKER) || (bpf_core_field_exists(task->io_uring) && task->io_uring);
+  const bool by_ring = zs_unlikely(has_ring) && !(user && syscall__is_for(task, &call, sk));
 #ifndef ZS_STREAMS_ONLY
   if (datagram) {
-    struct zs_connection* connection =
-        datagram__capture(sk, process, direction, result, user ? &call : NULL);
+    const struct zs_syscall* known = user && !by_ring ? &call : NULL;
+    struct zs_connection* connection = datagram__capture(sk, process, direction, result, known);
     if (connection) {
-      datagram__output(sk, process, connection, direction, user ? &call : NULL);
+      datagram__output(sk, process, connection, direction, known);
     }
     return 0;
   }
 #endif
+  if (zs_unlikely(by_ring)) {
+    return result == -ZS_EAGAIN ? 0 : socket_operation__park(sk, process, direction, result);
+  }
+  if (zs_unlikely(many)) {
+    const struct pt_regs* regs =
+        zs_has_task_regs() ? (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task)
+                           : NULL;
+    user = regs && batch__find(sk, &call, result, regs);
+    if (user && direction == ZS_SEND) {
+      batch__check_whole(&call, result);
+    }
+    if (result == -ZS_EAGAIN) {
+      return 0;
+    }
+  }
   return socket_operation__handle(sk, process, task->tgid, tid, direction, result,
                                   user ? &call : NULL);
-}
-
-/* Is there nothing to tell? Where there is no more to read a call for many datagrams ends. */
-static __always_inline bool socket_end__is_nothing(const struct sock* sk,
-                                                   enum zs_direction direction, int result,
-                                                   int flags) {
-  return (flags & ZS_MSG_PEEK) ||
-         (result == -ZS_EAGAIN && direction == ZS_RECEIVE && !socket_end__is_datagram(sk));
 }
 
 /* `flags` are those that the program asked with. */
 static __always_inline int socket_end__handle(struct sock* sk, enum zs_direction direction,
                                               int result, int flags, bool has_buffers) {
-  if (socket_end__is_nothing(sk, direction, result, flags)) {
+  if (flags & ZS_MSG_PEEK) {
     return 0;
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();

@@ -21,6 +21,10 @@
 #define ZS_SNIFFS_OLD \
   16 /* the same for one that was open before us and may be in the middle of a message */
 #define ZS_NO_DIRECTION 2
+/* include/uapi/linux/tls.h, include/linux/socket.h: a control message with a record's type. */
+#define ZS_SOL_TLS 282
+#define ZS_TLS_APPLICATION_DATA 23
+#define ZS_CMSG_TLS_BYTES 17
 
 /* Unique: no CPU sees two connections in one nanosecond, and 48 bits of them last three days of
  * uptime at a time. */
@@ -144,8 +148,50 @@ ZS_COLD bool connection__announce(const struct sock* sk, struct zs_connection* c
   return rings__output(connection->ring, record, sizeof(*record));
 }
 
+/*
+ * Bytes whose operation was not seen, or not what they were: a hole in the stream, which the parser
+ * finds by the offset of the direction's next record, or of the close.
+ */
+static __always_inline void connection__miss(struct zs_connection* connection,
+                                             enum zs_direction direction, __u32 byte_count) {
+  const __u8 dir = direction == ZS_SEND;
+  counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
+  zs_frame_missed(&connection->walk[dir], byte_count);
+  connection->offset[dir] += byte_count;
+  connection->told[dir] = connection->offset[dir];
+  connection->last_direction = direction;
+  if (!connection->announced) {
+    /* What the agent sees first will be the middle of its streams. */
+    connection->seen_from_start = 0;
+  }
+}
+
+/* What io_uring has moved and whose completion has not told where it lies: nothing will any more.
+ */
+static __always_inline void connection__unpark(struct zs_connection* connection,
+                                               enum zs_direction direction) {
+  const __u8 dir = direction == ZS_SEND;
+  const __u32 byte_count = connection->parked[dir];
+  if (byte_count) {
+    connection->parked[dir] = 0;
+    connection__miss(connection, direction, byte_count);
+  }
+}
+
+static __always_inline bool connection__is_parked(const struct zs_connection* connection) {
+  return connection->parked[ZS_RECEIVE] || connection->parked[ZS_SEND];
+}
+
+ZS_COLD void connection__unpark_all(struct zs_connection* connection) {
+  connection__unpark(connection, ZS_RECEIVE);
+  connection__unpark(connection, ZS_SEND);
+}
+
 ZS_COLD void connection__emit_close(struct zs_connection* connection, enum zs_close_kind kind) {
   struct zs_close_record record = {};
+  if (connection__is_parked(connection)) {
+    connection__unpark_all(connection);
+  }
   if (!connection->announced || connection->state != ZS_CONNECTION_KNOWN) {
     return;
   }
@@ -277,6 +323,16 @@ static __always_inline void thread__serve(__u32 tid, __u64 request_id,
   value.libuv = libuv;
   if (bpf_map_update_elem(&threads, &tid, &value, BPF_ANY)) {
     counters__add(ZS_COUNTER_LOST_THREADS_FULL);
+  }
+}
+
+/* A ring's operations end in any order and in any thread of their program: what this one does next
+ * may be for any of them. */
+ZS_COLD void thread__serve_nobody(__u32 tid) {
+  struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  if (thread) {
+    thread->request_id = 0;
+    thread->evidence = ZS_EVIDENCE_NONE;
   }
 }
 
@@ -412,6 +468,10 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
     }
     return;
   }
+  if (zs_unlikely(connection->uring)) {
+    thread__serve_nobody(tid);
+    return;
+  }
   enum zs_loop loop = connection->loop;
   if (loop != ZS_LOOP_EPOLL) {
     loop = socket__loop(sk, process);
@@ -451,6 +511,9 @@ static __always_inline void context__on_client_send(struct zs_process* process,
     if (process->flags & ZS_PROCESS_GO) {
       record->evidence = context__on_go_client_send(&process->go, connection, record);
     }
+    return;
+  }
+  if (zs_unlikely(connection->uring)) {
     return;
   }
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
@@ -634,30 +697,124 @@ ZS_COLD int socket_operation__end(const struct sock* sk, struct zs_connection* c
 }
 
 /*
- * `process` is the entry of the current thread's process `tgid`. `result` is what the operation
- * returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call that
- * the thread is in; NULL if its arguments cannot be had.
+ * TCP counts what the program has read. More than this operation's `byte_count` since the last one:
+ * it was read in a way that no hook sees (splice(2) out of the socket, TCP_ZEROCOPY_RECEIVE).
  */
-static __always_inline int socket_operation__handle(const struct sock* sk,
-                                                    struct zs_process* process, __u32 tgid,
-                                                    __u32 tid, enum zs_direction direction,
-                                                    int result, const struct zs_syscall* call) {
+static __always_inline void connection__check_read(const struct sock* sk,
+                                                   struct zs_connection* connection,
+                                                   __u32 byte_count) {
+  const __u32 read = BPF_CORE_READ((const struct tcp_sock*)sk, copied_seq);
+  const __u32 unseen = read - connection->read_seq - byte_count;
+  const bool known = connection->read_known;
+  connection->read_seq = read;
+  connection->read_known = 1;
+  /* Negative where two threads read at once; a FIN that was read past takes one number. */
+  if (zs_unlikely(known && (__s32)unseen > 0) &&
+      !(unseen == 1 && (zs_read(sk, sk_shutdown) & ZS_RCV_SHUTDOWN))) {
+    connection__miss(connection, ZS_RECEIVE, unseen);
+  }
+}
+
+/*
+ * Whether the kernel itself encrypts what is sent, or decrypts what is received
+ * (Documentation/networking/tls.rst): it has put its own functions into the socket then.
+ */
+static __always_inline bool socket__has_tls(const struct sock* sk, enum zs_direction direction) {
+  if (!BPF_CORE_READ((const struct inet_connection_sock*)sk, icsk_ulp_ops)) {
+    return false;
+  }
+  return direction == ZS_SEND ? BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg) !=
+                                    BPF_CORE_READ(sk, sk_prot_creator, sendmsg)
+                              : BPF_CORE_READ(sk, __sk_common.skc_prot, recvmsg) !=
+                                    BPF_CORE_READ(sk, sk_prot_creator, recvmsg);
+}
+
+/*
+ * A record of TLS's own, by the control message that goes with it: handshake and alerts do not
+ * belong to the program's stream.
+ */
+static __always_inline bool tls__is_control(const struct zs_syscall* call) {
+  if (!call || (call->number != ZS_NR_SENDMSG && call->number != ZS_NR_RECVMSG)) {
+    return false;
+  }
+  __u64 control[2] = {}; /* of struct user_msghdr: where, and how long */
+  struct {
+    __u64 length;
+    __s32 level;
+    __s32 type;
+    __u8 record;
+  } message = {};
+  return bpf_probe_read_user(control, sizeof(control),
+                             (const char*)call->argument1 + sizeof(struct zs_user_msghdr)) == 0 &&
+         control[1] >= ZS_CMSG_TLS_BYTES &&
+         bpf_probe_read_user(&message, ZS_CMSG_TLS_BYTES, (const void*)control[0]) == 0 &&
+         message.level == ZS_SOL_TLS && message.record != ZS_TLS_APPLICATION_DATA;
+}
+
+/*
+ * Of a TCP connection that is nobody's, or in kernel TLS: is this operation to be followed? Until
+ * the kernel has the keys a connection is encrypted, and nobody's; what comes then is a connection
+ * of its own. One direction may stay encrypted.
+ */
+ZS_COLD bool connection__follow_tls(const struct sock* sk, struct zs_connection* connection,
+                                    enum zs_direction direction, const struct zs_syscall* call) {
+  if (!socket__has_tls(sk, direction)) {
+    return !connection->tls && connection->state != ZS_CONNECTION_MUTED;
+  }
+  if (tls__is_control(call)) {
+    return false;
+  }
+  if (!connection->tls && !connection->announced) {
+    connection->id = connection__new_id();
+    connection->tls = 1;
+    connection->state = ZS_CONNECTION_SNIFFING;
+    connection->sniffs_left = ZS_SNIFFS_NEW;
+    connection->seen_from_start = 1;
+    connection->last_direction = ZS_NO_DIRECTION;
+    __builtin_memset(connection->offset, 0, sizeof(connection->offset));
+    __builtin_memset(connection->told, 0, sizeof(connection->told));
+  }
+  return connection->state != ZS_CONNECTION_MUTED;
+}
+
+/* The connection that an operation belongs to; NULL if there is nothing to record. Parameters as
+ * those of socket_operation__handle(). */
+static __always_inline struct zs_connection* socket_operation__find(
+    const struct sock* sk, const struct zs_process* process, enum zs_direction direction,
+    int result, const struct zs_syscall* call) {
   struct zs_connection* connection = connection__find(sk);
   if (zs_unlikely(!connection)) {
     connection = socket_operation__begin(sk, process, direction, result);
     if (!connection) {
-      return 0;
+      return NULL;
     }
   }
   counters__add(ZS_COUNTER_OPERATIONS_SEEN);
-  if (zs_unlikely(connection->state == ZS_CONNECTION_MUTED)) {
-    counters__add(ZS_COUNTER_OPERATIONS_MUTED);
-    return 0;
+  const bool tcp = connection->family != ZS_AF_UNIX && zs_read(sk, sk_protocol) == ZS_IPPROTO_TCP;
+  if (zs_unlikely(connection->state != ZS_CONNECTION_KNOWN || connection->tls)) {
+    const bool follow = tcp && result > 0 ? connection__follow_tls(sk, connection, direction, call)
+                                          : connection->state != ZS_CONNECTION_MUTED;
+    if (!follow) {
+      counters__add(ZS_COUNTER_OPERATIONS_MUTED);
+      return NULL;
+    }
   }
   if (zs_unlikely(result <= 0)) {
-    return socket_operation__end(sk, connection, direction, result);
+    socket_operation__end(sk, connection, direction, result);
+    return NULL;
   }
+  if (tcp && direction == ZS_RECEIVE && !connection->tls) {
+    connection__check_read(sk, connection, result);
+  }
+  return connection;
+}
 
+/* An operation that socket_operation__find() lets through becomes a record. */
+static __always_inline int socket_operation__record(const struct sock* sk,
+                                                    struct zs_process* process,
+                                                    struct zs_connection* connection, __u32 tgid,
+                                                    __u32 tid, enum zs_direction direction,
+                                                    int result, const struct zs_syscall* call) {
   const __u32 slot = direction;
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
@@ -677,6 +834,9 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
                        : ZS_GATE_NO;
   const enum zs_gate gate = ZS_SEEN_GATE(seen);
   if (zs_unlikely(connection->state == ZS_CONNECTION_SNIFFING)) {
+    if (!readable) {
+      connection__miss(connection, direction, byte_count);
+    }
     connection__sniff(connection, direction, seen);
     if (connection->state != ZS_CONNECTION_KNOWN) {
       return 0;
@@ -710,6 +870,19 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
     const __u64 departed = BPF_CORE_READ((const struct tcp_sock*)sk, tcp_wstamp_ns);
     if (departed > connection->last_send_ns && departed < now) {
       record->departed_ns = departed;
+    }
+    /* Read after these bytes were written, and recorded before them: an answer, or the beginning of
+     * one. TCP stamps its acknowledgements, too, so `departed` may be later. */
+    if (connection->answered_ns && connection->answered_ns <= record->departed_ns &&
+        connection->answered_seq == BPF_CORE_READ((const struct tcp_sock*)sk, write_seq)) {
+      record->departed_ns = connection->answered_ns - 1;
+    }
+  } else if (direction == ZS_RECEIVE && connection->role == ZS_ROLE_CLIENT &&
+             connection->family != ZS_AF_UNIX) {
+    const __u32 written = BPF_CORE_READ((const struct tcp_sock*)sk, write_seq);
+    if (written != connection->answered_seq || !connection->answered_ns) {
+      connection->answered_seq = written;
+      connection->answered_ns = now;
     }
   }
   if (zs_unlikely(seen == ZS_SEEN(ZS_PROTOCOL_HTTP1, ZS_GATE_RESPONSE) && out->bytes[9] == '1' &&
@@ -815,4 +988,23 @@ static __always_inline int socket_operation__handle(const struct sock* sk,
   rings__output(connection->ring, record, length);
   connection->told[dir] = record->offset + byte_count;
   return 0;
+}
+
+/*
+ * `process` is the entry of the current thread's process `tgid`. `result` is what the operation
+ * returned: bytes moved, 0 at end of stream, or a negative errno. `call` is the system call that
+ * the thread is in; NULL if its arguments cannot be had.
+ */
+static __always_inline int socket_operation__handle(const struct sock* sk,
+                                                    struct zs_process* process, __u32 tgid,
+                                                    __u32 tid, enum zs_direction direction,
+                                                    int result, const struct zs_syscall* call) {
+  struct zs_connection* connection = socket_operation__find(sk, process, direction, result, call);
+  if (!connection) {
+    return 0;
+  }
+  if (zs_unlikely(connection__is_parked(connection))) {
+    connection__unpark_all(connection);
+  }
+  return socket_operation__record(sk, process, connection, tgid, tid, direction, result, call);
 }

@@ -53,6 +53,16 @@ static __always_inline void state__forget(const struct sock* sk, enum zs_close_k
   }
 }
 
+/* What was read of a closed socket and not seen. A read that a reset overtakes finds no connection.
+ */
+static __always_inline void state__check_reads(const struct sock* sk) {
+  const __u64 key = (__u64)sk;
+  struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
+  if (connection && connection->read_known && !connection->tls) {
+    connection__check_read(sk, connection, 0);
+  }
+}
+
 static __always_inline int state__change(const struct sock* sk, int old_state, int new_state) {
   if (new_state == ZS_TCP_SYN_SENT) {
     state__on_connect(sk);
@@ -84,6 +94,7 @@ static __always_inline int state__change(const struct sock* sk, int old_state, i
     }
     return 0;
   }
+  state__check_reads(sk);
   /* Without a FIN in either direction, or with an error, the close was an abort. */
   const bool reset =
       sk->sk_err != 0 || old_state == ZS_TCP_ESTABLISHED || old_state == ZS_TCP_CLOSE_WAIT;

@@ -12,6 +12,25 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/*
+ * A call for many messages has one result, their number: what it has moved in all. `call` becomes
+ * the call for the first one, whose bytes are read; those of the others count as too many buffers.
+ */
+ZS_COLD int syscall__bytes(struct zs_syscall* call, long messages) {
+  int sum = 0;
+  for (__u32 i = 0; i < ZS_MESSAGES_MAX && i < messages; ++i) {
+    __u32 length = 0;
+    if (bpf_probe_read_user(
+            &length, sizeof(length),
+            (const char*)call->argument1 + i * ZS_MMSGHDR_BYTES + ZS_MMSGHDR_LENGTH_AT)) {
+      break;
+    }
+    sum += length;
+  }
+  call->number = call->number == ZS_NR_SENDMMSG ? ZS_NR_SENDMSG : ZS_NR_RECVMSG;
+  return sum;
+}
+
 static __always_inline int handle(const struct pt_regs* regs, long result) {
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   struct zs_process* process = processes__find(pid_tgid >> 32U);
@@ -35,6 +54,10 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
       flags = call.argument2;
       direction = ZS_RECEIVE;
       break;
+    case ZS_NR_RECVMMSG:
+      flags = call.argument3;
+      direction = ZS_RECEIVE;
+      break;
     case ZS_NR_READ:
     case ZS_NR_READV:
       direction = ZS_RECEIVE;
@@ -43,9 +66,18 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
     case ZS_NR_WRITEV:
     case ZS_NR_SENDTO:
     case ZS_NR_SENDMSG:
+    case ZS_NR_SENDMMSG:
     case ZS_NR_SENDFILE:
       direction = ZS_SEND;
       break;
+    case ZS_NR_SPLICE: /* out of a socket: seen by the next operation */
+      call.argument0 = call.argument2;
+      direction = ZS_SEND;
+      break;
+    case ZS_NR_IO_URING_SETUP:
+    case ZS_NR_IO_URING_ENTER:
+      counters__add(ZS_COUNTER_LOST_IO_URING);
+      return 0;
     default:
       return 0;
   }
@@ -54,6 +86,9 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
   }
   if ((flags & ZS_MSG_PEEK) || result == -ZS_EAGAIN) {
     return 0;
+  }
+  if ((call.number == ZS_NR_SENDMMSG || call.number == ZS_NR_RECVMMSG) && result > 0) {
+    result = syscall__bytes(&call, result);
   }
   const struct sock* sk = task__socket(task, call.argument0);
   return sk ? socket_operation__handle(sk, process, pid_tgid >> 32U, (__u32)pid_tgid, direction,
