@@ -94,9 +94,9 @@ uint64_t registers_of(const symbols::go::ProbeSite& site, const Router& router) 
                      : router.function == symbols::go::kEchoRouter ? model::Router::kEcho
                                                                    : model::Router::kPattern;
   return !site.store ? 0U
-                     : site.store->address | static_cast<uint64_t>(site.store->length) << 4U |
-                           static_cast<uint64_t>(site.store->base) << 8U |
-                           static_cast<uint64_t>(whose) << 12U;
+                     : site.store->address | static_cast<uint64_t>(site.store->length) << 5U |
+                           static_cast<uint64_t>(site.store->base) << 10U |
+                           static_cast<uint64_t>(whose) << 48U;
 }
 
 std::string not_known(const Router& router, const GoBinary& binary) {

@@ -105,6 +105,8 @@ struct signal_struct {
   zs_atomic_t live;
 };
 
+#if defined(__TARGET_ARCH_x86)
+
 struct thread_info {
   __u32 status;
 };
@@ -113,18 +115,6 @@ struct thread_struct {
   unsigned long fsbase;
 };
 
-struct task_struct {
-  struct thread_info thread_info;
-  struct thread_struct thread;
-  unsigned int flags;
-  int pid;
-  int tgid;
-  struct task_struct* real_parent;
-  struct files_struct* files;
-  struct signal_struct* signal;
-};
-
-#if defined(__TARGET_ARCH_x86)
 struct pt_regs {
   unsigned long r14;
   unsigned long r10;
@@ -137,7 +127,33 @@ struct pt_regs {
   unsigned long di;
   unsigned long orig_ax;
 };
+
+#elif defined(__TARGET_ARCH_arm64)
+
+struct thread_info {
+  unsigned long flags;
+};
+
+struct pt_regs {
+  __u64 regs[31];
+  __u64 orig_x0;
+  __s32 syscallno;
+};
+
 #endif
+
+struct task_struct {
+  struct thread_info thread_info;
+#if defined(__TARGET_ARCH_x86)
+  struct thread_struct thread;
+#endif
+  unsigned int flags;
+  int pid;
+  int tgid;
+  struct task_struct* real_parent;
+  struct files_struct* files;
+  struct signal_struct* signal;
+};
 
 #pragma clang attribute pop
 
