@@ -151,9 +151,10 @@ static __always_inline void go_route__told(const struct pt_regs* regs, __u64 str
 
 /*
  * A router that is just storing the route into a context of its own, which has the request already,
- * or into the request: the registers have both words of the string, and where it is stored. Cookie:
- * the numbers of these three registers as words of struct pt_regs, of 5 bits each; the places of
- * the request in the context, and of URL in the request; the enum zs_router.
+ * or into the request: registers have the string's address, and where it is stored; its length is
+ * there already. Cookie: the numbers of these two registers as words of struct pt_regs, of 5 bits
+ * each; the places of the request in the context, and of URL in the request; the enum zs_router in
+ * 4 bits, and the place of the length.
  */
 SEC("uprobe")
 int go_route__stored(struct pt_regs* regs) {
@@ -165,9 +166,12 @@ int go_route__stored(struct pt_regs* regs) {
     return 0;
   }
   const __u32 last = ZS_GO_REGISTERS - 1;
-  const struct zs_go_string text = {words[cookie & last], words[cookie >> 5 & last]};
-  const __u64 context = words[cookie >> 10 & last];
-  const __u8 router = go_route__offset(cookie, 3);
+  struct zs_go_string text = {.address = words[cookie & last]};
+  const __u64 context = words[cookie >> 5 & last];
+  const __u8 router = cookie >> 48 & 15;
+  if (!go__read(&text.length, context + (cookie >> 52))) {
+    return 0;
+  }
   if (router == ZS_ROUTER_PATTERN) {
     request = context;
   } else if (!go__read(&request, context + go_route__offset(cookie, 1))) {
