@@ -84,13 +84,18 @@ static __always_inline bool goroutine__read_origin(const struct zs_go_process* g
          (go__read(&now->parent, now->g + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
 }
 
-static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
+/* `certain`: `g` can only be one of Go's. */
+static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g, bool certain,
                                              struct zs_goroutine_now* now) {
   if (go->state == ZS_GO_REFUSED || g == 0) {
     return false; /* or a thread that C has made */
   }
   if (!goroutine__read(go, g, now)) {
-    go__refuse(go);
+    if (certain) {
+      go__refuse(go);
+    } else {
+      counters__add(ZS_COUNTER_GO_CHECKS_FAILED);
+    }
     return false;
   }
   if (zs_unlikely(go->state == ZS_GO_UNVERIFIED)) {
@@ -107,7 +112,7 @@ static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
 static __always_inline bool goroutine__check_running(struct zs_go_process* go, __u64 g,
                                                      struct zs_goroutine_now* now) {
   if (zs_unlikely(go->state != ZS_GO_VERIFIED)) {
-    return goroutine__check(go, g, now);
+    return goroutine__check(go, g, true, now);
   }
   now->g = g;
   if (goroutine__read_id(go, now)) {
@@ -126,11 +131,11 @@ static __always_inline bool goroutine__check_caller(struct zs_go_process* go, __
                                                     struct zs_goroutine_now* now) {
   struct task_struct* task = (struct task_struct*)bpf_get_current_task_btf();
 #if defined(__TARGET_ARCH_x86)
-  return go__read(g, task->thread.fsbase + go->tls) && goroutine__check(go, *g, now);
+  return go__read(g, task->thread.fsbase + go->tls) && goroutine__check(go, *g, true, now);
 #else
   const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs(task);
   *g = ZS_GO_G(regs);
-  return goroutine__read(go, *g, now) && goroutine__check(go, *g, now);
+  return goroutine__check(go, *g, false, now);
 #endif
 }
 
