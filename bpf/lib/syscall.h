@@ -69,7 +69,7 @@ struct zs_epoll_event {
   __u32 data_high;
 };
 
-/* Of functions; the first word is argument 0. */
+/* In functions of Go programs. */
 #define ZS_GO_G(of) ((of)->r14)
 #define ZS_GO_ARGUMENT0(of) ((of)->ax)
 #define ZS_GO_ARGUMENT1(of) ((of)->bx)
