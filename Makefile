@@ -10,14 +10,15 @@ ARGS ?= --all
 # sudo forgets where Go was installed by hand; install-test-deps.sh fetches one when it is too old.
 export PATH := $(or $(ZEROSPAN_CACHE),$(HOME)/.cache/zerospan)/go/bin:$(PATH):/usr/local/go/bin
 
-.PHONY: help build run test test-all vmtest vmtest-ci vmtest-all bench fuzz format check-format clean deps test-deps release
+.PHONY: help build run test test-all vmtest vmtest-ci vmtest-all vmtest-arm64 arm64 bench fuzz format check-format clean deps test-deps release
 
 help:
 	@echo 'make build         build/release/zerospan and everything its tests need'
 	@echo 'sudo make run      install the build dependencies, build, and watch every program of this host (ARGS="--port 80")'
 	@echo 'sudo make test     install the test programs and run the tests (a few minutes when built)'
 	@echo 'sudo make test-all the same with every server, and the long runs'
-	@echo 'sudo make vmtest   a core of them on kernels 6.1, 6.12 and 6.18, in virtual machines (vmtest-all: on all of vmtests/kernels)'
+	@echo 'sudo make vmtest   a core of them on kernels 6.1, 6.12 and 6.18, in virtual machines (vmtest-all: on all of vmtests/kernels, and on arm64)'
+	@echo 'sudo make arm64    build/arm64/zerospan, for arm64 on another processor (vmtest-arm64: its tests in a virtual machine)'
 	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
 	@echo 'make fuzz          each fuzz target for 30 s'
 	@echo 'make format        clang-format-16 on every source; check-format only looks'
@@ -61,6 +62,17 @@ vmtest-ci: test-deps release
 
 vmtest-all:
 	$(MAKE) vmtest VMTEST=--all VMTEST_KERNELS=all
+	$(MAKE) vmtest-arm64
+
+# Without the unit tests, which are made for the machine that builds them.
+arm64: deps
+	@scripts/install-deps.sh --arm64
+	root=$$(vmtests/arm64_root.py) && ZEROSPAN_ARM64_ROOT=$$root cmake --preset arm64 $(CCACHE) -DZEROSPAN_TESTS=OFF
+	cmake --build build/arm64 --target zerospan
+
+vmtest-arm64: test-deps arm64
+	@scripts/install-test-deps.sh --vm
+	vmtests/matrix --arch arm64 --timeout 7200
 
 bench: test-deps release
 	/usr/bin/python3 bench/bench.py

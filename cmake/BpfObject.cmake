@@ -14,6 +14,13 @@ else()
   message(FATAL_ERROR "zerospan: no BPF capture for the processor ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 
+if(CMAKE_SYSROOT)
+  set(ZEROSPAN_BPF_INCLUDES --sysroot=${CMAKE_SYSROOT} -isystem ${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
+                            -isystem ${CMAKE_SYSROOT}/usr/include)
+else()
+  set(ZEROSPAN_BPF_INCLUDES -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+endif()
+
 function(bpf_object name source)
   get_filename_component(source ${source} ABSOLUTE)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
@@ -21,7 +28,7 @@ function(bpf_object name source)
   add_custom_command(OUTPUT ${object}
     COMMAND ${ZEROSPAN_BPF_CLANG} -target bpf -D__TARGET_ARCH_${ZEROSPAN_BPF_ARCH} -mcpu=v3 -O2 -g -std=gnu11
             -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations -I${CMAKE_SOURCE_DIR}
-            -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
+            ${ZEROSPAN_BPF_INCLUDES}
             -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

@@ -7,6 +7,10 @@ target_compile_options(zerospan_flags INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
   -Woverloaded-virtual -Wimplicit-fallthrough -fno-omit-frame-pointer)
 target_include_directories(zerospan_flags INTERFACE ${CMAKE_SOURCE_DIR})
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  # It is unsigned there, unlike on x86-64: code that asks whether a byte is below zero would mean something else.
+  target_compile_options(zerospan_flags INTERFACE -fsigned-char)
+endif()
 if(ZEROSPAN_SANITIZE)
   target_compile_options(zerospan_flags INTERFACE -fsanitize=${ZEROSPAN_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(zerospan_flags INTERFACE -fsanitize=${ZEROSPAN_SANITIZE})

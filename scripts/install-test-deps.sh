@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 if [ "${1:-}" = --vm ]; then
-  apt_install qemu-system-x86 busybox-static kmod zstd
+  apt_install qemu-system-x86 qemu-system-arm busybox-static kmod zstd
   exit
 fi
 

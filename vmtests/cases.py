@@ -3,7 +3,7 @@
 
 """What `matrix` runs in a guest: `zerospan check`, what each program costs the verifier, then the tests of tests/integration that it
 is given, as they are. Standard output has one JSON object a line, as soon as each is known, so that what a crash leaves is told; what
-the tests themselves print is on standard error. Before that it is run on the host, as `cases.py --prepare`: there compilers are quick,
+the tests themselves print is on standard error. Before that it is run on the host, as `cases.py --prepare BUILDS`: there compilers are quick,
 and there is a network."""
 
 import json
@@ -44,18 +44,21 @@ def applies(rows, kind, needs):
     return not needs or any(row.split(None, 1)[0] == "yes" and row.split(None, 1)[1].startswith(needs) for row in rows)
 
 
-def prepare():
+def prepare(builds):
+    """`builds`: of tests/programs/go_fan, by their names in test_go."""
     import harness
     import servers
     import test_go
     servers.built("go")
     servers.prepared("web")
-    test_go.build_fan(harness.Case(), "plain")
+    for name in builds:
+        environment, flags = test_go.BUILDS[name]
+        test_go.build_fan(harness.Case(), name, environment=environment, flags=flags)
 
 
 def main():
-    if sys.argv[1:] == ["--prepare"]:
-        prepare()
+    if sys.argv[1:2] == ["--prepare"]:
+        prepare(sys.argv[2:])
         return
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -63,7 +66,8 @@ def main():
     import harness  # after standard output is another
     check = subprocess.run([harness.BINARY, "check"], capture_output=True, text=True)
     tell(results, check=check.stdout + check.stderr, status=check.returncode)
-    tell(results, verifier=verifier.measure(harness.BUILD))
+    if verifier.is_built(harness.BUILD):
+        tell(results, verifier=verifier.measure(harness.BUILD))
     if check.returncode != 0:
         return
     kind = kind_in_use(check.stdout)

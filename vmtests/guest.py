@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """One command in a virtual machine: another kernel on this machine's own root file system, which it sees read-only under a layer
-in memory. Without hardware support, by QEMU's emulation: it works wherever the tests run, and is some 30 times slower."""
+in memory; on arm64 on a root of that processor's packages, with this machine's folders that the command is about at their places.
+Without hardware support, by QEMU's emulation: it works wherever the tests run, and is some 30 times slower."""
 
 import dataclasses
 import os
@@ -14,12 +15,32 @@ import subprocess
 import tempfile
 import time
 
+import arm64_root
+import debian
 import kernel as kernels
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "depmod": "kmod", "zstd": "zstd"}
+PACKAGES = {"busybox": "busybox-static", "depmod": "kmod", "zstd": "zstd"}
 # From the start of QEMU to the start of the command: 5 s on an idle machine, and it shares the machine.
 BOOT_SECONDS = 240
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    package: str  # of Debian, with the emulator
+    emulator: list[str]
+    console: str
+
+    @property
+    def program(self):
+        return self.emulator[0]
+
+
+# What is left out of a processor only costs time where it is emulated.
+MACHINES = {
+    kernels.AMD64: Machine("qemu-system-x86", ["qemu-system-x86_64", "-M", "q35", "-cpu", "max,-smap,-la57"], "ttyS0"),
+    kernels.ARM64: Machine("qemu-system-arm", ["qemu-system-aarch64", "-M", "virt", "-cpu", "neoverse-n1"], "ttyAMA0"),
+}
 
 
 @dataclasses.dataclass
@@ -32,8 +53,9 @@ class Result:
     tries: int = 1
 
 
-def missing_packages():
-    missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
+def missing_packages(architecture=kernels.AMD64):
+    machine = MACHINES[architecture]
+    missing = [package for command, package in [(machine.program, machine.package), *PACKAGES.items()] if not shutil.which(command)]
     busybox = shutil.which("busybox")
     if busybox and b"/ld-linux" in pathlib.Path(busybox).read_bytes():
         missing.append("busybox-static")  # the one that is there needs libraries
@@ -56,18 +78,23 @@ def _run(kernel, folder, command, environment, seconds, memory, cpus, append, co
     share = folder / "share"
     share.mkdir()
     (share / "start").write_text(_script(command, environment))
-    (folder / "initramfs").write_bytes(initramfs(kernel))
+    machine = MACHINES[kernel.architecture]
+    root, folders, shares = pathlib.Path("/"), [], []
+    if kernel.architecture != kernels.AMD64:
+        root = arm64_root.fetch()
+        folders = _apart([HERE.parent, debian.CACHE, pathlib.Path(environment.get("ZEROSPAN_BUILD", HERE)), pathlib.Path.cwd()])
+        shares = _plan9("host", "/", "readonly=on,multidevs=remap")
+    (folder / "initramfs").write_bytes(initramfs(kernel, root, folders))
     console = folder / "console"
     arguments = [
         "setpriv", "--pdeathsig", "KILL",  # it does not outlive what waits for it
-        "qemu-system-x86_64", "-M", "q35", "-nodefaults", "-display", "none", "-no-reboot",
+        *machine.emulator, "-nodefaults", "-display", "none", "-no-reboot",
         # Never KVM: that it can be opened does not mean that it boots such a kernel, or faster. One thread for all processors:
         # with more, QEMU 7.2 runs stale code where a kernel has patched itself, which is what attaching a probe is.
         "-accel", "tcg,thread=single,tb-size=512", "-m", str(memory), "-smp", str(cpus),
-        # What is left out only costs time where it is emulated.
-        "-cpu", "max,-smap,-la57", "-kernel", kernel.image, "-initrd", folder / "initramfs", "-serial", f"file:{console}",
-        "-append", f"console=ttyS0 quiet panic=-1 oops=panic mitigations=off {append}",
-        *_plan9("root", "/", "readonly=on,multidevs=remap"), *_plan9("modules", kernel.modules, "readonly=on"),
+        "-kernel", kernel.image, "-initrd", folder / "initramfs", "-serial", f"file:{console}",
+        "-append", f"console={machine.console} quiet panic=-1 oops=panic mitigations=off {append}",
+        *_plan9("root", root, "readonly=on,multidevs=remap"), *shares, *_plan9("modules", kernel.modules, "readonly=on"),
         *_plan9("share", share, "writeout=immediate"),
         # Each instruction takes one nanosecond of all of the guest's clocks.
         *(("-icount", "shift=0,sleep=off") if count_instructions else ())]
@@ -92,6 +119,12 @@ def _run(kernel, folder, command, environment, seconds, memory, cpus, append, co
     return Result(int(status.read_text()) if status.exists() else None, *output, said, timed_out and not status.exists())
 
 
+def _apart(paths):
+    """Without those that lie in another one, and what every system has of its own."""
+    paths = sorted({path.resolve() for path in paths} - {pathlib.Path("/"), pathlib.Path("/tmp")})
+    return [path for path in paths if not any(other in path.parents for other in paths)]
+
+
 def _plan9(tag, path, options):
     return ["-fsdev", f"local,id={tag},path={path},security_model=none,{options}", "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
 
@@ -107,8 +140,9 @@ def _script(command, environment):
             "/run/busybox poweroff -f\n")
 
 
-def initramfs(kernel):
-    """BusyBox, `init`, and the modules without which the guest does not see its root; in cpio's format "newc" (the kernel's
+def initramfs(kernel, root, host):
+    """BusyBox, `init`, the modules without which the guest does not see its root, and the names of the folders that come from the host
+    when the root does not; in cpio's format "newc" (the kernel's
     Documentation/driver-api/early-userspace/buffer-format.rst). Not compressed: unpacking costs more than loading."""
     order, modules = [], {}
     depends = {}
@@ -121,9 +155,11 @@ def initramfs(kernel):
             if name not in modules:
                 modules[name] = kernels.decompress((kernel.modules / path).read_bytes())
                 order.append(name)
-    folders = ("bin", "proc", "sys", "dev", "modules", "below", "layer", "root")
-    files = {"init": (HERE / "init").read_bytes(), "bin/busybox": pathlib.Path(shutil.which("busybox")).read_bytes(),
+    folders = ("bin", "proc", "sys", "dev", "modules", "below", "layer", "root", "host")
+    busybox = root / "bin/busybox" if host else pathlib.Path(shutil.which("busybox"))
+    files = {"init": (HERE / "init").read_bytes(), "bin/busybox": busybox.read_bytes(),
              "modules/order": "".join(name + "\n" for name in order).encode(),
+             "folders": "".join(f"{path}\n" for path in host).encode(),
              **{f"modules/{name}": data for name, data in modules.items()}}
     entries = [(name, 0o040755, b"") for name in folders] + [(name, 0o100755, data) for name, data in files.items()]
     archive = bytearray()

@@ -5,21 +5,21 @@
 nothing outside of that folder is written: apt works on lists and a state of its own."""
 
 import dataclasses
-import fcntl
 import lzma
-import os
 import pathlib
 import re
 import shutil
 import struct
 import subprocess
 import tarfile
-import tempfile
 import zlib
 
+import debian
+from debian import Unavailable
+
 HERE = pathlib.Path(__file__).resolve().parent
-CACHE = pathlib.Path(os.environ.get("ZEROSPAN_CACHE") or pathlib.Path.home() / ".cache" / "zerospan")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Debian's names of the processors that there are guests for.
+AMD64, ARM64 = "amd64", "arm64"
 
 # Of the modules those that a guest may ask for: the file systems of its root, network devices and whatever sockets, traffic control
 # and packet filters load. A whole set is several hundred MB.
@@ -28,13 +28,10 @@ MODULES = re.compile(
 IMAGE = re.compile(r"(^|/)(vmlinuz|config)(-[^/]*)?$")
 
 
-class Unavailable(Exception):
-    """A kernel that cannot be had: not in the list, not on the mirror, or the mirror cannot be reached."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     series: str
+    architecture: str
     folder: pathlib.Path
 
     @property
@@ -56,68 +53,28 @@ def listed():
     return {line[0]: line[1:] for line in lines}
 
 
-def fetch(series):
+def fetch(series, architecture=AMD64):
     """The kernel from the cache folder, else from Debian's mirror; several callers at once wait for the first. Raises Unavailable."""
     known = listed()
     if series not in known:
         raise Unavailable(f"{series} is not in {HERE / 'kernels'}, which has {', '.join(known)}")
-    target = CACHE / f"kernel-{series}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / f"kernel-{series}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
-            work = pathlib.Path(tempfile.mkdtemp(prefix="kernel-fetch.", dir=CACHE))
-            try:
-                _download(series, known[series][0], work)
-                _unpack(work)
-                (work / "kernel").rename(target)
-            except subprocess.CalledProcessError as error:
-                said = (error.stderr or b"").decode(errors="replace").strip()
-                raise Unavailable(f"kernel {series}: {' '.join(error.cmd[:2])} ended with {error.returncode}: {said[-1000:]}") from error
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    return Kernel(series, target)
+
+    def make(work):
+        _download(series, known[series][0], architecture, work)
+        _unpack(architecture, work)
+
+    target = debian.CACHE / (f"kernel-{series}" if architecture == AMD64 else f"kernel-{series}-{architecture}")
+    return Kernel(series, architecture, debian.cached(target, f"kernel {series} for {architecture}", make))
 
 
-def mirror(suite, files=None):
-    """The address that this system's own apt uses for such a suite: security updates may come from another one."""
-    security = suite.endswith("-security")
-    places = files or [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]
-    for place in places:
-        text = place.read_text() if place.exists() else ""
-        if place.suffix == ".sources":
-            stanzas = [dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.M)) for stanza in re.split(r"\n\s*\n", text)]
-            found = [(uri, name) for stanza in stanzas if "deb" in stanza.get("Types", "").split()
-                     for uri in stanza.get("URIs", "").split() for name in stanza.get("Suites", "").split()]
-        else:
-            found = re.findall(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)", text, re.M)
-        for uri, name in found:
-            if "debian" in uri and name.endswith("-security") == security:
-                return uri
-    raise Unavailable(f"apt's sources name no mirror of Debian for {suite}")
-
-
-def _download(series, suite, work):
+def _download(series, suite, architecture, work):
     """The packages of the newest kernel of the series, into work/packages."""
-    for folder in ("lists/partial", "cache/archives/partial", "preferences", "packages"):
-        (work / folder).mkdir(parents=True)
-    sources = work / "sources.list"
-    sources.write_text(f"deb [signed-by={KEYRING}] {mirror(suite)} {suite} main\n")
-    settings = {"Dir::Etc::SourceList": sources, "Dir::Etc::SourceParts": "/dev/null", "Dir::Etc::PreferencesParts": work / "preferences",
-                "Dir::State": work, "Dir::State::Lists": work / "lists", "Dir::State::status": "/dev/null", "Dir::Cache": work / "cache",
-                "APT::Sandbox::User": "root", "Acquire::Languages": "none", "APT::Update::Error-Mode": "any"}
-    options = [f"--option={name}={value}" for name, value in settings.items()]
-
-    def apt(program, *arguments):
-        return subprocess.run([program, arguments[0], "-qq", *options, *arguments[1:]], cwd=work / "packages", check=True,
-                              capture_output=True).stdout.decode()
-
-    apt("apt-get", "update")
+    apt = debian.private_apt(work, [suite], architecture)
     # Of its flavours the plain one: not -rt-, and not -cloud-, which has no 9p.
-    wanted = re.compile(rf"linux-image-({re.escape(series)}(?:\.[.\d]+)?(?:-\d+|\+[a-z0-9.]+)*-amd64)")
+    wanted = re.compile(rf"linux-image-({re.escape(series)}(?:\.[.\d]+)?(?:-\d+|\+[a-z0-9.]+)*-{architecture})")
     releases = [found[1] for found in map(wanted.fullmatch, apt("apt-cache", "pkgnames", "linux-image-").split()) if found]
     if not releases:
-        raise Unavailable(f"the mirror has no kernel {series} in {suite}")
+        raise Unavailable(f"the mirror has no kernel {series} for {architecture} in {suite}")
     release = max(releases, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
     # Since 6.19 what was one package is several.
     parts = [f"linux-{part}-{release}" for part in ("binary", "modules", "base")]
@@ -125,9 +82,9 @@ def _download(series, suite, work):
     apt("apt-get", "download", f"linux-image-{release}", *(part for part in parts if part in known))
 
 
-def _unpack(work):
-    """Of work/packages: work/kernel with vmlinux, config, modules and the name of the release."""
-    files, kernel = work / "files", work / "kernel"
+def _unpack(architecture, work):
+    """Of work/packages: work/result with vmlinux, config, modules and the name of the release."""
+    files, kernel = work / "files", work / "result"
     kernel.mkdir()
     for package in sorted((work / "packages").glob("*.deb")):
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as process:
@@ -144,7 +101,7 @@ def _unpack(work):
         raise Unavailable("the mirror no longer has all packages of this kernel: its image or its modules are missing")
     modules = modules.parent
     subprocess.run(["depmod", "-b", modules.parents[2], modules.name], check=True, capture_output=True)
-    (kernel / "vmlinux").write_bytes(extract(image.read_bytes()))
+    (kernel / "vmlinux").write_bytes(EXTRACT[architecture](image.read_bytes()))
     if config:
         shutil.copy(config, kernel / "config")
     (kernel / "release").write_text(modules.name + "\n")
@@ -162,6 +119,21 @@ def extract(image):
     if not kernel.startswith(b"\x7fELF"):
         raise Unavailable(f"the kernel's image holds no ELF file: {kernel[:8].hex()}")
     return kernel
+
+
+def extract_arm64(image):
+    """The file that QEMU boots (Documentation/arch/arm64/booting.rst), which Debian has as it is, or packed, or inside of a program for
+    EFI that unpacks it (drivers/firmware/efi/libstub/zboot-header.S: offset and length of what is packed)."""
+    if image[4:8] == b"zimg":
+        offset, length = struct.unpack_from("<II", image, 8)
+        image = image[offset:offset + length]
+    kernel = decompress(image)
+    if kernel[56:60] != b"ARM\x64":
+        raise Unavailable(f"the kernel's image is none for arm64: {kernel[:8].hex()}")
+    return kernel
+
+
+EXTRACT = {AMD64: extract, ARM64: extract_arm64}
 
 
 def decompress(data):

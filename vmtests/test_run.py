@@ -3,10 +3,12 @@
 
 """vmtests/run itself, with real guests, and what it reads from files. VMTEST_KERNEL: on another kernel than 6.1."""
 
+import gzip
 import importlib.machinery
 import importlib.util
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from unittest import mock
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import debian  # noqa: E402
 import guest  # noqa: E402
 import kernel as kernels  # noqa: E402
 
@@ -70,18 +73,46 @@ class Guests(unittest.TestCase):
         self.assertNotIn("second", done.stderr)
 
 
+class Arm64Guests(unittest.TestCase):
+    def test_what_the_guest_is(self):
+        """Another processor and its own packages; of this machine the folders that the command is about, which it cannot change."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "file"
+            file.write_text("from the host\n")
+            script = (f'uname -m; pwd; cat file; echo changed > file; cat file; echo "$1"; cmp {HERE}/run {HERE}/run && echo tree; '
+                      '/usr/bin/python3 -c "import platform; print(platform.machine())"; ls /sys/kernel/btf/vmlinux; exit 7')
+            done = run("--arch=arm64", "--", "sh", "-c", script, "sh", "one 'word'", kernel="6.18", cwd=folder)
+            self.assertEqual("from the host\n", file.read_text())
+        self.assertEqual(("", 7), (done.stderr, done.returncode))
+        self.assertEqual(["aarch64", folder, "from the host", "changed", "one 'word'", "tree", "aarch64", "/sys/kernel/btf/vmlinux"],
+                         done.stdout.splitlines())
+
+
 class WithoutGuests(unittest.TestCase):
+    def test_images_of_arm64(self):
+        image = bytes(56) + b"ARM\x64" + bytes(100)
+        packed = gzip.compress(image)
+        efi = b"MZ\0\0zimg" + struct.pack("<II", 64, len(packed)) + bytes(48) + packed + b"behind it"
+        for given in (image, packed, efi):
+            self.assertEqual(image, kernels.extract_arm64(given))
+        with self.assertRaises(kernels.Unavailable):
+            kernels.extract_arm64(b"\x7fELF" + bytes(100))
+
+    def test_folders_that_lie_in_another_one(self):
+        a = pathlib.Path("/nowhere/a")
+        self.assertEqual([a, a.parent / "ab"], guest._apart([a / "b", a, a.parent / "ab", a, pathlib.Path("/"), pathlib.Path("/tmp")]))
+
     def test_unknown_kernel(self):
         done = run("--", "true", kernel="2.4")
         self.assertEqual((123, ""), (done.returncode, done.stdout))
         self.assertIn("2.4 is not in", done.stderr)
 
     def test_kernel_that_the_mirror_has_not(self):
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(kernels, "CACHE", pathlib.Path(folder)):
-            for listed, why in (({"9.99": ["bookworm"]}, "has no kernel 9.99 in bookworm"), ({"6.1": ["nowhere"]}, "apt-get update")):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(debian, "CACHE", pathlib.Path(folder)):
+            for listed, why in (({"9.99": ["bookworm"]}, "has no kernel 9.99 for amd64 in bookworm"), ({"6.1": ["nowhere"]}, "apt-get update")):
                 with mock.patch.object(kernels, "listed", return_value=listed), self.assertRaisesRegex(kernels.Unavailable, why):
                     kernels.fetch(*listed)
-            self.assertEqual([], list(pathlib.Path(folder).glob("kernel-fetch*")))
+            self.assertEqual([], list(pathlib.Path(folder).glob("fetch.*")))
 
     def test_missing_packages(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -104,10 +135,10 @@ class WithoutGuests(unittest.TestCase):
                 file = pathlib.Path(folder) / name
                 file.write_text(text)
                 with self.subTest(name):
-                    self.assertEqual("http://one.example/debian", kernels.mirror("trixie-backports", [file]))
-                    self.assertEqual("http://two.example/debian-security/", kernels.mirror("bullseye-security", [file]))
+                    self.assertEqual("http://one.example/debian", debian.mirror("trixie-backports", [file]))
+                    self.assertEqual("http://two.example/debian-security/", debian.mirror("bullseye-security", [file]))
             with self.assertRaises(kernels.Unavailable):
-                kernels.mirror("trixie", [pathlib.Path(folder) / "none"])
+                debian.mirror("trixie", [pathlib.Path(folder) / "none"])
 
     def test_what_is_compared_of_the_check(self):
         """Not the release, nor what the loader and the verifier say; but every verdict."""
@@ -116,7 +147,7 @@ class WithoutGuests(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "release").write_text("6.1.0-9-amd64\n")
             (pathlib.Path(folder) / "check").mkdir()
-            kernel = kernels.Kernel("6.1", pathlib.Path(folder))
+            kernel = kernels.Kernel("6.1", kernels.AMD64, pathlib.Path(folder))
             self.assertEqual("Kernel 6.1, lockdown none, user id 0\n  yes  muting\n  NO   uprobes\n       without them: No such process; "
                              "refused\n  yes  more\nzerospan can trace here.\n", matrix.stable(said, kernel))
             with mock.patch.object(matrix, "HERE", pathlib.Path(folder)), mock.patch.object(matrix, "ROOT", pathlib.Path(folder)):
@@ -150,7 +181,8 @@ class WithoutGuests(unittest.TestCase):
         """As BusyBox's own cpio reads it; modules after those that they need."""
         kernel = kernels.fetch(KERNEL)
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(["busybox", "cpio", "-id"], input=guest.initramfs(kernel), cwd=folder, check=True, capture_output=True)
+            archive = guest.initramfs(kernel, pathlib.Path("/"), [])
+            subprocess.run(["busybox", "cpio", "-id"], input=archive, cwd=folder, check=True, capture_output=True)
             at = pathlib.Path(folder)
             self.assertEqual((HERE / "init").read_bytes(), (at / "init").read_bytes())
             self.assertTrue(os.access(at / "bin" / "busybox", os.X_OK))

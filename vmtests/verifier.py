@@ -18,6 +18,10 @@ GROWTH = 1.2
 SMALL = (1000, 100)
 
 
+def is_built(build):
+    return (build / "vmtests" / "verifier_costs").exists()
+
+
 def measure(build):
     """The output of verifier_costs for all objects of a build. Needs root."""
     done = subprocess.run([build / "vmtests" / "verifier_costs", *sorted((build / "bpf").glob("*.bpf.o"))], capture_output=True, text=True)
@@ -44,7 +48,7 @@ def complaints(now, before, same_kernel=True):
         if program not in before or program not in now:
             said.append(f"{name} is {'new' if program in now else 'gone'}")
         elif now[program] is None or before[program] is None:
-            if now[program] != before[program] and (same_kernel or now[program] is None):
+            if now[program] != before[program] and (same_kernel or (now[program] is None and program[0] not in NOT_EVERYWHERE)):
                 said.append(f"{name} {'is refused now' if now[program] is None else 'was refused, and is not now'}")
         else:
             said += [f"{name}: {after:,} {what}, recorded were {earlier:,}" for what, after, earlier, small in

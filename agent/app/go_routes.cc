@@ -88,15 +88,18 @@ std::optional<uint64_t> cookie_of(const Router& router, const symbols::go::Offse
   return cookie;
 }
 
-// Where the route is stored, the registers that have it, and whose it is.
+// Where the route is stored: the registers that have its address and the struct, whose it is, and
+// where in the struct its length is.
+constexpr uint32_t kLengthInString = sizeof(uint64_t);
+constexpr uint32_t kMaxField = 0xfff;
 uint64_t registers_of(const symbols::go::ProbeSite& site, const Router& router) {
   const auto whose = router.function == symbols::go::kGinRouter    ? model::Router::kGin
                      : router.function == symbols::go::kEchoRouter ? model::Router::kEcho
                                                                    : model::Router::kPattern;
   return !site.store ? 0U
-                     : site.store->address | static_cast<uint64_t>(site.store->length) << 4U |
-                           static_cast<uint64_t>(site.store->base) << 8U |
-                           static_cast<uint64_t>(whose) << 12U;
+                     : site.store->address | static_cast<uint64_t>(site.store->base) << 5U |
+                           static_cast<uint64_t>(whose) << 48U |
+                           static_cast<uint64_t>(site.store->field + kLengthInString) << 52U;
 }
 
 std::string not_known(const Router& router, const GoBinary& binary) {
@@ -133,6 +136,8 @@ std::vector<GoRouter> go_routers(const GoBinary& binary) {
     const std::optional<uint64_t> cookie = cookie_of(router, binary.offsets);
     if (!cookie) {
       found.why_not = not_known(router, binary);
+    } else if (site.store && site.store->field + kLengthInString > kMaxField) {
+      found.why_not = "It stores the route too far from its struct's beginning.";
     } else if (site.site.kind != symbols::probe::Kind::kEmulated) {
       found.why_not = "A probe in it would be stepped, which costs too much.";
     } else {

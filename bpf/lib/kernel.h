@@ -117,6 +117,8 @@ struct signal_struct {
   zs_atomic_t live;
 };
 
+#if defined(__TARGET_ARCH_x86)
+
 struct thread_info {
   __u32 status;
 };
@@ -125,18 +127,33 @@ struct thread_struct {
   unsigned long fsbase;
 };
 
-struct task_struct {
-  struct thread_info thread_info;
-  struct thread_struct thread;
-  char* stack;
-  unsigned int flags;
-  int pid;
-  int tgid;
-  struct task_struct* real_parent;
-  struct files_struct* files;
-  void* io_uring; /* it has, or had, a ring */
-  struct signal_struct* signal;
+struct pt_regs {
+  unsigned long r14;
+  unsigned long r10;
+  unsigned long r8;
+  unsigned long ax;
+  unsigned long bx;
+  unsigned long cx;
+  unsigned long dx;
+  unsigned long si;
+  unsigned long di;
+  unsigned long orig_ax;
+  unsigned long cs;
 };
+
+#elif defined(__TARGET_ARCH_arm64)
+
+struct thread_info {
+  unsigned long flags;
+};
+
+struct pt_regs {
+  __u64 regs[31];
+  __u64 orig_x0;
+  __s32 syscallno;
+};
+
+#endif
 
 /* io_uring/net.h, io_uring/rw.h, include/linux/io_uring_types.h */
 struct io_cqe {
@@ -160,21 +177,20 @@ struct io_rw {
   __u32 len;
 };
 
+struct task_struct {
+  struct thread_info thread_info;
 #if defined(__TARGET_ARCH_x86)
-struct pt_regs {
-  unsigned long r14;
-  unsigned long r10;
-  unsigned long r8;
-  unsigned long ax;
-  unsigned long bx;
-  unsigned long cx;
-  unsigned long dx;
-  unsigned long si;
-  unsigned long di;
-  unsigned long orig_ax;
-  unsigned long cs;
-};
+  struct thread_struct thread;
 #endif
+  char* stack;
+  unsigned int flags;
+  int pid;
+  int tgid;
+  struct task_struct* real_parent;
+  struct files_struct* files;
+  void* io_uring; /* it has, or had, a ring */
+  struct signal_struct* signal;
+};
 
 #pragma clang attribute pop
 

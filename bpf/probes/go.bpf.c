@@ -84,7 +84,7 @@ static __always_inline bool go__find(struct zs_go_hit* hit) {
 }
 
 static __always_inline bool go__enter(struct zs_go_hit* hit, const struct pt_regs* regs) {
-  return go__find(hit) && goroutine__check_running(hit->go, regs->r14, &hit->now);
+  return go__find(hit) && goroutine__check_running(hit->go, ZS_GO_G(regs), &hit->now);
 }
 
 /*
@@ -115,8 +115,8 @@ static __always_inline struct zs_connection* go__client_connection(const struct 
 }
 
 /*
- * net/http.(*persistConn).roundTrip: the receiver is in ax, and the goroutine that asks runs. Its
- * request is the next one on that connection.
+ * net/http.(*persistConn).roundTrip: the receiver is argument 0, and the goroutine that asks runs.
+ * Its request is the next one on that connection.
  */
 SEC("uprobe")
 int go__round_trip(struct pt_regs* regs) {
@@ -127,7 +127,7 @@ int go__round_trip(struct pt_regs* regs) {
   counters__add(ZS_COUNTER_GO_CALLS);
   __u64 data = 0;
   struct zs_connection* connection = NULL;
-  if (go__read(&data, regs->ax + hit.go->persist_conn_conn + sizeof(data))) {
+  if (go__read(&data, ZS_GO_ARGUMENT0(regs) + hit.go->persist_conn_conn + sizeof(data))) {
     connection = go__client_connection(&hit, data);
   }
   if (!connection) {
@@ -150,7 +150,8 @@ static __always_inline bool go__read_number(__u32* value, __u64 address) {
  * is the client's next one: it runs in the goroutine that asks, and under the lock of the queue
  * that the stream's headers are put into. So nobody else can get that number now, and no byte of
  * the stream has left. It may find that the peer allows no more streams; then it is called again
- * later, and tells again. What it has of its surroundings is in dx (Go's closures).
+ * later, and tells again. What it has of its surroundings is in a register of its own (Go's
+ * closures).
  */
 SEC("uprobe")
 int go__grpc_new_stream(struct pt_regs* regs) {
@@ -164,7 +165,7 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u64 data = 0;
   __u32 stream = 0;
   struct zs_connection* connection = NULL;
-  if (go__read(&client, regs->dx + go->grpc_new_stream_client) &&
+  if (go__read(&client, ZS_GO_CLOSURE(regs) + go->grpc_new_stream_client) &&
       go__read(&data, client + go->grpc_client_conn + sizeof(data)) &&
       go__read_number(&stream, client + go->grpc_client_next_id)) {
     connection = go__client_connection(&hit, data);
@@ -178,7 +179,7 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   __u8 evidence = ZS_EVIDENCE_NONE;
   if (stream % 2 == 0 || (sent->followed == ZS_FRAME_KNOWN && stream <= sent->last_stream)) {
     go__refuse(go);
-  } else if (goroutine__check_running(go, regs->r14, &hit.now)) {
+  } else if (goroutine__check_running(go, ZS_GO_G(regs), &hit.now)) {
     evidence = goroutine__origin(go, &hit.now, &request_id);
   }
   if (evidence == ZS_EVIDENCE_NONE && connection->told_stream != stream) {
@@ -246,8 +247,9 @@ static __always_inline void go__serve_stream(struct zs_go_hit* hit, __u64 data, 
 }
 
 /*
- * grpc-go's (*Server).handleStream: what the handler gets of its stream is in di, the transport in
- * cx. It may be one over net/http's server; then the goroutine was started for a stream of that.
+ * grpc-go's (*Server).handleStream: what the handler gets of its stream is argument 3, the
+ * transport argument 2. It may be one over net/http's server; then the goroutine was started for a
+ * stream of that.
  */
 SEC("uprobe")
 int go__grpc_handle_stream(struct pt_regs* regs) {
@@ -258,18 +260,18 @@ int go__grpc_handle_stream(struct pt_regs* regs) {
   counters__add(ZS_COUNTER_GO_STREAMS);
   struct zs_go_process* go = hit.go;
   __u64 data = 0;
-  __u64 at = regs->di;
+  __u64 at = ZS_GO_ARGUMENT3(regs);
   __u32 stream = 0;
   if ((go->grpc_stream_indirect && !go__read(&at, at)) ||
       !go__read_number(&stream, at + go->grpc_stream_id) ||
-      !go__read(&data, regs->cx + go->grpc_server_conn + sizeof(data))) {
+      !go__read(&data, ZS_GO_ARGUMENT2(regs) + go->grpc_server_conn + sizeof(data))) {
     stream = 0;
   }
   go__serve_stream(&hit, data, stream);
   return 0;
 }
 
-/* (*serverConn).runHandler of HTTP/2: the receiver is in ax, what the handler writes to in bx. */
+/* (*serverConn).runHandler of HTTP/2: the receiver is argument 0, what the handler writes to 1. */
 static __always_inline int go__run_handler(const struct pt_regs* regs, __u32 which) {
   struct zs_go_hit hit;
   if (!go__enter(&hit, regs)) {
@@ -280,9 +282,9 @@ static __always_inline int go__run_handler(const struct pt_regs* regs, __u32 whi
   __u64 data = 0;
   __u64 at = 0;
   __u32 stream = 0;
-  if (!go__read(&at, regs->bx) || !go__read(&at, at + server->writer_stream) ||
+  if (!go__read(&at, ZS_GO_ARGUMENT1(regs)) || !go__read(&at, at + server->writer_stream) ||
       !go__read_number(&stream, at + server->stream_id) ||
-      !go__read(&data, regs->ax + server->server_conn + sizeof(data))) {
+      !go__read(&data, ZS_GO_ARGUMENT0(regs) + server->server_conn + sizeof(data))) {
     stream = 0;
   }
   go__serve_stream(&hit, data, stream);

@@ -22,7 +22,7 @@ static __always_inline struct zs_goroutine* go_route__goroutine(const struct pt_
   struct zs_process* process = processes__find(bpf_get_current_pid_tgid() >> 32U);
   struct zs_goroutine_now now;
   if (!process || !(process->flags & ZS_PROCESS_GO) ||
-      !goroutine__check_running(&process->go, regs->r14, &now)) {
+      !goroutine__check_running(&process->go, ZS_GO_G(regs), &now)) {
     return NULL;
   }
   const int slot = goroutines__slot(&process->go, now.goid);
@@ -73,11 +73,12 @@ int go_route__serve(struct pt_regs* regs) {
   const __u64 cookie = bpf_get_attach_cookie(regs);
   __u64 url = 0;
   const struct zs_goroutine* goroutine = go_route__goroutine(regs);
-  struct zs_route_note* note = goroutine && go__read(&url, regs->di + go_route__offset(cookie, 1))
-                                   ? go_route__note(goroutine, url, ZS_ROUTER_PATTERN)
-                                   : NULL;
+  struct zs_route_note* note =
+      goroutine && go__read(&url, ZS_GO_ARGUMENT3(regs) + go_route__offset(cookie, 1))
+          ? go_route__note(goroutine, url, ZS_ROUTER_PATTERN)
+          : NULL;
   if (note) {
-    note->address = regs->di + go_route__offset(cookie, 0);
+    note->address = ZS_GO_ARGUMENT3(regs) + go_route__offset(cookie, 0);
   }
   return 0;
 }
@@ -152,22 +153,27 @@ static __always_inline void go_route__told(const struct pt_regs* regs, __u64 str
 
 /*
  * A router that is just storing the route into a context of its own, which has the request already,
- * or into the request: the registers have both words of the string, and where it is stored. Cookie:
- * the numbers of these three registers as words of struct pt_regs and the enum zs_router, of 4 bits
- * each; the places of the request in the context, and of URL in the request.
+ * or into the request: registers have the string's address, and where it is stored; its length is
+ * there already. Cookie: the numbers of these two registers as words of struct pt_regs, of 5 bits
+ * each; the places of the request in the context, and of URL in the request; the enum zs_router in
+ * 4 bits, and the place of the length.
  */
 SEC("uprobe")
 int go_route__stored(struct pt_regs* regs) {
   const __u64 cookie = bpf_get_attach_cookie(regs);
-  __u64 words[16];
+  __u64 words[ZS_GO_REGISTERS];
   __u64 request = 0;
   __u64 url = 0;
   if (bpf_probe_read_kernel(words, sizeof(words), regs)) {
     return 0;
   }
-  const struct zs_go_string text = {words[cookie & 15], words[cookie >> 4 & 15]};
-  const __u64 context = words[cookie >> 8 & 15];
-  const __u8 router = cookie >> 12 & 15;
+  const __u32 last = ZS_GO_REGISTERS - 1;
+  struct zs_go_string text = {.address = words[cookie & last]};
+  const __u64 context = words[cookie >> 5 & last];
+  const __u8 router = cookie >> 48 & 15;
+  if (!go__read(&text.length, context + (cookie >> 52))) {
+    return 0;
+  }
   if (router == ZS_ROUTER_PATTERN) {
     request = context;
   } else if (!go__read(&request, context + go_route__offset(cookie, 1))) {
@@ -188,8 +194,9 @@ int go_route__mux(struct pt_regs* regs) {
   const __u64 cookie = bpf_get_attach_cookie(regs);
   __u64 path = 0;
   __u64 url = 0;
-  if (regs->bx && go__read(&path, regs->bx + go_route__offset(cookie, 0)) && path &&
-      go__read(&url, regs->ax + go_route__offset(cookie, 2))) {
+  if (ZS_GO_ARGUMENT1(regs) &&
+      go__read(&path, ZS_GO_ARGUMENT1(regs) + go_route__offset(cookie, 0)) && path &&
+      go__read(&url, ZS_GO_ARGUMENT0(regs) + go_route__offset(cookie, 2))) {
     go_route__told(regs, path + go_route__offset(cookie, 1), url, ZS_ROUTER_MUX);
   }
   return 0;
@@ -198,7 +205,7 @@ int go_route__mux(struct pt_regs* regs) {
 /*
  * fiber's (*App).handler, where all handlers are done and it gives its *Ctx back to the pool; the
  * answer is sent after that. It is a deferred call, which the compiler has made a function of: what
- * it was given lies behind the function's address in dx, the *App and the *Ctx in either order. The
+ * it was given lies behind the closure's address, the *App and the *Ctx in either order. The
  * context's first field tells which is which. Cookie: of the route and whether one matched in the
  * context, of whether it is middleware, and of its path in the route.
  */
@@ -210,7 +217,8 @@ int go_route__fiber(struct pt_regs* regs) {
   __u64 route = 0;
   __u8 matched = 0;
   __u8 use = 1;
-  if (bpf_probe_read_user(given, sizeof(given), (const void*)(regs->dx + sizeof(route)))) {
+  if (bpf_probe_read_user(given, sizeof(given),
+                          (const void*)(ZS_GO_CLOSURE(regs) + sizeof(route)))) {
     return 0;
   }
   __u64 context = given[1];

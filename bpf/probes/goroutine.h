@@ -7,6 +7,7 @@
  * goroutine that reads a request from a connection serves it; one that does not read requests works
  * for the request that the goroutine which started it served at that time.
  */
+#include "bpf/lib/syscall.h"
 #include "bpf/maps/connections.h"
 #include "bpf/maps/counters.h"
 #include "bpf/maps/goroutines.h"
@@ -83,13 +84,18 @@ static __always_inline bool goroutine__read_origin(const struct zs_go_process* g
          (go__read(&now->parent, now->g + go->g_parent_goid) && now->parent >> ZS_GO_ID_BITS == 0);
 }
 
-static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
+/* `certain`: `g` can only be one of Go's. */
+static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g, bool certain,
                                              struct zs_goroutine_now* now) {
   if (go->state == ZS_GO_REFUSED || g == 0) {
     return false; /* or a thread that C has made */
   }
   if (!goroutine__read(go, g, now)) {
-    go__refuse(go);
+    if (certain) {
+      go__refuse(go);
+    } else {
+      counters__add(ZS_COUNTER_GO_CHECKS_FAILED);
+    }
     return false;
   }
   if (zs_unlikely(go->state == ZS_GO_UNVERIFIED)) {
@@ -101,12 +107,12 @@ static __always_inline bool goroutine__check(struct zs_go_process* go, __u64 g,
   return true;
 }
 
-/* The same in Go's own code, where r14 is the goroutine that runs (Go's internal ABI): once that
+/* The same in Go's own code, where a register has the goroutine that runs (ZS_GO_G): once that
  * was proven, its id is all there is to read. */
 static __always_inline bool goroutine__check_running(struct zs_go_process* go, __u64 g,
                                                      struct zs_goroutine_now* now) {
   if (zs_unlikely(go->state != ZS_GO_VERIFIED)) {
-    return goroutine__check(go, g, now);
+    return goroutine__check(go, g, true, now);
   }
   now->g = g;
   if (goroutine__read_id(go, now)) {
@@ -116,10 +122,21 @@ static __always_inline bool goroutine__check_running(struct zs_go_process* go, _
   return false;
 }
 
-/* In a system call: the thread's g is in its own storage (runtime·get_tls). */
-static __always_inline bool go__read_g(const struct zs_go_process* go, __u64* g) {
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  return go__read(g, task->thread.fsbase + go->tls);
+/*
+ * In a system call. x86-64: the thread's g is in its own storage (runtime·get_tls). arm64: Go keeps
+ * it in a register, and in the thread's storage only for C. Code in C may have anything in that
+ * register: a g that does not agree with itself is then no sign that the layout is wrong.
+ */
+static __always_inline bool goroutine__check_caller(struct zs_go_process* go, __u64* g,
+                                                    struct zs_goroutine_now* now) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task_btf();
+#if defined(__TARGET_ARCH_x86)
+  return go__read(g, task->thread.fsbase + go->tls) && goroutine__check(go, *g, true, now);
+#else
+  const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs(task);
+  *g = ZS_GO_G(regs);
+  return goroutine__check(go, *g, false, now);
+#endif
 }
 
 /* Whether `g` is a goroutine that was checked before: a g is used again, but with another id. */

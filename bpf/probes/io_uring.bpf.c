@@ -55,8 +55,9 @@ static __always_inline bool request__receives(__u8 opcode) {
 /* Was it done within the system call that has submitted it? */
 static __always_inline bool request__was_at_once(const struct task_struct* task,
                                                  const struct io_kiocb* request) {
-  const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
-  return !(task->flags & ZS_PF_IO_WORKER) && regs->orig_ax == ZS_NR_IO_URING_ENTER &&
+  struct zs_syscall call;
+  return !(task->flags & ZS_PF_IO_WORKER) && zs_syscall__from_task(&call, task) &&
+         call.number == ZS_NR_IO_URING_ENTER &&
          !(request->flags & (ZS_REQ_F_FORCE_ASYNC | ZS_REQ_F_POLLED));
 }
 

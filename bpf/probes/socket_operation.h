@@ -353,7 +353,7 @@ __noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connec
   const __u64 known = connection->goroutine;
   if (!known || g != connection->goroutine_at || !goroutine__is_still(go, g, known)) {
     struct zs_goroutine_now now;
-    if (!go__read_g(go, &g) || !goroutine__check(go, g, &now)) {
+    if (!goroutine__check_caller(go, &g, &now)) {
       return 0;
     }
     const bool helps = known && now.goid != known && goroutine__read_origin(go, &now) &&
@@ -384,8 +384,7 @@ __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 wr
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
-  if (!go || !out || !go__read_g(go, &g) || !goroutine__check(go, g, &now) ||
-      !goroutine__read_origin(go, &now)) {
+  if (!go || !out || !goroutine__check_caller(go, &g, &now) || !goroutine__read_origin(go, &now)) {
     return ZS_EVIDENCE_NONE;
   }
   const bool stream = writer == ZS_GO_STREAM;

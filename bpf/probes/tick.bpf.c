@@ -21,13 +21,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ZS_CLOCK_ERROR_NS (12 * ZS_NS_PER_MS)
 #define ZS_EVENTS_MAX 64 /* events of a turn that are looked at */
 
-/* include/uapi/linux/eventpoll.h: packed on x86-64, so that 32-bit programs have the same. */
-struct zs_epoll_event {
-  __u32 events;
-  __u32 data; /* libuv: the descriptor */
-  __u32 data_high;
-};
-
 static __always_inline struct zs_thread* threads__of_loop(void) {
   __u32 tid = (__u32)bpf_get_current_pid_tgid();
   struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
@@ -62,13 +55,17 @@ static __always_inline __u64 thread__timers_ns(const struct zs_thread* thread, i
 SEC("tp_btf/sys_enter")
 int BPF_PROG(tick__enter, struct pt_regs* regs, long number) {
   struct zs_thread* thread;
+  struct zs_syscall call;
+  zs_syscall__from_regs(&call, regs);
   switch (number) {
+#ifdef ZS_NR_EPOLL_WAIT
     case ZS_NR_EPOLL_WAIT:
+#endif
     case ZS_NR_EPOLL_PWAIT:
       thread = threads__of_loop();
       if (thread) {
         thread__forget(thread);
-        thread->timers_ns = thread__timers_ns(thread, (int)regs->r10);
+        thread->timers_ns = thread__timers_ns(thread, (int)call.argument3);
         counters__add(ZS_COUNTER_TICKS);
       }
       break;
@@ -92,7 +89,7 @@ int BPF_PROG(tick__enter, struct pt_regs* regs, long number) {
       /* libuv asks a socket for its error once, when connect() has ended; nginx before each call.
        */
       if (thread && (number != ZS_NR_GETSOCKOPT || thread->libuv)) {
-        const __s32 descriptor = (__s32)regs->di;
+        const __s32 descriptor = (__s32)call.argument0;
         if (thread->descriptor != descriptor) {
           thread__forget(thread);
           thread->descriptor = descriptor;
@@ -107,7 +104,7 @@ int BPF_PROG(tick__enter, struct pt_regs* regs, long number) {
     case ZS_NR_CLOSE:
       thread = threads__of_loop();
       if (thread) {
-        thread__begin(thread, (__s32)regs->di);
+        thread__begin(thread, (__s32)call.argument0);
       }
       break;
     default:
@@ -141,8 +138,14 @@ static __always_inline void thread__take_events(struct zs_thread* thread,
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(tick__exit, struct pt_regs* regs, long result) {
-  const long number = (long)regs->orig_ax;
-  if (number != ZS_NR_EPOLL_WAIT && number != ZS_NR_EPOLL_PWAIT && number != ZS_NR_EPOLL_PWAIT2) {
+  struct zs_syscall call;
+  zs_syscall__from_regs(&call, regs);
+#ifdef ZS_NR_EPOLL_WAIT
+  const bool waited = call.number == ZS_NR_EPOLL_WAIT || call.number == ZS_NR_EPOLL_PWAIT;
+#else
+  const bool waited = call.number == ZS_NR_EPOLL_PWAIT;
+#endif
+  if (!waited && call.number != ZS_NR_EPOLL_PWAIT2) {
     return 0;
   }
   struct zs_thread* thread = threads__of_loop();
@@ -152,7 +155,8 @@ int BPF_PROG(tick__exit, struct pt_regs* regs, long result) {
   thread->turn_ns = bpf_ktime_get_ns();
   thread->descriptor = -1;
   thread->mixed = 0;
-  thread__take_events(thread, (const struct zs_epoll_event*)regs->si, result > 0 ? result : 0);
+  thread__take_events(thread, (const struct zs_epoll_event*)call.argument1,
+                      result > 0 ? result : 0);
   return 0;
 }
 

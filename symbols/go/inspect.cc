@@ -9,15 +9,35 @@
 
 #include "symbols/elf/notes.h"
 #include "symbols/go/pclntab.h"
+#include "symbols/probe/arm64.h"
 #include "symbols/probe/go_variables.h"
 
 namespace zerospan::symbols::go {
 namespace {
 
-// Arguments are in registers from this version on (ABIInternal on amd64).
+// Arguments are in registers from this version on (ABIInternal).
 constexpr Version kFirstWithRegisters{1, 17, 0};
+constexpr Version kFirstWithRegistersOnArm64{1, 18, 0};
 // Larger functions are only generated ones; of theirs the beginning is looked at.
 constexpr uint64_t kMaxFunctionBytes = 256 * 1024;
+
+// How a processor's code is read.
+struct CodeReader {
+  decltype(&probe::place) place;
+  decltype(&probe::find_goidgen) find_goidgen;
+  decltype(&probe::find_slices) find_slices;
+  decltype(&probe::find_captured) find_captured;
+  decltype(&probe::find_string_store) find_string_store;
+};
+
+const CodeReader& reader_of(const elf::File& file) {
+  static constexpr CodeReader kX86{probe::place, probe::find_goidgen, probe::find_slices,
+                                   probe::find_captured, probe::find_string_store};
+  static constexpr CodeReader kArm64{probe::arm64::place, probe::arm64::find_goidgen,
+                                     probe::arm64::find_slices, probe::arm64::find_captured,
+                                     probe::arm64::find_string_store};
+  return file.machine() == elf::Machine::kX86_64 ? kX86 : kArm64;
+}
 
 Result<ProbeSite> place_probe(const elf::File& file, const std::string& name,
                               const Function& function) {
@@ -30,7 +50,7 @@ Result<ProbeSite> place_probe(const elf::File& file, const std::string& name,
   if (!code) {
     return tl::unexpected(code.error());
   }
-  auto site = probe::place(*code, function.address, probe::Abi::kGoInternal);
+  auto site = reader_of(file).place(*code, function.address, probe::Abi::kGoInternal);
   if (!site) {
     return tl::unexpected(site.error());
   }
@@ -79,13 +99,16 @@ void find_functions(const elf::File& file, const FunctionTable& table,
     return;  // place_probes() says why
   }
   narrow(std::span(*functions).subspan(ours), binary.otel);
-  binary.runtime.goidgen = read_code(file, (*functions)[0], probe::find_goidgen);
-  if (const auto slices = read_code(file, (*functions)[1], probe::find_slices);
+  const CodeReader& reader = reader_of(file);
+  binary.runtime.goidgen = read_code(file, (*functions)[0], reader.find_goidgen);
+  if (const auto slices = read_code(file, (*functions)[1], reader.find_slices);
       slices.size() == 1) {
     binary.runtime.allgs = slices[0];
   }
-  binary.runtime.tls = read_code(file, (*functions)[2], probe::find_tls);
-  binary.runtime.maybe_allp = read_code(file, (*functions)[3], probe::find_slices);
+  if (file.machine() == elf::Machine::kX86_64) {
+    binary.runtime.tls = read_code(file, (*functions)[2], probe::find_tls);
+  }
+  binary.runtime.maybe_allp = read_code(file, (*functions)[3], reader.find_slices);
   for (size_t i = 4; i < ours; ++i) {
     if (const auto& found = (*functions)[i]) {
       binary.ranges.push_back({std::string(names[i]), found->address, found->size});
@@ -114,7 +137,7 @@ bool place_at_store(const elf::File& file, const std::string& name, const Functi
   site.site.kind = probe::Kind::kEmulated;
   const std::optional<uint32_t> offset = binary.offsets.get(field);
   site.store = read_code(file, function, [&](std::span<const std::byte> code, uint64_t) {
-    return offset ? probe::find_string_store(code, *offset) : std::nullopt;
+    return offset ? reader_of(file).find_string_store(code, *offset) : std::nullopt;
   });
   if (!site.store) {
     return false;
@@ -134,11 +157,9 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
     return;
   }
   binary.function_count = table->function_count();
-  if (file.machine() != elf::Machine::kX86_64) {
-    binary.notices.emplace_back("Probes are placed in x86-64 code only.");
-    return;
-  }
-  if (binary.version.number < kFirstWithRegisters) {
+  if (binary.version.number < (file.machine() == elf::Machine::kX86_64
+                                   ? kFirstWithRegisters
+                                   : kFirstWithRegistersOnArm64)) {
     binary.notices.push_back("In " + binary.build.go_version +
                              " arguments are on the stack; probes need them in registers.");
     return;
@@ -164,7 +185,7 @@ void place_probes(const elf::File& file, const InspectOptions& options, GoBinary
       const auto next_id = binary.offsets.get(Field::kGrpcHttp2ClientNextId);
       binary.grpc_new_stream_client =
           read_code(file, (*functions)[i], [&](std::span<const std::byte> code, uint64_t) {
-            return next_id ? probe::find_captured(code, *next_id) : std::nullopt;
+            return next_id ? reader_of(file).find_captured(code, *next_id) : std::nullopt;
           });
       if (!binary.grpc_new_stream_client) {
         binary.unplaced.emplace_back(name, "It does not give streams their numbers.");

@@ -63,6 +63,33 @@ TEST(GoPrograms, EveryVariantAndItsStrippedTwin) {
   }
 }
 
+TEST(GoPrograms, ForArm64) {
+  if (!elf::has_program("go")) {
+    FAIL() << "Go is not installed (scripts/install-test-deps.sh)";
+  }
+  const elf::TemporaryFolder folder;
+  for (const std::string flags : {"", "-buildmode=pie"}) {
+    SCOPED_TRACE(flags);
+    Variant variant{"arm64" + flags, "CGO_ENABLED=0 GOARCH=arm64", flags, ""};
+    const std::string path = build_go(folder, "local", variant);
+    const auto binary = inspect(path);
+    ASSERT_TRUE(binary) << binary.error().message;
+    EXPECT_TRUE(binary->notices.empty()) << binary->notices[0];
+    EXPECT_EQ(binary->machine, elf::Machine::kAarch64);
+    EXPECT_GE(binary->probes.size(), 5U);
+    expect_truth(path, *binary, false);
+    EXPECT_EQ(binary->runtime.tls, std::nullopt);
+
+    variant.stripped = true;
+    variant.name += "_stripped";
+    const auto stripped = inspect(build_go(folder, "local", variant));
+    ASSERT_TRUE(stripped) << stripped.error().message;
+    EXPECT_EQ(stripped->offsets.get(Field::kGoid), std::nullopt);  // the table is for x86-64
+    ASSERT_EQ(stripped->notices.size(), 1U);
+    EXPECT_EQ(stripped->runtime.maybe_allp.size(), binary->runtime.maybe_allp.size());
+  }
+}
+
 TEST(GoPrograms, WithoutSectionHeadersEverythingIsFoundBySearch) {
   if (!elf::has_program("go")) {
     FAIL() << "Go is not installed (scripts/install-test-deps.sh)";

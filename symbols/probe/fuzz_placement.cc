@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "symbols/probe/arm64.h"
 #include "symbols/probe/go_variables.h"
 #include "symbols/probe/placement.h"
 
@@ -23,10 +24,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const auto store = probe::find_string_store(code, 0x70);
   if (store && (store->offset >= code.size() || store->base > 14 || store->address > 14 ||
-                store->length > 14)) {
+                store->field != 0x70)) {
     std::abort();
   }
+  const auto stored = probe::arm64::find_string_store(code, 0x70);
+  if (probe::arm64::find_slices(code, 0x401000).size() > 16 ||
+      (stored && (stored->offset + 4 > code.size() || stored->base > 30 || stored->address > 30))) {
+    std::abort();
+  }
+  static_cast<void>(probe::arm64::find_goidgen(code, 0x401000));
+  static_cast<void>(probe::arm64::find_captured(code, 0x70));
   const auto abi = (data[0] & 1U) != 0 ? probe::Abi::kGoInternal : probe::Abi::kSystemV;
+  if (const auto site = probe::arm64::place(code, 0x401000, abi);
+      site && (site->offset % 4 != 0 || site->offset + 4 > code.size())) {
+    std::abort();
+  }
   const auto site = probe::place(code, 0x401000, abi);
   if (!site) {
     return 0;

@@ -242,7 +242,6 @@ bool goes_elsewhere(const Instruction& at) {
 // The store of the length is at `code[0]`.
 std::optional<StringStore> string_store_at(std::span<const Instruction> code, uint32_t field) {
   const ZydisRegister base = code[0].operands[0].mem.base;
-  const ZydisRegister length = code[0].operands[1].reg.value;
   size_t branch = 0;
   bool asks = false;
   std::set<ZydisRegister> changed;
@@ -254,7 +253,7 @@ std::optional<StringStore> string_store_at(std::span<const Instruction> code, ui
       if (branches_on_equal(at) && asked) {
         branch = i;
       } else if (goes_elsewhere(at) || at.decoded.meta.category == ZYDIS_CATEGORY_CALL ||
-                 writes(at, base) || writes(at, length)) {
+                 writes(at, base)) {
         return std::nullopt;
       }
       continue;
@@ -266,9 +265,9 @@ std::optional<StringStore> string_store_at(std::span<const Instruction> code, ui
       }
       return StringStore{.offset = code[branch].address,
                          .instruction = ZydisMnemonicGetString(code[branch].decoded.mnemonic),
+                         .field = field,
                          .base = *word_in_pt_regs(base),
-                         .address = *word_in_pt_regs(address),
-                         .length = *word_in_pt_regs(length)};
+                         .address = *word_in_pt_regs(address)};
     }
     // The call between is of the garbage collector's, which changes no register but its result.
     if (goes_elsewhere(at) || writes(at, base)) {

@@ -31,14 +31,14 @@ namespace zerospan::symbols::probe {
 [[nodiscard]] std::optional<uint32_t> find_captured(std::span<const std::byte> code,
                                                     uint32_t field);
 
-// Where a function stores a string into a struct, and the registers that have all of it there, as
-// numbers of the words in x86-64's struct pt_regs (r15 is 0, rdi is 14).
+// Where a function stores a string into a struct: its length is there already, its address still
+// in a register. Registers are numbers of words in struct pt_regs (x86-64: r15 is 0, rdi is 14).
 struct StringStore {
   uint64_t offset = 0;  // in bytes from the function's entry; the kernel emulates what is there
   std::string instruction;
-  uint8_t base = 0;  // of the struct
+  uint32_t field = 0;  // of the string, in bytes from the struct's beginning
+  uint8_t base = 0;    // of the struct
   uint8_t address = 0;
-  uint8_t length = 0;
 };
 
 // x86-64 code of a function that stores into the string at `field` of a struct. Go stores the

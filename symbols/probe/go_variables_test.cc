@@ -123,7 +123,7 @@ TEST(GoVariables, WhereAStringIsStored) {
   EXPECT_EQ(store->offset, 11U);
   EXPECT_EQ(store->instruction, "jz");
   EXPECT_EQ(store->base, 10);  // rax, as linux/ptrace.h counts them
-  EXPECT_EQ(store->length, 11);
+  EXPECT_EQ(store->field, kField);
   EXPECT_EQ(store->address, 12);
   EXPECT_FALSE(find_string_store(good, kField + 8));
   for (size_t size = 0; size < good.size(); ++size) {
@@ -151,8 +151,8 @@ TEST(GoVariables, WhatOnlyLooksLikeAStoredString) {
   EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x48, 0x78, 0x83, 0x3d, 0,    0,    0,    0,
                                        0,    0x74, 0,    0x48, 0x89, 0xca, 0x48, 0x89, 0x50, 0x70}),
                                  kField));
-  // Another length than was stored: mov %rdx,%rcx before the branch.
-  EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x48, 0x78, 0x48, 0x89, 0xd1, 0x83, 0x3d, 0,
+  // Another struct: mov %rdx,%rax before the branch.
+  EXPECT_FALSE(find_string_store(code({0x48, 0x89, 0x48, 0x78, 0x48, 0x89, 0xd0, 0x83, 0x3d, 0,
                                        0,    0,    0,    0,    0x74, 0,    0x48, 0x89, 0x50, 0x70}),
                                  kField));
   // A branch on something else: test %rdx,%rdx.

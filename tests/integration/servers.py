@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import subprocess
 
-from harness import BUILD, PROGRAMS, PYTHON, accepts, free_port, id_of, wait_for
+from harness import BUILD, PROGRAMS, PYTHON, accepts, compiled, free_port, id_of, wait_for
 
 
 @dataclasses.dataclass
@@ -86,9 +86,7 @@ def built(name, variant=""):
         environment = None
         result = ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", folder / "java",
                   "HttpProgram"]
-    done = subprocess.run(command, cwd=PROGRAMS / name, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError(f"{' '.join(command)}: {done.stderr}")
+    compiled(command, cwd=PROGRAMS / name, env=environment)
     return result
 
 
