@@ -83,7 +83,7 @@ class Page(unittest.TestCase):
             place = pathlib.Path(folder)
             (place / "release").write_text("6.1.0-9-amd64\n")
             with mock.patch.object(matrix, "HERE", place), mock.patch.object(document, "HERE", place):
-                matrix.write_results(matrix.kernels.Kernel("6.1", place), rows)
+                matrix.write_results(matrix.kernels.Kernel("6.1", matrix.kernels.AMD64, place), rows)
                 title, told = document.results("6.1")
         self.assertRegex(title, r"^6\.1\.0-9-amd64, \d{4}-\d\d-\d\d$")
         self.assertEqual([("passed", "zerospan check", ""), ("failed", "a.b", "1 != 2: [(3, 4)]"), ("not applicable", "c.d", "check: no e")], told)

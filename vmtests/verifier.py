@@ -16,6 +16,7 @@ RECORDED = HERE / "verifier"
 GROWTH = 1.2
 # Below it a program is far from every limit of the verifier (a million instructions), and 20 % of it are a few lines.
 SMALL = (1000, 100)
+NOT_EVERYWHERE = {"sock_event", "sock_fexit", "sock_kprobe", "io_uring"}  # objects without which another capture kind is used, or less is seen
 
 
 def is_built(build):

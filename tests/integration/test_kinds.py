@@ -64,8 +64,8 @@ class Waiting(Base):
         self.assertEqual(0, stats["capture_lost_probes"])
         if KIND != "fentry":  # whose programs are left out where the kernel preempts one
             self.assertEqual(0, stats["capture_lost_skipped"])
-        # Read once, answered once; that it is peeked at is nothing; and the ends of the streams.
-        self.assertLessEqual(stats["operations_seen"], 2 * len(sent) + THREADS)
+        # Read, seldom in parts, and answered; that each is peeked at before is nothing.
+        self.assertLess(stats["operations_seen"], 3 * len(sent))
 
 
 class Spliced(Base):
