@@ -25,6 +25,19 @@ struct ObjectDeleter {
   void operator()(bpf_object* object) const { bpf_object__close(object); }
 };
 
+// From the verifier's log. Since 7.2 another line has the first word, too.
+bool read_costs(const char* log, unsigned long* instructions, unsigned long* states) {
+  constexpr const char* kLine =
+      "processed %lu insns (limit %*u) max_states_per_insn %*u total_states %*u peak_states %lu";
+  for (const char* at = std::strstr(log, "processed "); at != nullptr;
+       at = std::strstr(at + 1, "processed ")) {
+    if (std::sscanf(at, kLine, instructions, states) == 2) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Loads all programs of the file, or the one that is named. False: one of them was refused.
 bool print_costs(const std::string& path, const std::string& only) {
   const std::unique_ptr<bpf_object, ObjectDeleter> object(
@@ -68,16 +81,15 @@ bool print_costs(const std::string& path, const std::string& only) {
     return all;
   }
   for (const Program& each : programs) {
-    const char* found = std::strstr(each.log.data(), "processed ");
     unsigned long instructions = 0;
     unsigned long states = 0;
-    if (loaded && found != nullptr &&
-        std::sscanf(found,
-                    "processed %lu insns (limit %*u) max_states_per_insn %*u total_states %*u "
-                    "peak_states %lu",
-                    &instructions, &states) == 2) {
+    if (loaded && read_costs(each.log.data(), &instructions, &states)) {
       std::printf("%s %s %lu %lu\n", name.c_str(), bpf_program__name(each.program), instructions,
                   states);
+    } else if (loaded) {
+      std::fprintf(stderr, "verifier_costs: %s: the kernel's statistics cannot be read: %s\n",
+                   bpf_program__name(each.program), each.log.data());
+      return false;
     } else {
       std::printf("%s %s refused\n", name.c_str(), bpf_program__name(each.program));
     }

@@ -245,20 +245,26 @@ std::vector<const char*> socket_functions(const char* ipv4, const char* ipv6, co
   return functions;
 }
 
-// Since this kernel tracepoints are attached through perf, which takes their numbers in tracefs
-// (see bpf/probes/sock_event.bpf.c).
-bool wants_events() {
-  return kernel_is_at_least(7, 0) &&
-         (::access("/sys/kernel/tracing/events/sock/sock_send_length/id", R_OK) == 0 ||
-          ::access("/sys/kernel/debug/tracing/events/sock/sock_send_length/id", R_OK) == 0);
+// See bpf/probes/sock_event.bpf.c.
+bool needs_events() {
+  return kernel_is_at_least(7, 0);
 }
+
+// perf takes tracepoints by their numbers in tracefs.
+bool has_events() {
+  return ::access("/sys/kernel/tracing/events/sock/sock_send_length/id", R_OK) == 0 ||
+         ::access("/sys/kernel/debug/tracing/events/sock/sock_send_length/id", R_OK) == 0;
+}
+
+constexpr const char* kWithoutEvents =
+    "from kernel 7.0 on capture kind tracepoint needs them; mount tracefs at /sys/kernel/tracing";
 
 // What an object needs between open and load, and how it is attached, where that differs.
 template <typename Skeleton>
 void prepare(Skeleton&) {}
 
 void prepare(sock_length_bpf& skeleton) {
-  skeleton.rodata->zs_streams_by_event = wants_events();
+  skeleton.rodata->zs_streams_by_event = needs_events();
 }
 
 void prepare(sock_fexit_bpf& skeleton) {
@@ -570,8 +576,9 @@ struct Capture::Impl {
       if (!works(CaptureKind::kTracepoint, length, "sock_length")) {
         return false;
       }
-      if (wants_events()) {
-        status = start(events, "sock_event");
+      if (needs_events()) {
+        status = has_events() ? start(events, "sock_event")
+                              : fail(ErrorCode::kUnsupported, kWithoutEvents);
       }
       if (!status) {
         length.reset();
@@ -1138,16 +1145,12 @@ std::vector<Capability> probe_capabilities(const std::string& btf_file) {
   result.push_back(try_object<sock_length_bpf>(
       btf, "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
       "without them another capture kind is used", CaptureKind::kTracepoint));
-  if (kernel_is_at_least(7, 0)) {
-    result.push_back(
-        wants_events()
-            ? try_object<sock_event_bpf>(
-                  btf, "tracepoints through perf (kernel 7.0+)",
-                  "without them zerospan does not start by capture kind tracepoint here")
-            : Capability{"tracepoints through perf (kernel 7.0+)", false,
-                         "without them a program of zerospan that is preempted loses operations, "
-                         "which capture_lost_skipped counts; mount tracefs at /sys/kernel/tracing",
-                         CaptureKind::kAuto});
+  if (needs_events()) {
+    result.push_back(has_events() ? try_object<sock_event_bpf>(
+                                        btf, "tracepoints through perf (kernel 7.0+)",
+                                        "from kernel 7.0 on capture kind tracepoint needs them")
+                                  : Capability{"tracepoints through perf (kernel 7.0+)", false,
+                                               kWithoutEvents, CaptureKind::kAuto});
   }
   result.push_back(try_object<sock_fexit_bpf>(btf, "ends of socket functions (capture kind fentry)",
                                               "without them another capture kind is used",

@@ -18,11 +18,13 @@ static __always_inline const struct sock* task__socket(const struct task_struct*
   if (bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor) || !file) {
     return NULL;
   }
+#ifndef ZS_WITHOUT_KERNEL_FUNCTIONS
   if (LINUX_KERNEL_VERSION >= KERNEL_VERSION(6, 3, 0)) {
     const struct socket* socket =
         zs_kernel_cast(zs_kernel_cast(file, struct file)->private_data, struct socket);
     return socket->file == file ? socket->sk : NULL;
   }
+#endif
   const struct socket* socket = BPF_CORE_READ(file, private_data);
   return BPF_CORE_READ(socket, file) == file ? BPF_CORE_READ(socket, sk) : NULL;
 }

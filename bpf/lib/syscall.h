@@ -15,7 +15,6 @@ struct zs_syscall {
   __u64 argument0;
   __u64 argument1;
   __u64 argument2;
-  __u64 argument3;
   __u64 g; /* Go's internal ABI has the running goroutine here */
 };
 
@@ -57,11 +56,14 @@ static __always_inline void zs_syscall__from_regs(struct zs_syscall* call,
   call->argument0 = regs->di;
   call->argument1 = regs->si;
   call->argument2 = regs->dx;
-  call->argument3 = regs->r10;
   call->g = regs->r14;
 }
 
-/* The fifth argument, which only few ask for. */
+/* The fourth and the fifth argument, which only few ask for. */
+static __always_inline __u64 zs_syscall__argument3(const struct pt_regs* regs) {
+  return regs->r10;
+}
+
 static __always_inline __u64 zs_syscall__argument4(const struct pt_regs* regs) {
   return regs->r8;
 }
@@ -88,7 +90,6 @@ static __always_inline bool zs_syscall__from_task(struct zs_syscall* call,
   call->argument0 = BPF_CORE_READ(regs, di);
   call->argument1 = BPF_CORE_READ(regs, si);
   call->argument2 = BPF_CORE_READ(regs, dx);
-  call->argument3 = BPF_CORE_READ(regs, r10);
   call->g = BPF_CORE_READ(regs, r14);
   return (BPF_CORE_READ(regs, cs) & ZS_CS_PRIVILEGE) == ZS_CS_PRIVILEGE;
 }
@@ -160,8 +161,11 @@ static __always_inline void zs_syscall__from_regs(struct zs_syscall* call,
   call->argument0 = regs->orig_x0;
   call->argument1 = regs->regs[1];
   call->argument2 = regs->regs[2];
-  call->argument3 = regs->regs[3];
   call->g = regs->regs[28];
+}
+
+static __always_inline __u64 zs_syscall__argument3(const struct pt_regs* regs) {
+  return regs->regs[3];
 }
 
 static __always_inline __u64 zs_syscall__argument4(const struct pt_regs* regs) {

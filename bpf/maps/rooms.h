@@ -6,7 +6,7 @@
 #include "bpf/maps/connections.h"
 
 /*
- * Room for connection__create() in uprobes, which may be preempted: the thread's own. Threads that
+ * Room for connection__create() in programs that may be preempted: the thread's own. Threads that
  * never need it have none.
  */
 struct {

@@ -50,10 +50,12 @@ struct zs_frame_position {
  * State of loops lives here and not on the stack: the verifier does not track values in maps, so
  * the states after each turn are equal to it.
  *
- * Tracepoint programs run without preemption (zs_preempt__off()), and only those in process context
- * use this: one slot per CPU is enough, and one per direction guards against a nested send. Uprobes
- * may be preempted, and have rooms.h.
+ * For programs that are not preempted, and only those in process context: one slot per CPU is
+ * enough, and one per direction guards against a nested send. Uprobes may be preempted, and have
+ * rooms.h. Datagrams have slots of their own, because the programs that see them are preempted
+ * since kernel 7.0 by all others, though not by themselves (sock_length.bpf.c).
  */
+#define ZS_DATAGRAM_SLOTS 2
 #define ZS_SCRATCH_BYTES (2 * (ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX))
 
 struct zs_scratch {
@@ -70,8 +72,8 @@ struct zs_scratch {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 2);
-  __type(key, __u32); /* enum zs_direction */
+  __uint(max_entries, 4);
+  __type(key, __u32); /* enum zs_direction; for datagrams ZS_DATAGRAM_SLOTS more */
   __type(value, struct zs_scratch);
 } scratch SEC(".maps");
 

@@ -171,7 +171,7 @@ ZS_COLD struct zs_connection* datagram__capture(struct sock* sk, const struct zs
 
   const __u32 byte_count = result;
   const __u8 dir = direction == ZS_SEND;
-  const __u32 slot = direction;
+  const __u32 slot = ZS_DATAGRAM_SLOTS + direction;
   struct zs_scratch* out = scratch__get(slot);
   if (!out) {
     return NULL;
@@ -238,26 +238,10 @@ ZS_COLD struct zs_connection* datagram__capture(struct sock* sk, const struct zs
   return connection;
 }
 
-/* The request that the datagram is for, and then its record is put out. Whether it was. */
-ZS_COLD bool datagram__output(const struct sock* sk, struct zs_process* process,
-                              struct zs_connection* connection, enum zs_direction direction,
-                              const struct zs_syscall* call) {
-  struct zs_scratch* out = scratch__get(direction);
-  if (!out) {
-    return false;
-  }
+/* Puts out what datagram__capture() has filled. Whether there was room. */
+static __always_inline bool datagram__output(struct zs_scratch* out,
+                                             const struct zs_connection* connection) {
   struct zs_data_record* record = &out->record;
-  const __u32 tid = record->thread_id;
-  if (connection->role == ZS_ROLE_CLIENT) {
-    if (direction == ZS_SEND) {
-      context__on_client_send(process, connection, tid, false, record);
-    } else {
-      context__on_receive(sk, process, connection, tid, call, ZS_GATE_RESPONSE);
-    }
-  } else if (direction == ZS_RECEIVE) {
-    datagram__serve(sk, process, connection, tid, call && call->number != ZS_NR_RECVMMSG);
-    record->request_id = connection->request_id;
-  }
   __u64 length = sizeof(*record) + record->head_bytes;
   if (length > sizeof(*record) + ZS_HEAD_BYTES_MAX) {
     return false;
@@ -269,4 +253,34 @@ ZS_COLD bool datagram__output(const struct sock* sk, struct zs_process* process,
     out->datagram.header.length = length;
   }
   return rings__output(connection->ring, addressed ? (void*)&out->datagram : (void*)record, length);
+}
+
+/* After datagram__capture(): the request that the datagram is for, and then it is put out. By
+ * direction, because of the stack that what they call needs. */
+ZS_COLD bool datagram__sent(struct zs_process* process, struct zs_connection* connection) {
+  const __u32 slot = ZS_DATAGRAM_SLOTS + ZS_SEND;
+  struct zs_scratch* out = scratch__get(slot);
+  if (!out) {
+    return false;
+  }
+  if (connection->role == ZS_ROLE_CLIENT) {
+    context__on_client_send(process, connection, out->record.thread_id, false, &out->record, slot);
+  }
+  return datagram__output(out, connection);
+}
+
+ZS_COLD bool datagram__received(const struct sock* sk, struct zs_process* process,
+                                struct zs_connection* connection, const struct zs_syscall* call) {
+  struct zs_scratch* out = scratch__get(ZS_DATAGRAM_SLOTS + ZS_RECEIVE);
+  if (!out) {
+    return false;
+  }
+  const __u32 tid = out->record.thread_id;
+  if (connection->role != ZS_ROLE_CLIENT) {
+    datagram__serve(sk, process, connection, tid, call && call->number != ZS_NR_RECVMMSG);
+    out->record.request_id = connection->request_id;
+  } else if (!(process->flags & ZS_PROCESS_NO_CONTEXT)) {
+    context__on_thread_receive(sk, process, connection, tid);
+  }
+  return datagram__output(out, connection);
 }

@@ -9,8 +9,5 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(sock_state__change, const struct sock* sk, const int old_state, const int new_state) {
-  zs_preempt__off();
-  state__change(sk, old_state, new_state);
-  zs_preempt__on();
-  return 0;
+  return state__change(sk, old_state, new_state);
 }

@@ -94,8 +94,10 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
   if (datagram) {
     const struct zs_syscall* known = user && !by_ring ? &call : NULL;
     struct zs_connection* connection = datagram__capture(sk, process, direction, result, known);
-    if (connection) {
-      datagram__output(sk, process, connection, direction, known);
+    if (connection && direction == ZS_SEND) {
+      datagram__sent(process, connection);
+    } else if (connection) {
+      datagram__received(sk, process, connection, known);
     }
     return 0;
   }

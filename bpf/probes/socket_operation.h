@@ -415,7 +415,7 @@ __noinline int context__on_go_upgrade(const struct zs_go_process* go,
  */
 static __always_inline __u8 context__on_go_client_send(struct zs_go_process* go,
                                                        struct zs_connection* connection,
-                                                       struct zs_data_record* record) {
+                                                       struct zs_data_record* record, __u32 slot) {
   if (connection->caller_told) {
     const __u8 evidence = connection->caller_evidence;
     record->request_id = connection->caller_request_id;
@@ -423,7 +423,7 @@ static __always_inline __u8 context__on_go_client_send(struct zs_go_process* go,
     connection->caller_evidence = ZS_EVIDENCE_NONE;
     return evidence;
   }
-  return context__go_origin(go, ZS_SEND, ZS_GO_CALLER);
+  return context__go_origin(go, slot, ZS_GO_CALLER);
 }
 
 /*
@@ -449,28 +449,11 @@ static __always_inline enum zs_evidence connection__answer_proves(
   return ZS_EVIDENCE_TICK_RESPONSE;
 }
 
-/* A read of a connection: it decides what the reading thread serves. */
-static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
-                                                struct zs_connection* connection, __u32 tid,
-                                                const struct zs_syscall* call, enum zs_gate gate) {
-  bool begins = false;
-  if (connection->role == ZS_ROLE_SERVER &&
-      (connection->request_id == 0 ||
-       (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
-       (gate == ZS_GATE_PARTIAL && connection->last_direction == ZS_SEND))) {
-    connection->request_id = request__new_id(connection);
-    begins = true;
-  }
-  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
-    if (process->flags & ZS_PROCESS_GO) {
-      context__on_go_receive(&process->go, connection, begins, call ? call->g : 0);
-    }
-    return;
-  }
-  if (zs_unlikely(connection->uring)) {
-    thread__serve_nobody(tid);
-    return;
-  }
+/* A read of a connection by a thread that serves requests itself. */
+static __always_inline void context__on_thread_receive(const struct sock* sk,
+                                                       struct zs_process* process,
+                                                       struct zs_connection* connection,
+                                                       __u32 tid) {
   enum zs_loop loop = connection->loop;
   if (loop != ZS_LOOP_EPOLL) {
     loop = socket__loop(sk, process);
@@ -499,16 +482,41 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   }
 }
 
-/* A write on a client connection: which request is it for? */
+/* A read of a connection: it decides what the reading thread serves. */
+static __always_inline void context__on_receive(const struct sock* sk, struct zs_process* process,
+                                                struct zs_connection* connection, __u32 tid,
+                                                const struct zs_syscall* call, enum zs_gate gate) {
+  bool begins = false;
+  if (connection->role == ZS_ROLE_SERVER &&
+      (connection->request_id == 0 ||
+       (gate == ZS_GATE_REQUEST && connection->last_direction != ZS_RECEIVE) ||
+       (gate == ZS_GATE_PARTIAL && connection->last_direction == ZS_SEND))) {
+    connection->request_id = request__new_id(connection);
+    begins = true;
+  }
+  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
+    if (process->flags & ZS_PROCESS_GO) {
+      context__on_go_receive(&process->go, connection, begins, call ? call->g : 0);
+    }
+    return;
+  }
+  if (zs_unlikely(connection->uring)) {
+    thread__serve_nobody(tid);
+    return;
+  }
+  context__on_thread_receive(sk, process, connection, tid);
+}
+
+/* A write on a client connection: which request is it for? `record` is that of `slot`. */
 static __always_inline void context__on_client_send(struct zs_process* process,
                                                     struct zs_connection* connection, __u32 tid,
-                                                    bool first_send,
-                                                    struct zs_data_record* record) {
+                                                    bool first_send, struct zs_data_record* record,
+                                                    __u32 slot) {
   record->request_id = 0;
   record->evidence = ZS_EVIDENCE_NONE;
   if (process->flags & ZS_PROCESS_NO_CONTEXT) {
     if (process->flags & ZS_PROCESS_GO) {
-      record->evidence = context__on_go_client_send(&process->go, connection, record);
+      record->evidence = context__on_go_client_send(&process->go, connection, record, slot);
     }
     return;
   }
@@ -895,7 +903,7 @@ static __always_inline int socket_operation__record(const struct sock* sk,
       record->evidence = context__go_origin(&process->go, ZS_SEND, ZS_GO_SERVER);
     } else if (asks && (connection->protocol == ZS_PROTOCOL_AMQP ||
                         connection->protocol == ZS_PROTOCOL_CASSANDRA)) {
-      context__on_client_send(process, connection, tid, record->offset == 0, record);
+      context__on_client_send(process, connection, tid, record->offset == 0, record, ZS_SEND);
     } else {
       context__on_multiplexed(process, connection, tid, direction, record);
     }
@@ -908,7 +916,7 @@ static __always_inline int socket_operation__record(const struct sock* sk,
     if (connection->role == ZS_ROLE_CLIENT) {
       const bool request_start = gate == ZS_GATE_REQUEST || connection->last_direction != ZS_SEND;
       if (request_start) {
-        context__on_client_send(process, connection, tid, record->offset == 0, record);
+        context__on_client_send(process, connection, tid, record->offset == 0, record, ZS_SEND);
         if (connection->last_direction == ZS_SEND && connection->request_id != record->request_id) {
           connection->shared = 1;
         }

@@ -8,6 +8,7 @@
  * listens on which port.
  */
 #include "bpf/maps/process_ring.h"
+#include "bpf/maps/rooms.h"
 #include "bpf/probes/socket_operation.h"
 
 /* Capture a process that begins to listen until the agent has decided about it. Changes with the
@@ -21,9 +22,9 @@ static __always_inline void state__on_connect(const struct sock* sk) {
   if (!process) {
     return;
   }
-  struct zs_scratch* out = scratch__get(ZS_SEND);
+  struct zs_connection* room = rooms__get();
   struct zs_connection* connection =
-      out ? connection__create(sk, process, sk->__sk_common.skc_family, true, &out->fresh) : NULL;
+      room ? connection__create(sk, process, sk->__sk_common.skc_family, true, room) : NULL;
   if (!connection) {
     return;
   }

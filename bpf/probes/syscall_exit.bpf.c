@@ -47,7 +47,7 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
   __u64 flags = 0;
   switch (call.number) {
     case ZS_NR_RECVFROM:
-      flags = call.argument3;
+      flags = zs_syscall__argument3(regs);
       direction = ZS_RECEIVE;
       break;
     case ZS_NR_RECVMSG:
@@ -55,7 +55,7 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
       direction = ZS_RECEIVE;
       break;
     case ZS_NR_RECVMMSG:
-      flags = call.argument3;
+      flags = zs_syscall__argument3(regs);
       direction = ZS_RECEIVE;
       break;
     case ZS_NR_READ:

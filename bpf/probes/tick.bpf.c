@@ -65,7 +65,7 @@ int BPF_PROG(tick__enter, struct pt_regs* regs, long number) {
       thread = threads__of_loop();
       if (thread) {
         thread__forget(thread);
-        thread->timers_ns = thread__timers_ns(thread, (int)call.argument3);
+        thread->timers_ns = thread__timers_ns(thread, (int)zs_syscall__argument3(regs));
         counters__add(ZS_COUNTER_TICKS);
       }
       break;
