@@ -84,7 +84,10 @@ def main():
         suite = unittest.defaultTestLoader.loadTestsFromName(name)
         outcome = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(suite)
         signal.alarm(0)
-        passed = outcome.wasSuccessful() and outcome.testsRun > 0 and not outcome.skipped
+        if outcome.wasSuccessful() and outcome.skipped:
+            tell(results, test=name, verdict="not applicable", reason=outcome.skipped[0][1])
+            continue
+        passed = outcome.wasSuccessful() and outcome.testsRun > 0
         said = [line for _, text in outcome.failures + outcome.errors for line in text.splitlines() if line[:1].isalpha()]
         tell(results, test=name, verdict="passed" if passed else "failed", seconds=round(time.monotonic() - started, 1),
              reason="" if passed else ([line for line in said if not line.startswith("Traceback")] or ["no test ran"])[0][:300])
