@@ -312,11 +312,12 @@ size_t Connection::feed_body(const Operation& op, std::string_view bytes, bool f
   }
   if (s.body.lost() && is_request(op.direction) && pairing_.outstanding() == 0) {
     // Answered before it was sent whole, and passed over since: a last chunk without trailers (RFC
-    // 9112 section 7.1) that a request line follows is its end.
+    // 9112 section 7.1) that a request line follows is its end. Its method begins there for
+    // certain, so it may be any.
     constexpr std::string_view kLastChunk = "\r\n0\r\n\r\n";
     const size_t at = bytes.find(kLastChunk);
     if (at != std::string_view::npos &&
-        starts_message(op.direction, bytes.substr(at + kLastChunk.size()))) {
+        starts_with_request_line(bytes.substr(at + kLastChunk.size()))) {
       ++counters_->resyncs;
       flag(op.direction, model::kBodyEndUnknown);
       end_message(op, sink);

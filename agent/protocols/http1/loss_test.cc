@@ -366,19 +366,19 @@ TEST(Loss, IgnoresWhatItHasSeenAlready) {
   EXPECT_EQ(player.only().incomplete, model::kIncompleteNone);
 }
 
-}  // namespace
 // A server that answers at once and reads on: the upload's end and the next request come in one
 // operation, of which the head was spent on the upload.
 TEST(Loss, FindsTheRequestBehindAnUploadThatWasAnswered) {
   const std::string upload = "POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string chunk = "3e8\r\n" + std::string(1000, 'c') + "\r\n";
-  for (const size_t tail : {40U, 128U}) {
+  for (const auto& [tail, method] : {std::pair{40U, "GET"}, {128U, "GET"}, {128U, "FOO"}}) {
+    const std::string next = method + get("2").substr(3);
     Player player(model::Role::kServer);
     player.say(kQ, upload + chunk);
     player.say(kR, ok("1", 3));
     player.say_cut(kQ, chunk + chunk, 0, 128);
-    player.say_cut(kQ, chunk + "0\r\n\r\n" + get("2").substr(0, 20), 0, tail);
-    player.say_cut(kQ, get("2").substr(20), 0, 0);
+    player.say_cut(kQ, chunk + "0\r\n\r\n" + next.substr(0, 20), 0, tail);
+    player.say_cut(kQ, next.substr(20), 0, 0);
     player.say(kR, ok("2", 3));
     ASSERT_EQ(player.sink.exchanges.size(), 2U);
     EXPECT_EQ(Player::http(player.sink.exchanges[0]).target, "/1");
@@ -398,4 +398,5 @@ TEST(Loss, TakesNoRequestFromTheMiddleOfAnUpload) {
   ASSERT_EQ(player.sink.starts.size(), 1U);
 }
 
+}  // namespace
 }  // namespace zerospan::protocols::http1
