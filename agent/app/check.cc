@@ -16,6 +16,7 @@
 #include "agent/app/go_routes.h"
 #include "agent/app/settings.h"
 #include "agent/discovery/resource.h"
+#include "agent/kernel/capabilities.h"
 #include "agent/selfobs/logging.h"
 #include "agent/viewer/terminal.h"
 #include "symbols/go/describe.h"

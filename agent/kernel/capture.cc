@@ -4,20 +4,16 @@
 #include "agent/kernel/capture.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fstream>
@@ -26,10 +22,8 @@
 #include <thread>
 
 #include "agent/core/unique_fd.h"
-#include "agent/kernel/btf.h"
-#include "agent/kernel/function_probes.h"
+#include "agent/kernel/objects.h"
 #include "agent/kernel/ring_reader.h"
-#include "agent/kernel/skeleton.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
 #include "go_route.skel.h"
@@ -37,9 +31,6 @@
 #include "mute.skel.h"
 #include "process.skel.h"
 #include "sock_event.skel.h"
-#include "sock_fexit.skel.h"
-#include "sock_kprobe.skel.h"
-#include "sock_length.skel.h"
 #include "sock_state.skel.h"
 #include "syscall_exit.skel.h"
 #include "tick.skel.h"
@@ -51,65 +42,6 @@ namespace {
 // How long a busy worker lets records gather before it looks again, if the ring does not fill
 // sooner: short against what a person notices, long against the cost of a look.
 constexpr int kGatherMilliseconds = 4;
-
-// libbpf explains failures only through this callback. The last lines become part of the error that
-// the operator reads.
-thread_local std::string libbpf_messages;
-
-int collect_libbpf_message(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level == LIBBPF_DEBUG) {
-    return 0;
-  }
-  va_list again;
-  va_copy(again, arguments);
-  const int length = std::vsnprintf(nullptr, 0, format, arguments);
-  if (length > 0 && libbpf_messages.size() < 4096) {
-    std::string text(static_cast<size_t>(length) + 1, '\0');
-    std::vsnprintf(text.data(), text.size(), format, again);
-    text.pop_back();
-    // The verifier's log: what it was about, and at its end why.
-    constexpr size_t kEnds = 400;
-    if (text.size() > 2 * kEnds) {
-      text.replace(kEnds, text.size() - 2 * kEnds, "\n[...]\n");
-    }
-    libbpf_messages += text;
-  }
-  va_end(again);
-  return length;
-}
-
-std::string take_libbpf_messages() {
-  std::string messages = std::move(libbpf_messages);
-  libbpf_messages.clear();
-  while (!messages.empty() && messages.back() == '\n') {
-    messages.pop_back();
-  }
-  return messages;
-}
-
-Error bpf_error(int error_number, const std::string& what) {
-  Error error = error_from_errno(error_number, what);
-  const std::string messages = take_libbpf_messages();
-  if (messages.find("cannot use helper bpf_probe_read") != std::string::npos) {
-    error.code = ErrorCode::kUnsupported;
-    error.message +=
-        "; this kernel lets no BPF program read its memory (lockdown in mode confidentiality)";
-  } else if (messages.find("END PROG LOAD LOG") != std::string::npos) {
-    error.code = ErrorCode::kUnsupported;
-    error.message += "; this kernel's verifier refused it";
-  } else if (messages.find("failed to find valid kernel BTF") != std::string::npos) {
-    error.code = ErrorCode::kUnsupported;
-    error.message += "; this needs /sys/kernel/btf/vmlinux itself, capture.btf does not do";
-  } else if (error.code == ErrorCode::kPermission) {
-    error.message +=
-        "; run as root, or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
-        "CAP_DAC_READ_SEARCH, for uprobes CAP_SYS_ADMIN too";
-  }
-  if (!messages.empty()) {
-    error.message += " (" + messages + ")";
-  }
-  return error;
-}
 
 // What is kept in sockets and threads themselves is one object's own, and so is what a kind needs
 // for itself.
@@ -163,10 +95,6 @@ struct RingBufferDeleter {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 };
 
-struct LinkDeleter {
-  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-};
-
 // The file that has the process's libuv: a library of its own, or the program.
 std::string libuv_file(uint32_t pid) {
   const std::string proc = "/proc/" + std::to_string(pid);
@@ -200,146 +128,6 @@ int on_process_record(void* context, void* data, size_t size) {
   (*handler)({static_cast<ProcessEvent::Kind>(record.event), record.tgid, record.parent_tgid,
               record.port});
   return 0;
-}
-
-// BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
-// refuses it before. The ability cannot be probed apart from loading, so the release decides.
-void preallocate_if_needed(bpf_object* object) {
-  if (kernel_is_at_least(6, 1)) {
-    return;
-  }
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object) {
-    if (bpf_map__type(map) == BPF_MAP_TYPE_HASH) {
-      bpf_map__set_map_flags(map, bpf_map__map_flags(map) & ~static_cast<__u32>(BPF_F_NO_PREALLOC));
-    }
-  }
-}
-
-// May the kernel preempt itself? True if that cannot be told. Where it is built so, the mode can be
-// chosen at start and be changed (kernel/sched/core.c, preempt=).
-bool kernel_preempts() {
-  utsname name{};
-  if (::uname(&name) == 0 && std::string_view(name.version).find("PREEMPT") == std::string::npos) {
-    return false;
-  }
-  // "none (voluntary) full": the mode in force is in brackets. Only where debugfs is mounted.
-  std::ifstream file("/sys/kernel/debug/sched/preempt");
-  std::string modes;
-  std::getline(file, modes);
-  return modes.find("(none)") == std::string::npos &&
-         modes.find("(voluntary)") == std::string::npos;
-}
-
-// A kernel without IPv6, or whose module was not loaded yet, has none of its functions.
-bool has_ipv6() {
-  return ::access("/proc/net/if_inet6", F_OK) == 0;
-}
-
-// The functions of bpf/probes/sock_kprobe.bpf.c.
-std::vector<const char*> socket_functions(const char* ipv4, const char* ipv6, const char* local) {
-  std::vector<const char*> functions = {ipv4, local};
-  if (has_ipv6()) {
-    functions.push_back(ipv6);
-  }
-  return functions;
-}
-
-// See bpf/probes/sock_event.bpf.c.
-bool needs_events() {
-  return kernel_is_at_least(7, 0);
-}
-
-// perf takes tracepoints by their numbers in tracefs.
-bool has_events() {
-  return ::access("/sys/kernel/tracing/events/sock/sock_send_length/id", R_OK) == 0 ||
-         ::access("/sys/kernel/debug/tracing/events/sock/sock_send_length/id", R_OK) == 0;
-}
-
-constexpr const char* kWithoutEvents =
-    "from kernel 7.0 on capture kind tracepoint needs them; mount tracefs at /sys/kernel/tracing";
-
-// What an object needs between open and load, and how it is attached, where that differs.
-template <typename Skeleton>
-void prepare(Skeleton&) {}
-
-void prepare(sock_length_bpf& skeleton) {
-  skeleton.rodata->zs_streams_by_event = needs_events();
-}
-
-void prepare(sock_fexit_bpf& skeleton) {
-  const std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_vmlinux_btf(), &btf__free);
-  const auto load_if_there = [&types](bpf_program* program, const char* function) {
-    bpf_program__set_autoload(
-        program, types && btf__find_by_name_kind(types.get(), function, BTF_KIND_FUNC) > 0);
-  };
-  // Up to 6.4.
-  load_if_there(skeleton.progs.sock_fexit__page, "inet_sendpage");
-  load_if_there(skeleton.progs.sock_fexit__page_unix, "unix_stream_sendpage");
-  bpf_program__set_autoload(skeleton.progs.sock_fexit__send6, has_ipv6());
-  bpf_program__set_autoload(skeleton.progs.sock_fexit__receive6, has_ipv6());
-}
-
-void prepare(sock_kprobe_bpf& skeleton) {
-  for (bpf_program* program :
-       {skeleton.progs.sock_kprobe__send, skeleton.progs.sock_kprobe__receive,
-        skeleton.progs.sock_kprobe__pages, skeleton.progs.sock_kprobe__send_page,
-        skeleton.progs.sock_kprobe__sent, skeleton.progs.sock_kprobe__received}) {
-    FunctionProbes::prepare(program);
-  }
-}
-
-template <typename Skeleton>
-Status attach(Skeleton& skeleton, const std::string& context, FunctionProbes&) {
-  if (const int error = attach_skeleton(skeleton.skeleton); error != 0) {
-    return tl::unexpected(bpf_error(-error, context));
-  }
-  return {};
-}
-
-Status attach(sock_kprobe_bpf& skeleton, const std::string& context, FunctionProbes& probes) {
-  using Where = FunctionProbes::Where;
-  // Without a function's name in its section none of the probes is attached by this.
-  if (const int error = attach_skeleton(skeleton.skeleton); error != 0) {
-    return tl::unexpected(bpf_error(-error, context));
-  }
-  const std::vector<const char*> sends =
-      socket_functions("inet_sendmsg", "inet6_sendmsg", "unix_stream_sendmsg");
-  const std::vector<const char*> receives =
-      socket_functions("inet_recvmsg", "inet6_recvmsg", "unix_stream_recvmsg");
-  constexpr auto kSplices =
-      std::to_array<const char*>({"tcp_splice_read", "unix_stream_splice_read"});
-  // Up to 6.4.
-  constexpr auto kPage = std::to_array<const char*>({"inet_sendpage"});
-  constexpr auto kUnixPage = std::to_array<const char*>({"unix_stream_sendpage"});
-  struct Probe {
-    bpf_program* program;
-    Where where;
-    std::span<const char* const> functions;
-    bool may_be_missing;
-  };
-  // Ends first: a beginning without an end would be counted as a loss.
-  for (const Probe& probe : std::to_array<Probe>({
-           {skeleton.progs.sock_kprobe__sent, Where::kEnd, sends, false},
-           {skeleton.progs.sock_kprobe__received, Where::kEnd, receives, false},
-           {skeleton.progs.sock_kprobe__received, Where::kEnd, kSplices, false},
-           {skeleton.progs.sock_kprobe__sent, Where::kEnd, kPage, true},
-           {skeleton.progs.sock_kprobe__sent, Where::kEnd, kUnixPage, true},
-           {skeleton.progs.sock_kprobe__send, Where::kBegin, sends, false},
-           {skeleton.progs.sock_kprobe__receive, Where::kBegin, receives, false},
-           {skeleton.progs.sock_kprobe__pages, Where::kBegin, kSplices, false},
-           {skeleton.progs.sock_kprobe__pages, Where::kBegin, kUnixPage, true},
-           {skeleton.progs.sock_kprobe__send_page, Where::kBegin, kPage, true},
-       })) {
-    if (probe.may_be_missing && kernel_is_at_least(6, 5)) {
-      continue;
-    }
-    if (Status status = probes.attach(probe.program, probe.where, probe.functions); !status) {
-      take_libbpf_messages();
-      return tl::unexpected(status.error().with_context(context));
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -1069,125 +857,6 @@ size_t Capture::process_count() const {
 std::optional<StatisticsSwitch> StatisticsSwitch::turn_on() {
   UniqueFd fd(bpf_enable_stats(BPF_STATS_RUN_TIME));
   return fd.valid() ? std::optional(StatisticsSwitch(std::move(fd))) : std::nullopt;
-}
-
-namespace {
-
-// Where a uprobe is tried: never called.
-extern "C" [[gnu::used, gnu::noinline]] void zerospan_uprobe_site() {
-  asm volatile("");
-}
-
-// In the file of this program. 0: not found.
-size_t uprobe_site_offset() {
-  const auto address = reinterpret_cast<uintptr_t>(&zerospan_uprobe_site);
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    unsigned long begin = 0;
-    unsigned long end = 0;
-    unsigned long offset = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx %*s %lx", &begin, &end, &offset) == 3 &&
-        begin <= address && address < end) {
-      return address - begin + offset;
-    }
-  }
-  return 0;
-}
-
-// Loads and attaches all programs of an object as Capture does. Those for uprobes wait for a file
-// to be placed in, and the kernel asks for more when that is done: one, if named, is tried.
-template <typename Skeleton>
-Capability try_object(const KernelBtf& btf, const char* name, const char* lost,
-                      CaptureKind kind = CaptureKind::kAuto, const char* uprobe = nullptr) {
-  take_libbpf_messages();
-  const bpf_object_open_opts open_options = btf.open_options();
-  const SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
-  int error = skeleton ? 0 : -errno;
-  if (skeleton) {
-    prepare(*skeleton);
-    preallocate_if_needed(skeleton->obj);
-    error = Skeleton::load(skeleton.get());
-  }
-  Status status;
-  if (error != 0) {
-    status = tl::unexpected(bpf_error(-error, lost));
-  } else {
-    FunctionProbes probes;
-    status = attach(*skeleton, lost, probes);
-  }
-  if (status && uprobe != nullptr) {
-    bpf_uprobe_opts at{};
-    at.sz = sizeof(at);
-    const std::unique_ptr<bpf_link, LinkDeleter> link(
-        bpf_program__attach_uprobe_opts(bpf_object__find_program_by_name(skeleton->obj, uprobe), -1,
-                                        "/proc/self/exe", uprobe_site_offset(), &at));
-    if (!link) {
-      status = tl::unexpected(bpf_error(errno, lost));
-    }
-  }
-  return {name, status.has_value(), status ? "" : status.error().message, kind};
-}
-
-}  // namespace
-
-std::vector<Capability> probe_capabilities(const std::string& btf_file) {
-  libbpf_set_print(collect_libbpf_message);
-  libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-  std::vector<Capability> result;
-  const Result<KernelBtf> found = KernelBtf::find(btf_file);
-  if (!found) {
-    // Nothing can be loaded: the same reason for all of them would hide it.
-    result.push_back({"kernel BTF", false, "nothing can be captured: " + found.error().message});
-    return result;
-  }
-  const KernelBtf& btf = *found;
-  result.push_back({"kernel BTF (" + btf.description() + ")", true, ""});
-  result.push_back(try_object<sock_length_bpf>(
-      btf, "socket tracepoints (capture kind tracepoint, kernel 6.3+)",
-      "without them another capture kind is used", CaptureKind::kTracepoint));
-  if (needs_events()) {
-    result.push_back(has_events() ? try_object<sock_event_bpf>(
-                                        btf, "tracepoints through perf (kernel 7.0+)",
-                                        "from kernel 7.0 on capture kind tracepoint needs them")
-                                  : Capability{"tracepoints through perf (kernel 7.0+)", false,
-                                               kWithoutEvents, CaptureKind::kAuto});
-  }
-  result.push_back(try_object<sock_fexit_bpf>(btf, "ends of socket functions (capture kind fentry)",
-                                              "without them another capture kind is used",
-                                              CaptureKind::kFentry));
-  result.push_back(try_object<sock_kprobe_bpf>(
-      btf, "kprobes on socket functions (capture kind kprobe)",
-      "without them another capture kind is used", CaptureKind::kKprobe));
-  if (kernel_preempts()) {
-    std::swap(result.back(), *(result.end() - 2));
-  }
-  result.push_back(try_object<syscall_exit_bpf>(
-      btf, "system call tracepoint (capture kind syscall)",
-      "it is the last resort, where there is no other capture kind", CaptureKind::kSyscall));
-  result.push_back(try_object<sock_state_bpf>(btf, "TCP state tracepoint",
-                                              "without it the ends of connections are not seen"));
-  result.push_back(try_object<process_bpf>(btf, "process tracepoints",
-                                           "without them new processes are not seen"));
-  result.push_back(try_object<tick_bpf>(btf, "event loop turns (system call entry)",
-                                        "without them outgoing calls of event loops stay roots"));
-  result.push_back(try_object<tick_bpf>(btf, "uprobes in Node.js (libuv)",
-                                        "without them most outgoing calls of Node.js stay roots",
-                                        CaptureKind::kAuto, "tick__after_events"));
-  result.push_back(try_object<go_bpf>(btf, "uprobes in Go programs",
-                                      "without them calls of Go's net/http stay roots",
-                                      CaptureKind::kAuto, "go__round_trip"));
-  const bool go = result.back().available;
-  result.push_back(try_object<go_route_bpf>(btf, "uprobes in Go routers (kernel 5.15+)",
-                                            "without them requests of Go have no routes",
-                                            CaptureKind::kAuto, "go_route__mux"));
-  if (!go && result.back().available) {
-    result.back() = {result.back().name, false,
-                     "without them requests of Go have no routes: they are placed together with "
-                     "the uprobes in Go programs"};
-  }
-  result.push_back(
-      try_object<mute_bpf>(btf, "muting (kernel 5.14+)", "without it zerospan does not start"));
-  return result;
 }
 
 }  // namespace zerospan::kernel

@@ -242,14 +242,4 @@ class StatisticsSwitch {
   UniqueFd fd_;
 };
 
-// What this kernel and this process's privileges allow, found by trying. For `zerospan check`.
-// `btf_file` as in CaptureOptions.
-struct Capability {
-  std::string name;
-  bool available = false;
-  std::string detail;                     // what is lost without it, and what to grant or change
-  CaptureKind kind = CaptureKind::kAuto;  // of a capture kind; they are in the order of kAuto
-};
-[[nodiscard]] std::vector<Capability> probe_capabilities(const std::string& btf_file);
-
 }  // namespace zerospan::kernel
