@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # bpf_object(NAME source.bpf.c): compiles with clang for the BPF target and generates NAME.skel.h with bpftool.
-# Gives the INTERFACE target NAME_skel, whose users may include "NAME.skel.h". Headers are tracked by a depfile.
+# Gives the INTERFACE target NAME_skel, whose users may include "NAME.skel.h". Headers are tracked by a depfile. What else is
+# named are the compiler's options.
 find_program(ZEROSPAN_BPF_CLANG NAMES clang-19 REQUIRED)
 find_program(ZEROSPAN_BPFTOOL NAMES bpftool PATHS /usr/sbin /sbin REQUIRED)
 
@@ -28,7 +29,7 @@ function(bpf_object name source)
   add_custom_command(OUTPUT ${object}
     COMMAND ${ZEROSPAN_BPF_CLANG} -target bpf -D__TARGET_ARCH_${ZEROSPAN_BPF_ARCH} -mcpu=v3 -O2 -g -std=gnu11
             -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations -I${CMAKE_SOURCE_DIR}
-            ${ZEROSPAN_BPF_INCLUDES}
+            ${ZEROSPAN_BPF_INCLUDES} ${ARGN}
             -MD -MF ${object}.d -MT ${object} -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

@@ -54,8 +54,7 @@ template <typename Skeleton>
 Capability try_object(const KernelBtf& btf, const char* name, const char* lost,
                       CaptureKind kind = CaptureKind::kAuto, const char* uprobe = nullptr) {
   take_libbpf_messages();
-  const bpf_object_open_opts open_options = btf.open_options();
-  const SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
+  const SkeletonPtr<Skeleton> skeleton = open_object<Skeleton>(btf);
   int error = skeleton ? 0 : -errno;
   if (skeleton) {
     prepare(*skeleton);
@@ -140,7 +139,7 @@ std::vector<Capability> probe_capabilities(const std::string& btf_file) {
                      "the uprobes in Go programs"};
   }
   result.push_back(
-      try_object<mute_bpf>(btf, "muting (kernel 5.14+)", "without it zerospan does not start"));
+      try_object<mute_bpf>(btf, "muting (kernel 5.10+)", "without it zerospan does not start"));
   return result;
 }
 

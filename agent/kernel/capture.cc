@@ -46,9 +46,9 @@ constexpr int kGatherMilliseconds = 4;
 // What is kept in sockets and threads themselves is one object's own, and so is what a kind needs
 // for itself.
 bool is_own(const bpf_map* map) {
-  const bpf_map_type type = bpf_map__type(map);
-  return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_TASK_STORAGE ||
-         std::string_view(bpf_map__name(map)) == "operations";
+  constexpr auto kOwn =
+      std::to_array<std::string_view>({"batches", "datagrams", "operations", "rooms"});
+  return std::ranges::find(kOwn, bpf_map__name(map)) != kOwn.end();
 }
 
 // The maps by name, which all objects share. The first object makes them.
@@ -232,8 +232,7 @@ struct Capture::Impl {
   template <typename Skeleton>
   Status start(SkeletonPtr<Skeleton>& slot, const char* name, bool attached = true) {
     take_libbpf_messages();
-    const bpf_object_open_opts open_options = btf.open_options();
-    SkeletonPtr<Skeleton> skeleton(Skeleton::open(&open_options));
+    SkeletonPtr<Skeleton> skeleton = open_object<Skeleton>(btf);
     if (!skeleton) {
       return tl::unexpected(bpf_error(errno, std::string("opening the BPF object ") + name));
     }

@@ -8,12 +8,34 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#include "go.skel.h"
+#include "go_old.skel.h"
+#include "go_route.skel.h"
+#include "io_uring.skel.h"
+#include "mute.skel.h"
+#include "process.skel.h"
+#include "sock_event.skel.h"
+#include "sock_fexit.skel.h"
+#include "sock_fexit_old.skel.h"
+#include "sock_kprobe.skel.h"
+#include "sock_kprobe_old.skel.h"
+#include "sock_length.skel.h"
+#include "sock_state.skel.h"
+#include "sock_state_old.skel.h"
+#include "syscall_exit.skel.h"
+#include "syscall_exit_old.skel.h"
+#include "tick.skel.h"
+#include "tick_old.skel.h"
 
 namespace zerospan::kernel {
 
@@ -34,6 +56,25 @@ std::vector<const char*> socket_functions(const char* ipv4, const char* ipv6, co
   }
   return functions;
 }
+
+// The objects that are built twice: the other one, for kernels before 5.13, has the same programs,
+// maps and settings (docs/decisions/0016-kernels-before-5-13.md). It is right on x86-64 alone.
+#if defined(__x86_64__)
+#define ZEROSPAN_BUILT_TWICE(name)                     \
+  int create_skeleton(name##_bpf* skeleton) {          \
+    return name##_bpf__create_skeleton(skeleton);      \
+  }                                                    \
+  const void* old_object(name##_bpf*, size_t* bytes) { \
+    return name##_old_bpf::elf_bytes(bytes);           \
+  }
+ZEROSPAN_BUILT_TWICE(go)
+ZEROSPAN_BUILT_TWICE(sock_fexit)
+ZEROSPAN_BUILT_TWICE(sock_kprobe)
+ZEROSPAN_BUILT_TWICE(sock_state)
+ZEROSPAN_BUILT_TWICE(syscall_exit)
+ZEROSPAN_BUILT_TWICE(tick)
+#undef ZEROSPAN_BUILT_TWICE
+#endif
 
 }  // namespace
 
@@ -91,6 +132,42 @@ Error bpf_error(int error_number, const std::string& what) {
   }
   return error;
 }
+
+template <typename Skeleton>
+SkeletonPtr<Skeleton> open_object(const KernelBtf& btf) {
+  const bpf_object_open_opts options = btf.open_options();
+  if constexpr (requires(Skeleton* skeleton, size_t* bytes) { old_object(skeleton, bytes); }) {
+    if (!kernel_is_at_least(5, 13)) {
+      // As Skeleton::open() does it.
+      SkeletonPtr<Skeleton> skeleton(static_cast<Skeleton*>(std::calloc(1, sizeof(Skeleton))));
+      int error = skeleton ? create_skeleton(skeleton.get()) : -ENOMEM;
+      if (error == 0) {
+        bpf_object_skeleton& parts = *skeleton->skeleton;
+        parts.data = old_object(skeleton.get(), &parts.data_sz);
+        error = bpf_object__open_skeleton(&parts, &options);
+      }
+      if (error != 0) {
+        skeleton.reset();
+        errno = -error;
+      }
+      return skeleton;
+    }
+  }
+  return SkeletonPtr<Skeleton>(Skeleton::open(&options));
+}
+
+template SkeletonPtr<go_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<go_route_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<io_uring_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<mute_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<process_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<sock_event_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<sock_fexit_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<sock_kprobe_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<sock_length_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<sock_state_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<syscall_exit_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<tick_bpf> open_object(const KernelBtf& btf);
 
 // BPF_F_NO_PREALLOC in tracing programs came with the BPF memory allocator in 6.1; the verifier
 // refuses it before. The ability cannot be probed apart from loading, so the release decides.

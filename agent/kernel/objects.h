@@ -30,6 +30,10 @@ struct LinkDeleter {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }
 };
 
+// Opens what this kernel can load, for any of the skeletons. Null, and errno: libbpf has said why.
+template <typename Skeleton>
+SkeletonPtr<Skeleton> open_object(const KernelBtf& btf);
+
 void preallocate_if_needed(bpf_object* object);
 
 // May the kernel preempt itself? True if that cannot be told.

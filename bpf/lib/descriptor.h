@@ -10,12 +10,13 @@
  */
 static __always_inline const struct sock* task__socket(const struct task_struct* task,
                                                        __u32 descriptor) {
-  const struct fdtable* table = task->files->fdt;
-  if (descriptor >= table->max_fds) {
+  const struct files_struct* files = zs_task_read(task, files);
+  const struct fdtable* table = zs_task_read(files, fdt);
+  if (descriptor >= zs_task_read(table, max_fds)) {
     return NULL;
   }
   struct file* file = NULL;
-  if (bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor) || !file) {
+  if (bpf_probe_read_kernel(&file, sizeof(file), zs_task_read(table, fd) + descriptor) || !file) {
     return NULL;
   }
 #ifndef ZS_WITHOUT_KERNEL_FUNCTIONS

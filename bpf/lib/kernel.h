@@ -46,11 +46,17 @@ struct inode {
   unsigned long i_ino;
 };
 
+struct list_head {
+  struct list_head* next;
+};
+
 struct file {
   struct inode* f_inode;
   unsigned int f_flags;
   void* private_data;
-  void* f_ep; /* include/linux/fs.h: non-null while the file is in an epoll set (5.11+) */
+  /* include/linux/fs.h, while the file is in an epoll set: */
+  void* f_ep;                  /* non-null (5.11+) */
+  struct list_head f_ep_links; /* not empty (up to 5.10) */
 };
 
 struct socket {
@@ -206,11 +212,6 @@ struct task_struct {
 #define zs_read(pointer, field) ((pointer)->field)
 #endif
 
-/* bpf_loop(), kernel 5.17. */
-static __always_inline bool zs_has_loop(void) {
-  return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
-}
-
 extern int LINUX_KERNEL_VERSION __kconfig;
 
 /* kernel/bpf/helpers.c, since 6.2: the same address, whose type the verifier knows from then on. */
@@ -234,7 +235,11 @@ extern void bpf_preempt_enable(void) __ksym __weak;
 #define ZS_PREEMPTED_SINCE KERNEL_VERSION(7, 0, 0)
 #endif
 static __always_inline bool zs_preempt__is_possible(void) {
+#ifdef ZS_BEFORE_5_13
+  return false;
+#else
   return LINUX_KERNEL_VERSION >= ZS_PREEMPTED_SINCE && bpf_preempt_disable && bpf_preempt_enable;
+#endif
 }
 
 static __always_inline void zs_preempt__off(void) {
@@ -291,3 +296,5 @@ enum zs_tcp_state {
   ZS_TCP_LAST_ACK = 9,
   ZS_TCP_LISTEN = 10,
 };
+
+#include "bpf/lib/compat.h"

@@ -3,8 +3,8 @@
 
 /*
  * System call numbers and registers of the processor that the probes are built for, and those of
- * functions in Go programs (src/cmd/compile/abi-internal.md). `regs` and `task` must have a type
- * that the verifier knows: plain loads.
+ * functions in Go programs (src/cmd/compile/abi-internal.md). `regs` must have a type that the
+ * verifier knows: plain loads. `task` is what zs_task() gives.
  */
 #pragma once
 
@@ -17,11 +17,6 @@ struct zs_syscall {
   __u64 argument2;
   __u64 g; /* Go's internal ABI has the running goroutine here */
 };
-
-/* bpf_task_pt_regs(), kernel 5.15. */
-static __always_inline bool zs_has_task_regs(void) {
-  return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
-}
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -84,8 +79,8 @@ static __always_inline bool zs_syscall__from_task(struct zs_syscall* call,
     zs_syscall__from_regs(call, (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task));
     return true;
   }
-  const struct pt_regs* regs =
-      (const struct pt_regs*)(task->stack + ZS_THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+  const struct pt_regs* regs = (const struct pt_regs*)(zs_task_read(task, stack) + ZS_THREAD_SIZE -
+                                                       bpf_core_type_size(struct pt_regs));
   call->number = (__s64)BPF_CORE_READ(regs, orig_ax);
   call->argument0 = BPF_CORE_READ(regs, di);
   call->argument1 = BPF_CORE_READ(regs, si);
@@ -108,7 +103,7 @@ static __always_inline __s64 zs_function__result(const struct pt_regs* regs) {
 }
 
 static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {
-  return task->thread_info.status & ZS_TS_COMPAT;
+  return zs_task_read(task, thread_info.status) & ZS_TS_COMPAT;
 }
 
 /* include/uapi/linux/eventpoll.h: packed here, so that 32-bit programs have the same. */
@@ -194,7 +189,7 @@ static __always_inline __s64 zs_function__result(const struct pt_regs* regs) {
 }
 
 static __always_inline bool zs_syscall__is_compat(const struct task_struct* task) {
-  return task->thread_info.flags & ZS_TIF_32BIT;
+  return zs_task_read(task, thread_info.flags) & ZS_TIF_32BIT;
 }
 
 struct zs_epoll_event {

@@ -26,8 +26,9 @@ struct zs_batch {
 };
 
 struct {
-  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(type, ZS_THREAD_MAP_TYPE);
+  __uint(map_flags, ZS_THREAD_MAP_FLAGS);
+  __uint(max_entries, ZS_THREAD_MAP_ENTRIES);
   __type(key, int);
   __type(value, struct zs_batch);
 } batches SEC(".maps");

@@ -32,7 +32,8 @@ struct zs_goroutine {
   __u64 goidgen;
   __u32 below[ZS_GO_PROCESSORS_MAX];
   __u8 unused[ZS_GO_PROCESSORS_MAX];
-  __u8 reserved2[48]; /* all that most requests use is in one cache line */
+  __u64 claims;       /* see zs_claim() */
+  __u8 reserved2[40]; /* all that most requests use is in one cache line */
 };
 
 #define ZS_GO_CLAIMED ~0ULL /* somebody writes this entry: nobody else may read or write it */

@@ -10,13 +10,13 @@
  * never need it have none.
  */
 struct {
-  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(type, ZS_THREAD_MAP_TYPE);
+  __uint(map_flags, ZS_THREAD_MAP_FLAGS);
+  __uint(max_entries, ZS_THREAD_MAP_ENTRIES);
   __type(key, int);
   __type(value, struct zs_connection);
 } rooms SEC(".maps");
 
 static __always_inline struct zs_connection* rooms__get(void) {
-  return bpf_task_storage_get(&rooms, (struct task_struct*)bpf_get_current_task_btf(), NULL,
-                              BPF_LOCAL_STORAGE_GET_F_CREATE);
+  return zs_thread_room(&rooms);
 }

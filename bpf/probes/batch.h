@@ -14,9 +14,8 @@ static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall
                                         const struct pt_regs* regs) {
   const bool sends = call->number == ZS_NR_SENDMMSG;
   const bool many = sends || call->number == ZS_NR_RECVMMSG;
-  struct zs_batch* batch =
-      bpf_task_storage_get(&batches, (struct task_struct*)bpf_get_current_task_btf(), NULL,
-                           many ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+  struct zs_batch* batch = bpf_task_storage_get(&batches, (struct task_struct*)zs_task(), NULL,
+                                                many ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
   if (!many) {
     if (batch) {
       batch->array = 0;
@@ -55,8 +54,7 @@ static __always_inline bool batch__find(const struct sock* sk, struct zs_syscall
  * call (net/socket.c, __sys_sendmmsg), and the next one begins at its array's beginning again.
  */
 ZS_COLD void batch__check_whole(const struct zs_syscall* call, int result) {
-  struct zs_batch* batch =
-      bpf_task_storage_get(&batches, (struct task_struct*)bpf_get_current_task_btf(), NULL, 0);
+  struct zs_batch* batch = bpf_task_storage_get(&batches, (struct task_struct*)zs_task(), NULL, 0);
   struct zs_user_msghdr message;
   if (!batch || bpf_probe_read_user(&message, sizeof(message), (const void*)call->argument1)) {
     return;

@@ -133,7 +133,7 @@ ZS_COLD struct zs_connection* datagram__capture(struct sock* sk, const struct zs
       (direction == ZS_RECEIVE || (connection && connection->state == ZS_CONNECTION_MUTED))) {
     return NULL;
   }
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
   const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
   struct zs_syscall message = {};
   bool readable = false;
@@ -202,7 +202,9 @@ ZS_COLD struct zs_connection* datagram__capture(struct sock* sk, const struct zs
   record->thread_id = task->pid;
   record->byte_count = byte_count;
   record->direction = direction;
-  record->offset = __sync_fetch_and_add(&connection->offset[dir], byte_count);
+  if (!zs_take(&connection->offset[dir], byte_count, &record->offset)) {
+    return NULL; /* never: there are no datagrams where it may be false */
+  }
   record->opposite_offset = connection->told[!dir];
   readable = readable && buffers__find(&out->buffers, &message);
   if (readable) {

@@ -71,8 +71,8 @@ static __always_inline bool frames__have(struct zs_scratch* out, __u32 count, __
  * NATS: how many of the `count` bytes behind the `filled` ones are kept. A global function, which
  * the verifier looks at once (see capture__first()): it reads byte by byte.
  */
-__noinline int frames__read_nats(struct zs_frame_walk* walk, __u32 slot, __u32 filled,
-                                 __u32 count) {
+ZS_VERIFIED_ONCE int frames__read_nats(struct zs_frame_walk* walk, __u32 slot, __u32 filled,
+                                       __u32 count) {
   struct zs_scratch* out = scratch__get(slot);
   if (!walk || !out || filled > ZS_HEAD_BYTES_MAX) {
     return 0;

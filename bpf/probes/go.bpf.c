@@ -45,7 +45,7 @@ static __always_inline bool go__plain_socket(const struct zs_go_process* go, __u
   if (fields[kind_at] != ZS_SOCK_STREAM || descriptor >= ZS_DESCRIPTOR_MAX) {
     return false;
   }
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
   const struct sock* sk = task__socket(task, descriptor);
   if (!sk) {
     return false;

@@ -129,11 +129,12 @@ static __always_inline bool goroutine__check_running(struct zs_go_process* go, _
  */
 static __always_inline bool goroutine__check_caller(struct zs_go_process* go, __u64* g,
                                                     struct zs_goroutine_now* now) {
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
 #if defined(__TARGET_ARCH_x86)
-  return go__read(g, task->thread.fsbase + go->tls) && goroutine__check(go, *g, true, now);
+  return go__read(g, zs_task_read(task, thread.fsbase) + go->tls) &&
+         goroutine__check(go, *g, true, now);
 #else
-  const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs(task);
+  const struct pt_regs* regs = (const struct pt_regs*)bpf_task_pt_regs((struct task_struct*)task);
   *g = ZS_GO_G(regs);
   return goroutine__check(go, *g, false, now);
 #endif
@@ -180,7 +181,7 @@ static __always_inline __u32 goroutines__set(const struct zs_go_process* go, __u
 
 /* Where the goroutine's entry is; -1: it has none. As the next one a global function, which the
  * verifier looks at once (see capture__first()). */
-__noinline int goroutines__slot(const struct zs_go_process* go, __u64 goid) {
+ZS_VERIFIED_ONCE int goroutines__slot(const struct zs_go_process* go, __u64 goid) {
   if (!go) {
     return -1;
   }
@@ -207,7 +208,7 @@ static __always_inline const struct zs_goroutine* goroutines__find(const struct 
  * which another may have had to give up. It is the caller's alone until goroutines__release(). -1:
  * another CPU was faster, and the goroutine has no entry.
  */
-__noinline int goroutines__claim(const struct zs_go_process* go, __u64 goid) {
+ZS_VERIFIED_ONCE int goroutines__claim(const struct zs_go_process* go, __u64 goid) {
   if (!go) {
     return -1;
   }
@@ -236,29 +237,27 @@ __noinline int goroutines__claim(const struct zs_go_process* go, __u64 goid) {
     }
   }
   struct zs_goroutine_tag* tag = &set->ways[way % ZS_GO_WAYS];
-  if (holder == ZS_GO_CLAIMED ||
-      __sync_val_compare_and_swap(&tag->goid, holder, ZS_GO_CLAIMED) != holder) {
+  const __u32 slot = index * ZS_GO_WAYS + way;
+  struct zs_goroutine* entry = goroutines__at(slot & ~ZS_GO_SLOT_KNOWN);
+  if (!entry || holder == ZS_GO_CLAIMED ||
+      !zs_claim(&tag->goid, holder, ZS_GO_CLAIMED, &entry->claims)) {
     return -1;
   }
   tag->used = now;
-  const __u32 slot = index * ZS_GO_WAYS + way;
   if (way & ZS_GO_SLOT_KNOWN) {
     return slot;
   }
   tag->generation = go->generation;
-  struct zs_goroutine* entry = goroutines__at(slot);
-  if (entry) {
-    entry->request_id = 0;
-    entry->connection_id = 0;
-    entry->connection = 0;
-    entry->route_url = 0;
-    entry->serves = 0;
-    entry->evidence = ZS_EVIDENCE_NONE;
-    entry->fresh = 0;
-    entry->mixed = 0;
-    entry->marked = 0;
-    entry->stream = 0;
-  }
+  entry->request_id = 0;
+  entry->connection_id = 0;
+  entry->connection = 0;
+  entry->route_url = 0;
+  entry->serves = 0;
+  entry->evidence = ZS_EVIDENCE_NONE;
+  entry->fresh = 0;
+  entry->mixed = 0;
+  entry->marked = 0;
+  entry->stream = 0;
   return slot;
 }
 
@@ -266,8 +265,9 @@ __noinline int goroutines__claim(const struct zs_go_process* go, __u64 goid) {
 static __always_inline bool goroutines__claim_at(__u32 slot, const struct zs_go_process* go,
                                                  __u64 goid) {
   struct zs_goroutine_tag* tag = goroutines__tag(slot);
-  if (!tag || !tag__is(tag, go, goid) ||
-      __sync_val_compare_and_swap(&tag->goid, goid, ZS_GO_CLAIMED) != goid) {
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (!tag || !entry || !tag__is(tag, go, goid) ||
+      !zs_claim(&tag->goid, goid, ZS_GO_CLAIMED, &entry->claims)) {
     return false;
   }
   tag->used = bpf_jiffies64();
@@ -276,16 +276,10 @@ static __always_inline bool goroutines__claim_at(__u32 slot, const struct zs_go_
 
 static __always_inline void goroutines__release(__u32 slot, __u64 goid) {
   struct zs_goroutine_tag* tag = goroutines__tag(slot);
-  if (!tag) {
-    return;
+  struct zs_goroutine* entry = goroutines__at(slot);
+  if (tag && entry) {
+    zs_release(&tag->goid, goid, &entry->claims);
   }
-#if defined(__TARGET_ARCH_x86)
-  /* Stores are seen in their order. An exchange would wait until the entry is in the cache. */
-  barrier();
-  *(volatile __u64*)&tag->goid = goid;
-#else
-  __sync_lock_test_and_set(&tag->goid, goid);
-#endif
 }
 
 /* What was known of the goroutine's request is not certain any more. */
@@ -477,8 +471,8 @@ static __always_inline void goroutines__remember(const struct zs_go_process* go,
 
 /* A goroutine that is seen for the first time, and reads no request: by its ancestors; the evidence
  * is returned. Its origin was read. A global function, too. */
-__noinline int goroutine__descend(struct zs_go_process* go, const struct zs_goroutine_now* now,
-                                  __u64* request_id) {
+ZS_VERIFIED_ONCE int goroutine__descend(struct zs_go_process* go,
+                                        const struct zs_goroutine_now* now, __u64* request_id) {
   if (!go || !now || !request_id) {
     return ZS_EVIDENCE_NONE;
   }

@@ -96,7 +96,7 @@ static __always_inline bool request__as_syscall(const struct task_struct* task,
 }
 
 static __always_inline int complete(const void* address) {
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
   const __u32 tgid = task->tgid;
   struct zs_process* process = processes__find(tgid);
   if (!process || !address) {

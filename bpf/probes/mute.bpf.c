@@ -5,13 +5,13 @@
  * Run by the agent when it found that a connection has nothing more to tell, or is that of a
  * process which is not traced any more. In the kernel, and not by an update from user space, so
  * that the check of the id and the write cannot be torn apart by a socket that takes the address
- * over. Needs 5.14.
+ * over. Attached to nothing: the argument takes the place of a tracepoint's (5.10).
  */
 #include "bpf/maps/connections.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-SEC("syscall")
+SEC("raw_tp")
 int mute__connection(struct zs_mute* request) {
   const __u64 socket = request->socket; /* a key must be on the stack or in a map */
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &socket);
@@ -22,7 +22,7 @@ int mute__connection(struct zs_mute* request) {
   return 1;
 }
 
-SEC("syscall")
+SEC("raw_tp")
 int forget__connection(struct zs_mute* request) {
   const __u64 socket = request->socket;
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &socket);

@@ -44,9 +44,9 @@ static __always_inline int begin(const struct pt_regs* regs, __u32 flags, bool h
 }
 
 static __always_inline int end(const struct pt_regs* regs, enum zs_direction direction) {
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  const __u32 tid = task->pid;
-  struct zs_process* process = processes__find(task->tgid);
+  const struct task_struct* task = zs_task();
+  const __u32 tid = zs_task_read(task, pid);
+  struct zs_process* process = processes__find(zs_task_read(task, tgid));
   struct zs_operation* operation = process ? bpf_map_lookup_elem(&operations, &tid) : NULL;
   if (!operation || !operation->under_way) {
     return 0;

@@ -66,11 +66,12 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
                                                   const struct task_struct* task,
                                                   enum zs_direction direction, int result,
                                                   bool has_buffers) {
-  const __u32 tid = task->pid;
+  const __u32 tid = zs_task_read(task, pid);
+  const __u32 flags = zs_task_read(task, flags);
   const bool datagram = zs_unlikely(socket_end__is_datagram(sk));
   struct zs_syscall call;
   /* Kernel threads that do I/O for a ring have no system call of their own. */
-  bool user = has_buffers && !(task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) &&
+  bool user = has_buffers && !(flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) &&
               !zs_syscall__is_compat(task) && zs_syscall__from_task(&call, task);
   const bool many = user && (call.number == ZS_NR_SENDMMSG || call.number == ZS_NR_RECVMMSG);
   if (zs_unlikely(result == -ZS_EAGAIN)) {
@@ -87,8 +88,8 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
     return 0;
   }
 #endif
-  const bool has_ring =
-      (task->flags & ZS_PF_IO_WORKER) || (bpf_core_field_exists(task->io_uring) && task->io_uring);
+  const bool has_ring = (flags & ZS_PF_IO_WORKER) ||
+                        (bpf_core_field_exists(task->io_uring) && zs_task_read(task, io_uring));
   const bool by_ring = zs_unlikely(has_ring) && !(user && syscall__is_for(task, &call, sk));
 #ifndef ZS_STREAMS_ONLY
   if (datagram) {
@@ -117,7 +118,7 @@ static __always_inline int socket_end__of_process(struct sock* sk, struct zs_pro
       return 0;
     }
   }
-  return socket_operation__handle(sk, process, task->tgid, tid, direction, result,
+  return socket_operation__handle(sk, process, zs_task_read(task, tgid), tid, direction, result,
                                   user ? &call : NULL);
 }
 
@@ -127,7 +128,7 @@ static __always_inline int socket_end__handle(struct sock* sk, enum zs_direction
   if (flags & ZS_MSG_PEEK) {
     return 0;
   }
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  struct zs_process* process = processes__find(task->tgid);
+  const struct task_struct* task = zs_task();
+  struct zs_process* process = processes__find(zs_task_read(task, tgid));
   return process ? socket_end__of_process(sk, process, task, direction, result, has_buffers) : 0;
 }

@@ -68,7 +68,11 @@ static __always_inline enum zs_loop socket__loop(const struct sock* sk,
   if (!file || ((process->flags & ZS_PROCESS_JAVA) && !(zs_read(file, f_flags) & ZS_O_NONBLOCK))) {
     return ZS_LOOP_NONE;
   }
-  if (bpf_core_field_exists(file->f_ep) && zs_read(file, f_ep)) {
+  const bool in_set = bpf_core_field_exists(file->f_ep)
+                          ? zs_read(file, f_ep) != NULL
+                          : bpf_core_field_exists(file->f_ep_links) &&
+                                zs_read(file, f_ep_links.next) != &file->f_ep_links;
+  if (in_set) {
     return ZS_LOOP_EPOLL;
   }
   return zs_read(file, f_flags) & ZS_O_NONBLOCK ? ZS_LOOP_POLL : ZS_LOOP_NONE;
@@ -295,8 +299,9 @@ static __always_inline bool thread__proves(const struct zs_process* process,
     return thread->sockets_only &&
            (thread->last >= 0 || (thread->single ? no_timer || probed : probed && !thread->mixed));
   }
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
-  return no_timer && task->signal->live.counter == 1;
+  const struct task_struct* task = zs_task();
+  const struct signal_struct* process_wide = zs_task_read(task, signal);
+  return no_timer && zs_task_read(process_wide, live.counter) == 1;
 }
 
 /* Remembers what this thread serves from now on. */
@@ -344,8 +349,9 @@ ZS_COLD void thread__serve_nobody(__u32 tid) {
  * names the goroutine that the connection had. A global function, which the verifier looks at once
  * (see capture__first()).
  */
-__noinline int context__on_go_receive(struct zs_go_process* go, struct zs_connection* connection,
-                                      __u32 begins, __u64 g) {
+ZS_VERIFIED_ONCE int context__on_go_receive(struct zs_go_process* go,
+                                            struct zs_connection* connection, __u32 begins,
+                                            __u64 g) {
   if (!go || !connection || connection->role != ZS_ROLE_SERVER ||
       (!begins && connection->goroutine)) {
     return 0;
@@ -380,7 +386,7 @@ enum zs_go_writer {
  * and writes for whoever has the connection. Its HTTP/2 client begins each stream in a goroutine
  * of its own, started by the caller.
  */
-__noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
+ZS_VERIFIED_ONCE int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
   struct zs_scratch* out = scratch__get(slot);
   struct zs_goroutine_now now;
   __u64 g = 0;
@@ -401,8 +407,8 @@ __noinline int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 wr
 
 /* Go: the connection goes on in HTTP/2, and goroutines for its streams are started by the one that
  * has read this request: they do not work for it. */
-__noinline int context__on_go_upgrade(const struct zs_go_process* go,
-                                      struct zs_connection* connection) {
+ZS_VERIFIED_ONCE int context__on_go_upgrade(const struct zs_go_process* go,
+                                            struct zs_connection* connection) {
   if (go && connection) {
     goroutine__doubt(go, connection->goroutine, ZS_EVIDENCE_AMBIGUOUS);
   }
@@ -869,7 +875,12 @@ static __always_inline int socket_operation__record(const struct sock* sk,
   record->thread_id = tid;
   record->byte_count = byte_count;
   record->direction = direction;
-  record->offset = __sync_fetch_and_add(&connection->offset[dir], byte_count);
+  if (!zs_take(&connection->offset[dir], byte_count, &record->offset)) {
+    counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
+    connection->told[dir] = connection->offset[dir];
+    connection->last_direction = direction;
+    return 0;
+  }
   record->opposite_offset = connection->told[!dir];
 
   if (direction == ZS_SEND && connection->role == ZS_ROLE_CLIENT &&

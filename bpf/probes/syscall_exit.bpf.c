@@ -37,7 +37,7 @@ static __always_inline int handle(const struct pt_regs* regs, long result) {
   if (!process) {
     return 0;
   }
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
   if (zs_syscall__is_compat(task)) {
     return 0;
   }

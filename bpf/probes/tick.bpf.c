@@ -119,7 +119,7 @@ int BPF_PROG(tick__enter, struct pt_regs* regs, long number) {
  */
 static __always_inline void thread__take_events(struct zs_thread* thread,
                                                 const struct zs_epoll_event* events, __u32 count) {
-  const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
+  const struct task_struct* task = zs_task();
   thread->single = count == 1;
   thread->last = -1;
   thread->sockets_only = 0;
@@ -128,6 +128,7 @@ static __always_inline void thread__take_events(struct zs_thread* thread,
   }
   struct zs_epoll_event event = {.data = -1};
   for (__u32 i = 0; i < ZS_EVENTS_MAX && i < count; ++i) {
+    zs_unknown(count); /* else it is the only bound, in the stack, where 5.10 does not know it */
     if (bpf_probe_read_user(&event, sizeof(event), events + i) || !task__socket(task, event.data)) {
       return;
     }
