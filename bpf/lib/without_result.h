@@ -12,16 +12,19 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+/* For the compiler: what is written before is written before. */
+#define zs_in_order() __asm__ volatile("" ::: "memory")
+
 /*
  * Adds to a sum, and tells what it was before. False: that is not known, because another processor
  * has added at this very moment. (If one came between the addition and the second look, the first
  * look was less than what the second one makes of it.)
  */
-static inline __attribute__((always_inline)) bool zs_add_alone(__u64* sum, __u64 count,
+static inline __attribute__((always_inline)) bool zs_add_alone(volatile __u64* sum, __u64 count,
                                                                __u64* before) {
-  const __u64 first = *(volatile __u64*)sum;
+  const __u64 first = *sum;
   __sync_fetch_and_add(sum, count);
-  *before = *(volatile __u64*)sum - count;
+  *before = *sum - count;
   return *before == first;
 }
 
@@ -29,20 +32,23 @@ static inline __attribute__((always_inline)) bool zs_add_alone(__u64* sum, __u64
  * Puts `claimed` where `expected` is. False: it was not, or another processor was there; of two
  * that come at once it may be both. `claims` is 0 while nobody is there.
  */
-static inline __attribute__((always_inline)) bool zs_claim_alone(__u64* value, __u64 expected,
-                                                                 __u64 claimed, __u64* claims) {
+static inline __attribute__((always_inline)) bool zs_claim_alone(volatile __u64* value,
+                                                                 __u64 expected, __u64 claimed,
+                                                                 volatile __u64* claims) {
   __sync_fetch_and_add(claims, 1);
-  if (*(volatile __u64*)claims != 1 || *(volatile __u64*)value != expected) {
+  if (*claims != 1 || *value != expected) {
     __sync_fetch_and_add(claims, -1);
     return false;
   }
-  *(volatile __u64*)value = claimed;
+  *value = claimed;
+  zs_in_order();
   return true;
 }
 
 /* Gives back what was claimed. */
-static inline __attribute__((always_inline)) void zs_release_alone(__u64* value, __u64 now,
-                                                                   __u64* claims) {
-  *(volatile __u64*)value = now;
+static inline __attribute__((always_inline)) void zs_release_alone(volatile __u64* value, __u64 now,
+                                                                   volatile __u64* claims) {
+  zs_in_order();
+  *value = now;
   __sync_fetch_and_add(claims, -1);
 }

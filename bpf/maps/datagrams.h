@@ -16,7 +16,8 @@ struct {
   __type(value, struct zs_connection);
 } datagrams SEC(".maps");
 
-/* Where a thread's system call for many messages (sendmmsg, recvmmsg) stands. */
+/* Where a thread's system call for many messages (sendmmsg, recvmmsg) stands. Used where there is
+ * zs_has_task_regs(). */
 struct zs_batch {
   __u64 array;  /* of struct mmsghdr, in the program's memory; 0: there is no such call */
   __u64 socket; /* struct sock * */
