@@ -23,6 +23,21 @@ static __always_inline bool zs_has_loop(void) {
   return false;
 }
 
+/* A short loop, which the verifier walks through turn by turn: only for a global function. */
+static __always_inline bool zs_can_loop(void) {
+  return true;
+}
+#define ZS_LOOP_TURNS 1024
+
+static __always_inline void zs_loop(__u32 count, long (*step)(__u32, void*), void* context) {
+  for (__u32 i = 0; i < ZS_LOOP_TURNS && i < count; ++i) {
+    zs_unknown(count);
+    if (step(i, context)) {
+      break;
+    }
+  }
+}
+
 static __always_inline bool zs_has_task_regs(void) {
   return false;
 }
@@ -74,6 +89,14 @@ static __always_inline const struct task_struct* zs_task(void) {
 /* bpf_loop(), kernel 5.17. */
 static __always_inline bool zs_has_loop(void) {
   return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop);
+}
+
+static __always_inline bool zs_can_loop(void) {
+  return zs_has_loop();
+}
+
+static __always_inline void zs_loop(__u32 count, long (*step)(__u32, void*), void* context) {
+  bpf_loop(count, step, context, 0);
 }
 
 /* bpf_task_pt_regs(), kernel 5.15. */

@@ -417,18 +417,17 @@ static __always_inline void goroutine__serve_stream(struct zs_go_process* go, __
 
 /* State of a search for a goroutine that was never seen. */
 struct zs_go_search {
-  const struct zs_go_process* go;
   __u64 array;
   __u64 goid;
-  __u64 found; /* g */
+  __u32 goid_at; /* in g */
+  __u64 found;   /* g */
 };
 
 static long go__search_step(__u32 index, void* context) {
   struct zs_go_search* search = context;
   __u64 g = 0;
   __u64 goid = 0;
-  if (!go__read(&g, search->array + index * sizeof(g)) ||
-      !go__read(&goid, g + search->go->g_goid)) {
+  if (!go__read(&g, search->array + index * sizeof(g)) || !go__read(&goid, g + search->goid_at)) {
     return 1;
   }
   if (goid != search->goid) {
@@ -438,19 +437,27 @@ static long go__search_step(__u32 index, void* context) {
   return 1;
 }
 
+/* The g of `goid` among the `count` that the array names; 0: it is not there. A global function,
+ * too. */
+__noinline __u64 go__search(__u64 array, __u32 count, __u64 goid, __u32 goid_at) {
+  struct zs_go_search search = {.array = array, .goid = goid, .goid_at = goid_at};
+  zs_loop(count, go__search_step, &search);
+  return search.found;
+}
+
 /* Who started `goid`; false if it is not among the goroutines that there are. */
 static __always_inline bool go__find_parent(const struct zs_go_process* go, __u64 goid,
                                             __u64* parent) {
   struct zs_code slice = {}; /* address and length */
-  if (!zs_has_loop() || !go->allgs ||
+  if (!zs_can_loop() || !go->allgs ||
       bpf_probe_read_user(&slice, sizeof(slice), (const void*)go->allgs)) {
     return false;
   }
   counters__add(ZS_COUNTER_GO_ANCESTORS_SOUGHT);
-  struct zs_go_search search = {.go = go, .array = slice.begin, .goid = goid};
-  const __u32 count = slice.end < ZS_GO_SEARCHED_MAX ? slice.end : ZS_GO_SEARCHED_MAX;
-  bpf_loop(count, go__search_step, &search, 0);
-  if (!search.found || !go__read(parent, search.found + go->g_parent_goid)) {
+  const __u64 found =
+      go__search(slice.begin, slice.end < ZS_GO_SEARCHED_MAX ? slice.end : ZS_GO_SEARCHED_MAX, goid,
+                 go->g_goid);
+  if (!found || !go__read(parent, found + go->g_parent_goid)) {
     counters__add(ZS_COUNTER_GO_ANCESTORS_NOT_FOUND);
     return false;
   }
