@@ -17,7 +17,7 @@ help:
 	@echo 'sudo make run      install the build dependencies, build, and watch every program of this host (ARGS="--port 80")'
 	@echo 'sudo make test     install the test programs and run the tests (a few minutes when built)'
 	@echo 'sudo make test-all the same with every server, and the long runs'
-	@echo 'sudo make vmtest   a core of them on kernels 6.1, 6.12 and 6.18, in virtual machines (vmtest-all: on all of vmtests/kernels, and on arm64)'
+	@echo 'sudo make vmtest   a core of them on kernels 5.10, 6.1, 6.12 and 6.18, in virtual machines (vmtest-all: on all of vmtests/kernels, and on arm64)'
 	@echo 'sudo make arm64    build/arm64/zerospan, for arm64 on another processor (vmtest-arm64: its tests in a virtual machine)'
 	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
 	@echo 'make fuzz          each fuzz target for 30 s'
