@@ -70,6 +70,18 @@ class Verifier(unittest.TestCase):
         self.assertEqual(["6.18", "6.1", "7.2", "7.2"],
                          [verifier.nearest(release, recorded) for release in ("6.18.44-x", "6.1.0-9-amd64", "6.19.3", "8.0")])
 
+    def test_which_objects(self):
+        """Of those that are built twice the one that the kernel gets; they are one program to compare."""
+        with tempfile.TemporaryDirectory() as build:
+            (pathlib.Path(build) / "bpf").mkdir()
+            for name in ("once", "twice", "twice_old"):
+                (pathlib.Path(build) / "bpf" / f"{name}.bpf.o").touch()
+            for release, names in (("5.10.0-46-amd64", ["once", "twice_old"]), ("5.12.19", ["once", "twice_old"]), ("5.13.0", ["once", "twice"]),
+                                   ("6.1.0-9-amd64", ["once", "twice"])):
+                found = verifier.objects(pathlib.Path(build), release)
+                self.assertEqual([f"{name}.bpf.o" for name in names], [file.name for file in found])
+        self.assertEqual({("twice", "program"): (1, 2)}, verifier.parse("twice_old program 1 2\n"))
+
 
 class Page(unittest.TestCase):
     def test_is_not_stale(self):
