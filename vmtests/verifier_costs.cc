@@ -46,7 +46,8 @@ bool print_costs(const std::string& path, const std::string& only) {
     std::fprintf(stderr, "verifier_costs: %s: %s\n", path.c_str(), std::strerror(errno));
     return false;
   }
-  const std::string name = bpf_object__name(object.get());
+  // Not the object's own, which is cut off behind 15 characters: NAME of NAME.bpf.o.
+  const std::string name = std::filesystem::path(path).stem().stem();
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
     // Sizes are nothing to the verifier; that hash maps are preallocated it asks for before 6.1.
