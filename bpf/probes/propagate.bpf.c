@@ -111,6 +111,10 @@ struct zs_message {
   struct zs_outgoing* out;
 };
 
+static __always_inline bool task__has_ring(const struct task_struct* task) {
+  return bpf_core_field_exists(task->io_uring) && task->io_uring;
+}
+
 /* For which request is this one sent? The evidence is returned. */
 static __always_inline __u8 outgoing__origin(struct zs_process* process,
                                              struct zs_connection* connection,
@@ -118,8 +122,7 @@ static __always_inline __u8 outgoing__origin(struct zs_process* process,
                                              __u64* request_id) {
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   *request_id = 0;
-  if ((task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) ||
-      (bpf_core_field_exists(task->io_uring) && task->io_uring)) {
+  if ((task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) || task__has_ring(task)) {
     return ZS_EVIDENCE_NONE;
   }
   if (!(process->flags & ZS_PROCESS_NO_CONTEXT)) {
@@ -262,6 +265,20 @@ static __always_inline bool outgoing__insert(struct sk_msg_md* message, struct z
   return true;
 }
 
+/* Are the bytes that are sent in buffers of the program, where the capture finds them? If not, no span
+ * is made of the request. What a ring sends is told when it is complete. */
+static __always_inline bool outgoing__is_readable(const struct task_struct* task) {
+  struct zs_syscall call;
+  if ((task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) || task__has_ring(task)) {
+    return true;
+  }
+  if (zs_syscall__is_compat(task) || !zs_syscall__from_task(&call, task)) {
+    return false;
+  }
+  return call.number == ZS_NR_WRITE || call.number == ZS_NR_WRITEV || call.number == ZS_NR_SENDTO ||
+         call.number == ZS_NR_SENDMSG || call.number == ZS_NR_SENDMMSG;
+}
+
 /* A request's head ends at out->position. A function of its own, so that it is one place for the
  * verifier. */
 static __attribute__((noinline)) int outgoing__on_head(struct zs_message* current) {
@@ -277,6 +294,10 @@ static __attribute__((noinline)) int outgoing__on_head(struct zs_message* curren
   }
   if (end < 2 || end > ZS_INJECT_WITHIN) {
     counters__add(ZS_COUNTER_NOT_INJECTED_SPLIT);
+    return 0;
+  }
+  if (!outgoing__is_readable((const struct task_struct*)bpf_get_current_task_btf())) {
+    counters__add(ZS_COUNTER_NOT_INJECTED_UNREADABLE);
     return 0;
   }
   struct zs_process* process = processes__find(bpf_get_current_pid_tgid() >> 32U);
@@ -390,15 +411,21 @@ static __always_inline bool outgoing__begin(struct zs_outgoing* out, const struc
     /* Something was sent with the SYN, or by a call that waited for the handshake. */
     return connection && connection->offset[ZS_SEND] == 0;
   }
-  const __u32 unsent = out->expected_seq - written;
-  if (!unsent) {
-    return true;
+  const __s32 ahead = written - out->expected_seq;
+  if (ahead < 0) {
+    /* Of the last operation, the socket did not take these; the program sends them again. */
+    if (!zs_http1_take_back(&out->walk, -(__s64)ahead)) {
+      return false;
+    }
+  } else if (ahead > 0) {
+    /* An operation behind one that was cut short does not come here: tcp_bpf_send_verdict() has the
+     * verdict of that one still. */
+    if (out->walk.state != ZS_HTTP1_BODY || (__u64)ahead > out->walk.body_left) {
+      return false;
+    }
+    zs_http1_skip(&out->walk, ahead);
   }
-  /* Of the last operation, the socket did not take these; the program sends them again. */
-  if ((__s32)unsent < 0 || !zs_http1_take_back(&out->walk, unsent)) {
-    return false;
-  }
-  out->stream -= unsent;
+  out->stream += ahead;
   return true;
 }
 
