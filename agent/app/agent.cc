@@ -102,6 +102,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   agent->apply(agent->processes_->scan_running());
   // What is traced from the start has parents from the start, unless a file takes long to read.
   agent->go_programs_->wait_idle(kGoStartWait);
+  agent->watch_go_sdks();
   for (uint32_t ring = 0; ring < agent->workers_.size(); ++ring) {
     agent->workers_[ring]->thread =
         std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
