@@ -20,9 +20,10 @@ void PropagationLinks::Destroy::operator()(bpf_link* link) const {
 
 Status PropagationLinks::attach(const propagate_bpf& programs, const std::string& cgroup_root) {
   if (cgroup_root.empty()) {
-    return fail(ErrorCode::kNotFound,
-                "no cgroup v2 is mounted, where the programs of all sockets are; mount it: mount -t "
-                "cgroup2 none /sys/fs/cgroup/unified");
+    return fail(
+        ErrorCode::kNotFound,
+        "no cgroup v2 is mounted, where the programs of all sockets are; mount it: mount -t "
+        "cgroup2 none /sys/fs/cgroup/unified");
   }
   const UniqueFd root(::open(cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) {
@@ -33,12 +34,12 @@ Status PropagationLinks::attach(const propagate_bpf& programs, const std::string
                       bpf_map__fd(programs.maps.clients), BPF_SK_MSG_VERDICT, 0) != 0) {
     return tl::unexpected(error_from_errno(errno, "attaching to the messages of sockets"));
   }
-  established_.reset(
-      bpf_program__attach_cgroup(programs.progs.propagate__established, root.get()));
+  established_.reset(bpf_program__attach_cgroup(programs.progs.propagate__established, root.get()));
   if (!established_) {
     return tl::unexpected(error_from_errno(
-        errno, "attaching to the socket operations of the cgroup " + cgroup_root +
-                   " (a program that allows no others beside it may be there: bpftool cgroup tree)"));
+        errno,
+        "attaching to the socket operations of the cgroup " + cgroup_root +
+            " (a program that allows no others beside it may be there: bpftool cgroup tree)"));
   }
   return {};
 }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Puts the programs of bpf/probes/propagate.bpf.c in place. Nothing is replaced: the one at the
-// sockets' operations is a BPF link, beside which others may stand (bpf_link of cgroups, Linux 5.7),
-// and the one at their messages belongs to a map of our own.
+// sockets' operations is a BPF link, beside which others may stand (bpf_link of cgroups,
+// Linux 5.7), and the one at their messages belongs to a map of our own.
 #pragma once
 
 #include <memory>

@@ -3,11 +3,11 @@
 
 /*
  * Follows the requests in one direction of an HTTP/1 connection (RFC 9112) from its first byte on:
- * where each head ends, whether it carries a trace context, and how long its body is, so that a body
- * is never taken for a request. Byte by byte, so that it makes no difference how the stream is cut
- * into operations. Stricter than the RFC asks a reader to be: what could be read in two ways ends
- * the walk, because a place found by a guess must not be written to. Plain pointers, no maps: also
- * compiled for the host.
+ * where each head ends, whether it carries a trace context, and how long its body is, so that a
+ * body is never taken for a request. Byte by byte, so that it makes no difference how the stream is
+ * cut into operations. Stricter than the RFC asks a reader to be: what could be read in two ways
+ * ends the walk, because a place found by a guess must not be written to. Plain pointers, no maps:
+ * also compiled for the host.
  */
 #pragma once
 
@@ -48,11 +48,12 @@ enum zs_http1_state {
 /* Why a connection is not followed any more. */
 enum zs_http1_off {
   ZS_HTTP1_ON = 0,
-  ZS_HTTP1_OFF_NOT_HTTP1 = 1, /* a byte that no request has there, or that can be read in two ways */
-  ZS_HTTP1_OFF_UPGRADE = 2,   /* another protocol may follow (Upgrade, CONNECT) */
-  ZS_HTTP1_OFF_EXPECT = 3,    /* the body may not be sent (100-continue) */
-  ZS_HTTP1_OFF_TOO_LONG = 4,  /* the head, or what the caller can look at */
-  ZS_HTTP1_OFF_UNSEEN = 5,    /* the caller does not know all bytes */
+  ZS_HTTP1_OFF_NOT_HTTP1 =
+      1,                     /* a byte that no request has there, or that can be read in two ways */
+  ZS_HTTP1_OFF_UPGRADE = 2,  /* another protocol may follow (Upgrade, CONNECT) */
+  ZS_HTTP1_OFF_EXPECT = 3,   /* the body may not be sent (100-continue) */
+  ZS_HTTP1_OFF_TOO_LONG = 4, /* the head, or what the caller can look at */
+  ZS_HTTP1_OFF_UNSEEN = 5,   /* the caller does not know all bytes */
 };
 
 enum zs_http1_field {
@@ -69,8 +70,8 @@ enum zs_http1_field {
 enum zs_http1_flags {
   ZS_HTTP1_HAS_LENGTH = 1,
   ZS_HTTP1_CHUNKED = 2,
-  ZS_HTTP1_TRACEPARENT = 4,      /* there is one, */
-  ZS_HTTP1_TRACEPARENT_ODD = 8,  /* which is not of version 00 and valid, or not the only one */
+  ZS_HTTP1_TRACEPARENT = 4,     /* there is one, */
+  ZS_HTTP1_TRACEPARENT_ODD = 8, /* which is not of version 00 and valid, or not the only one */
   ZS_HTTP1_OTHER_CONTEXT = 16,
   ZS_HTTP1_HAS_UPGRADE = 32,
   ZS_HTTP1_HAS_EXPECT = 64,
@@ -84,8 +85,8 @@ enum zs_http1_event {
 
 /* All zero: at a connection's first byte. */
 struct zs_http1_walk {
-  __u64 body_left;  /* of the body, or of its current chunk */
-  __u64 body_bytes; /* how long that was */
+  __u64 body_left;                     /* of the body, or of its current chunk */
+  __u64 body_bytes;                    /* how long that was */
   __u64 name[ZS_HTTP1_NAME_BYTES / 8]; /* in small letters, the first one in the lowest byte */
   __u64 number;
   __u64 trace_id[2]; /* of the traceparent, if there is a single one and it is not odd: the first
@@ -119,10 +120,12 @@ static inline __attribute__((always_inline)) __u8 zs_http1_small(__u8 byte) {
 }
 
 static inline __attribute__((always_inline)) int zs_http1_hex(__u8 byte) {
-  return byte >= '0' && byte <= '9' ? byte - '0' : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+  return byte >= '0' && byte <= '9'   ? byte - '0'
+         : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+                                      : -1;
 }
 
-#define ZS_HTTP1_8(a, b, c, d, e, f, g, h)                                               \
+#define ZS_HTTP1_8(a, b, c, d, e, f, g, h)                                                     \
   ((__u64)(a) | (__u64)(b) << 8U | (__u64)(c) << 16U | (__u64)(d) << 24U | (__u64)(e) << 32U | \
    (__u64)(f) << 40U | (__u64)(g) << 48U | (__u64)(h) << 56U)
 
@@ -218,8 +221,7 @@ static inline __attribute__((always_inline)) enum zs_http1_event zs_http1_begin_
       if (walk->flags & (ZS_HTTP1_HAS_LENGTH | ZS_HTTP1_CHUNKED)) {
         return zs_http1_refuse(walk);
       }
-      walk->flags |=
-          walk->field == ZS_HTTP1_FIELD_LENGTH ? ZS_HTTP1_HAS_LENGTH : ZS_HTTP1_CHUNKED;
+      walk->flags |= walk->field == ZS_HTTP1_FIELD_LENGTH ? ZS_HTTP1_HAS_LENGTH : ZS_HTTP1_CHUNKED;
       walk->state = ZS_HTTP1_VALUE;
       break;
     case ZS_HTTP1_FIELD_TRACEPARENT:

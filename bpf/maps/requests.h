@@ -5,7 +5,8 @@
 #include "bpf/lib/inject_http1.h"
 #include "bpf/lib/kernel.h"
 
-/* A request that a selected process serves: what a call that is made for it must tell the callee. */
+/* A request that a selected process serves: what a call that is made for it must tell the callee.
+ */
 struct zs_request {
   /* Its head, and what else came on its connection. */
   struct zs_http1_walk walk;

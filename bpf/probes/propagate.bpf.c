@@ -14,10 +14,10 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* How the agent samples and which headers it reads; changes with its configuration. */
-volatile __u64 zs_sample_threshold = 0;    /* of the trace id's last 56 bits */
-volatile __u8 zs_sample_alone = 0;         /* whatever a caller has decided */
-volatile __u8 zs_skips_traceparent = 0;    /* or reads another format before it */
-volatile __u8 zs_reads_others = 0;         /* B3, Jaeger, X-Ray */
+volatile __u64 zs_sample_threshold = 0; /* of the trace id's last 56 bits */
+volatile __u8 zs_sample_alone = 0;      /* whatever a caller has decided */
+volatile __u8 zs_skips_traceparent = 0; /* or reads another format before it */
+volatile __u8 zs_reads_others = 0;      /* B3, Jaeger, X-Ray */
 
 /* "traceparent: 00-", trace, "-", span, "-", flags, CR LF */
 #define ZS_INJECT_BYTES 70
@@ -139,9 +139,8 @@ static __always_inline __u8 outgoing__origin(struct zs_process* process,
 }
 
 static __always_inline bool trace__is_sampled(__u64 low, bool parent_decided, bool parent) {
-  return parent_decided && !zs_sample_alone
-             ? parent
-             : (low & ((1ULL << 56U) - 1)) >= zs_sample_threshold;
+  return parent_decided && !zs_sample_alone ? parent
+                                            : (low & ((1ULL << 56U) - 1)) >= zs_sample_threshold;
 }
 
 /*
@@ -155,8 +154,7 @@ static __always_inline bool outgoing__decide(struct zs_process* process,
   const __u64 pid_tgid = bpf_get_current_pid_tgid();
   struct zs_injected_record* record = &out->record;
   __u64 request_id = 0;
-  const __u8 evidence =
-      outgoing__origin(process, connection, out, (__u32)pid_tgid, &request_id);
+  const __u8 evidence = outgoing__origin(process, connection, out, (__u32)pid_tgid, &request_id);
   record->evidence = evidence;
   record->parent_id = 0;
   record->span_id = zs_mix64_with(zs_mix64_with(zs_id_seed ^ ZS_INJECT_SALT, connection->id),
@@ -172,8 +170,7 @@ static __always_inline bool outgoing__decide(struct zs_process* process,
       return false;
     }
     if (request->tgid == pid_tgid >> 32U && !request->answered && !request->shared) {
-      const bool traceparent =
-          (request->flags & ZS_HTTP1_TRACEPARENT) && !zs_skips_traceparent;
+      const bool traceparent = (request->flags & ZS_HTTP1_TRACEPARENT) && !zs_skips_traceparent;
       if ((traceparent && (request->flags & ZS_HTTP1_TRACEPARENT_ODD)) ||
           (!traceparent && (request->flags & ZS_HTTP1_OTHER_CONTEXT) && zs_reads_others) ||
           (zs_skips_traceparent && zs_reads_others)) {
@@ -265,8 +262,8 @@ static __always_inline bool outgoing__insert(struct sk_msg_md* message, struct z
   return true;
 }
 
-/* Are the bytes that are sent in buffers of the program, where the capture finds them? If not, no span
- * is made of the request. What a ring sends is told when it is complete. */
+/* Are the bytes that are sent in buffers of the program, where the capture finds them? If not, no
+ * span is made of the request. What a ring sends is told when it is complete. */
 static __always_inline bool outgoing__is_readable(const struct task_struct* task) {
   struct zs_syscall call;
   if ((task->flags & (ZS_PF_IO_WORKER | ZS_PF_KTHREAD)) || task__has_ring(task)) {

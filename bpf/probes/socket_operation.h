@@ -252,6 +252,7 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
   if (connection && connection->family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
     /* Unix sockets have no close event: this address is another socket by now. */
     connection__emit_close(connection, ZS_CLOSE_ALL);
+    request__forget(connection);
     connection = NULL;
   }
   return connection;

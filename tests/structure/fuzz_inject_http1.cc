@@ -3,7 +3,8 @@
 
 // The walk that injection goes by, over arbitrary bytes in arbitrary operations. Input: a byte that
 // says how the rest is cut. Where nothing is between its operations, the result is that of one
-// operation; the program's bytes are all there; and what was injected is read again as exactly that.
+// operation; the program's bytes are all there; and what was injected is read again as exactly
+// that.
 
 #include <cstdint>
 #include <cstdio>

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What bpf/probes/propagate.bpf.c does with the bytes of one direction, on the host: the same steps,
-// over operations that may be cut anywhere.
+// What bpf/probes/propagate.bpf.c does with the bytes of one direction, on the host: the same
+// steps, over operations that may be cut anywhere.
 #pragma once
 
 #include <algorithm>

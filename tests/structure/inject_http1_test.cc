@@ -20,8 +20,7 @@ using structure::Http1Injector;
 using structure::kInjected;
 using structure::without_injected;
 
-constexpr const char* kTraceparent =
-    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+constexpr const char* kTraceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 std::string request(const std::string& fields, const std::string& body = "",
                     const std::string& line = "GET /a HTTP/1.1") {
@@ -39,7 +38,8 @@ std::string with_headers(const std::vector<std::string>& heads_and_bodies) {
   std::string all;
   for (size_t i = 0; i < heads_and_bodies.size(); i += 2) {
     const std::string& head = heads_and_bodies[i];
-    all += head.substr(0, head.size() - 2) + std::string(kInjected) + "\r\n" + heads_and_bodies[i + 1];
+    all +=
+        head.substr(0, head.size() - 2) + std::string(kInjected) + "\r\n" + heads_and_bodies[i + 1];
   }
   return all;
 }
@@ -57,7 +57,8 @@ const std::vector<std::string>& stream() {
       "",
       request("content-length:0\r\n", "", "POST /b?c=d HTTP/1.0"),
       "",
-      request("A-name-that-is-longer-than-all-that-are-looked-for: 1\r\n", "", "M-SEARCH * HTTP/1.1"),
+      request("A-name-that-is-longer-than-all-that-are-looked-for: 1\r\n", "",
+              "M-SEARCH * HTTP/1.1"),
       "",
   };
   return kStream;
@@ -118,7 +119,8 @@ TEST(InjectHttp1, ByteByByte) {
 
 TEST(InjectHttp1, ReadsATraceparent) {
   for (const char* name : {"traceparent", "Traceparent", "TRACEPARENT"}) {
-    const zs_http1_walk walk = walked(request(std::string(name) + ": " + kTraceparent + "\r\nB: c\r\n"));
+    const zs_http1_walk walk =
+        walked(request(std::string(name) + ": " + kTraceparent + "\r\nB: c\r\n"));
     EXPECT_EQ(ZS_HTTP1_TRACEPARENT, walk.flags) << name;
     EXPECT_EQ(0x4bf92f3577b34da6ULL, walk.trace_id[0]);
     EXPECT_EQ(0xa3ce929d0e0e4736ULL, walk.trace_id[1]);
@@ -131,8 +133,14 @@ TEST(InjectHttp1, ReadsATraceparent) {
 
 TEST(InjectHttp1, SaysWhichTraceparentIsOdd) {
   const std::string good = kTraceparent;
-  std::vector<std::string> odd = {"", "00", good + "-", good + "0", good + " x", "01" + good.substr(2),
-                                  "ff" + good.substr(2), "0" + good};
+  std::vector<std::string> odd = {"",
+                                  "00",
+                                  good + "-",
+                                  good + "0",
+                                  good + " x",
+                                  "01" + good.substr(2),
+                                  "ff" + good.substr(2),
+                                  "0" + good};
   for (size_t at = 0; at < good.size(); ++at) {
     for (const char wrong : {'g', 'F', '-', '0', ' '}) {
       std::string changed = good;
@@ -236,8 +244,7 @@ TEST(InjectHttp1, AgreesWithTheParser) {
     protocols::http1::Player injected(model::Role::kClient);
     for (const auto& say : conversation.says) {
       plain.say(say.from, say.bytes);
-      injected.say(say.from,
-                   say.from == From::kRequester ? injector.send(say.bytes) : say.bytes);
+      injected.say(say.from, say.from == From::kRequester ? injector.send(say.bytes) : say.bytes);
     }
     plain.finish();
     injected.finish();
