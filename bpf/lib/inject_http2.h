@@ -243,6 +243,24 @@ static inline __attribute__((always_inline)) __u32 zs_requests_step(struct zs_re
   }
 }
 
+/*
+ * The last `count` bytes that were stepped over have not left: they will be sent again, or others
+ * in their place. 0: it cannot be told what would come then, because they were not all of one
+ * payload that is of no interest. Not for blocks that something was put into.
+ */
+static inline __attribute__((always_inline)) int zs_requests_take_back(struct zs_requests* requests,
+                                                                       __u32 count) {
+  const int between = requests->at == ZS_REQUESTS_HEADER && requests->count == 0;
+  if ((!between && requests->at != ZS_REQUESTS_SKIP) || requests->type == ZS_HTTP2_HEADERS ||
+      requests->type == ZS_HTTP2_CONTINUATION ||
+      count > requests->length - (between ? 0 : requests->left)) {
+    return 0;
+  }
+  requests->left = (between ? 0 : requests->left) + count;
+  requests->at = ZS_REQUESTS_SKIP;
+  return 1;
+}
+
 /* How far behind the end of the block, that has just ended, its last frame's header begins. */
 static inline __attribute__((always_inline)) __u32 zs_requests_behind(
     const struct zs_requests* requests) {

@@ -374,6 +374,45 @@ TEST(InjectHttp2, FollowsSendsThatAreCutAtEachByte) {
   }
 }
 
+// Sends of which the socket takes only a part, so that the program sends the rest again: followed
+// where that is of no interest, else told.
+TEST(InjectHttp2, FollowsSendsThatAreTakenInPart) {
+  std::mt19937_64 random(20261129);
+  size_t followed = 0;
+  size_t refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const Client client = random_client(random, round % 2 == 0);
+    Http2Injector injector;
+    std::string got;
+    std::vector<bool> at_hand(client.blocks.size());
+    for (size_t at = 0; at < client.bytes.size();) {
+      const size_t end = std::min(client.bytes.size(), at + 1 + random() % 2000);
+      const size_t blocks = injector.verdicts.size();
+      const std::string sent = injector.send(client.bytes.substr(at, end - at));
+      size_t back = random() % 2 == 0 ? random() % (end - at + 1) : 0;
+      if (back != 0) {
+        const zs_requests before = injector.requests;
+        if (zs_requests_take_back(&injector.requests, static_cast<__u32>(back)) == 0) {
+          ++refused;
+          injector.requests = before;
+          back = 0;  // as if it had been taken
+        } else {
+          ++followed;
+        }
+      }
+      got += sent.substr(0, sent.size() - back);
+      for (size_t i = blocks; i < injector.verdicts.size(); ++i) {
+        ASSERT_LE(client.blocks[i].end, end - back);  // no block is judged twice
+        at_hand[i] = client.blocks[i].last_header >= at;
+      }
+      at = end - back;
+    }
+    ASSERT_NO_FATAL_FAILURE(expect_injected(client, got, injector, at_hand)) << round;
+  }
+  EXPECT_GT(followed, 500U);
+  EXPECT_GT(refused, 500U);
+}
+
 // The peer's limits, from 0 to more than enough.
 TEST(InjectHttp2, RespectsTheListsLimit) {
   std::mt19937_64 random(20261125);
