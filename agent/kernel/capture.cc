@@ -503,8 +503,10 @@ struct Capture::Impl {
       const std::string_view name = bpf_map__name(map);
       if (name == "connections" || name == "clients") {
         bpf_map__set_max_entries(map, options.max_connections);
-      } else if (name == "requests") {
+      } else if (name == "requests" || name == "incoming") {
         bpf_map__set_max_entries(map, options.propagate ? options.max_connections : 1);
+      } else if (name.starts_with("stream_") && !options.propagate) {
+        bpf_map__set_max_entries(map, 1);
       } else if (name == "processes") {
         bpf_map__set_max_entries(map, options.max_processes);
       }

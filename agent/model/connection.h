@@ -105,7 +105,7 @@ struct StreamOrigin {
 // A request that a client sent was given a traceparent on its way, which its program does not know
 // of.
 struct Injection {
-  uint64_t offset = 0;  // Exchange::request_offset
+  uint64_t offset = 0;  // Exchange::request_offset; HTTP/2: the stream's number
   uint64_t trace_id_high = 0;
   uint64_t trace_id_low = 0;
   uint64_t span_id = 0;    // of the client's span

@@ -287,9 +287,10 @@ std::optional<model::Injection> Correlator::take_injection(const model::Connecti
     return std::nullopt;
   }
   std::deque<model::Injection>& told = found->second;
+  const uint64_t offset = start.stream_id != 0 ? start.stream_id : start.request_offset;
   std::optional<model::Injection> injection;
-  while (!told.empty() && told.front().offset <= start.request_offset) {
-    if (told.front().offset == start.request_offset) {
+  while (!told.empty() && told.front().offset <= offset) {
+    if (told.front().offset == offset) {
       injection = told.front();
     } else {
       ++counters_.injections_unmatched;

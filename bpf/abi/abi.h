@@ -164,7 +164,7 @@ struct zs_injected_record {
   struct zs_record_header header;
   __u64 connection_id;
   __u64 time_ns;
-  __u64 offset;      /* of the request's first byte, as zs_data_record counts */
+  __u64 offset;      /* of the request's first byte, as zs_data_record counts; HTTP/2: its stream */
   __u64 trace_id[2]; /* its first and its last eight bytes, as numbers */
   __u64 span_id;
   __u64 parent_id; /* of the request that it is made for; 0: it starts the trace */

@@ -54,6 +54,7 @@ enum zs_http1_off {
   ZS_HTTP1_OFF_EXPECT = 3,   /* the body may not be sent (100-continue) */
   ZS_HTTP1_OFF_TOO_LONG = 4, /* the head, or what the caller can look at */
   ZS_HTTP1_OFF_UNSEEN = 5,   /* the caller does not know all bytes */
+  ZS_HTTP1_OFF_HTTP2 = 6,    /* it is HTTP/2 that breaks a rule; by the caller */
 };
 
 enum zs_http1_field {

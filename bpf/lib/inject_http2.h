@@ -169,6 +169,18 @@ static inline __attribute__((always_inline)) void zs_requests_enter(
   zs_requests_priority(requests);
 }
 
+/* In ZS_REQUESTS_SKIP, where no byte need be at hand: how many of the next `left` bytes are gone
+ * over. */
+static inline __attribute__((always_inline)) __u32 zs_requests_skip(struct zs_requests* requests,
+                                                                    __u32 left) {
+  const __u32 count = requests->left < left ? requests->left : left;
+  requests->left -= count;
+  if (requests->left == 0) {
+    requests->at = ZS_REQUESTS_HEADER;
+  }
+  return count;
+}
+
 /*
  * Takes `byte`, the next of the `left` bytes that are at hand (not 0), and says how many of them it
  * has gone over: at least one. `values`: of the server's side, else null. `requests->ended`: a
@@ -232,12 +244,7 @@ static inline __attribute__((always_inline)) __u32 zs_requests_step(struct zs_re
       return count;
     }
     case ZS_REQUESTS_SKIP:
-      count = requests->left < left ? requests->left : left;
-      requests->left -= count;
-      if (requests->left == 0) {
-        requests->at = ZS_REQUESTS_HEADER;
-      }
-      return count;
+      return zs_requests_skip(requests, left);
     default:
       return left;
   }
@@ -312,9 +319,9 @@ static inline __attribute__((always_inline)) void zs_http2_length(__u8* header, 
   header[2] = length & 255U;
 }
 
-/* Writes ZS_HTTP2_FIELD_BYTES. */
-static inline __attribute__((always_inline)) void zs_http2_field(__u8* out, const __u8* trace_id,
-                                                                 const __u8* span_id, __u8 flags) {
+/* Writes ZS_HTTP2_FIELD_BYTES; the ids as of zs_traceparent_write. */
+static inline __attribute__((always_inline)) void zs_http2_field(__u8* out, const __u64* trace_id,
+                                                                 __u64 span_id, __u8 flags) {
   out[0] = 0x10;
   out[1] = ZS_HPACK_NAME_BYTES;
   __builtin_memcpy(out + 2, "traceparent", ZS_HPACK_NAME_BYTES);
@@ -325,8 +332,9 @@ static inline __attribute__((always_inline)) void zs_http2_field(__u8* out, cons
 /* What a connection's server announces, in the bytes that the client receives, from their start.
  * All zero at the connection's start. */
 struct zs_announced {
-  __u32 length; /* of the frame's payload, what is still to come */
-  __u32 value;  /* of a setting */
+  __u32 position; /* for the caller */
+  __u32 length;   /* of the frame's payload, what is still to come */
+  __u32 value;    /* of a setting */
   __u32 list_limit;
   __u16 setting;
   __u8 count; /* bytes of the header or of the setting that have come */
@@ -385,6 +393,12 @@ static inline __attribute__((always_inline)) __u32 zs_announced_step(struct zs_a
     announced->count = 0;
   }
   return count;
+}
+
+/* The first SETTINGS are over, which tell all that a server has to say in most cases. */
+static inline __attribute__((always_inline)) int zs_announced_done(
+    const struct zs_announced* announced) {
+  return announced->off || (announced->settled && !announced->in_frame);
 }
 
 static inline __attribute__((always_inline)) __u32 zs_announced_list_limit(

@@ -144,28 +144,26 @@ static inline __attribute__((always_inline)) void zs_traceparent_end(
                         reader->value.version != 0xff && padded;
 }
 
-static inline __attribute__((always_inline)) __u8* zs_traceparent_hex(__u8* out, __u8 byte) {
-  const __u8 high = byte >> 4U;
-  const __u8 low = byte & 15U;
-  out[0] = high < 10 ? '0' + high : 'a' + high - 10;
-  out[1] = low < 10 ? '0' + low : 'a' + low - 10;
-  return out + 2;
+static inline __attribute__((always_inline)) void zs_traceparent_hex(__u8* out, __u64 number) {
+  for (__u32 i = 0; i < 16; ++i) {
+    const __u8 digit = number >> (60U - 4U * i) & 15U;
+    out[i] = digit < 10 ? '0' + digit : 'a' + digit - 10;
+  }
 }
 
-/* Writes ZS_TRACEPARENT_BYTES to `out`, in version 00. */
+/* Writes ZS_TRACEPARENT_BYTES to `out`, in version 00. `trace_id`: its first and its last eight
+ * bytes, as numbers; `flags` below 16. */
 static inline __attribute__((always_inline)) void zs_traceparent_write(__u8* out,
-                                                                       const __u8* trace_id,
-                                                                       const __u8* span_id,
-                                                                       __u8 flags) {
-  __u8* at = zs_traceparent_hex(out, 0);
-  *at++ = '-';
-  for (__u32 i = 0; i < 16; ++i) {
-    at = zs_traceparent_hex(at, trace_id[i]);
-  }
-  *at++ = '-';
-  for (__u32 i = 0; i < 8; ++i) {
-    at = zs_traceparent_hex(at, span_id[i]);
-  }
-  *at++ = '-';
-  zs_traceparent_hex(at, flags);
+                                                                       const __u64* trace_id,
+                                                                       __u64 span_id, __u8 flags) {
+  out[0] = '0';
+  out[1] = '0';
+  out[2] = '-';
+  zs_traceparent_hex(out + 3, trace_id[0]);
+  zs_traceparent_hex(out + 19, trace_id[1]);
+  out[35] = '-';
+  zs_traceparent_hex(out + 36, span_id);
+  out[52] = '-';
+  out[53] = '0';
+  out[54] = flags < 10 ? '0' + flags : 'a' + flags - 10;
 }

@@ -4,6 +4,7 @@
 
 #include "bpf/abi/abi.h"
 #include "bpf/lib/frame_walk.h"
+#include "bpf/lib/inject_http2.h"
 #include "bpf/lib/kernel.h"
 
 enum zs_connection_state {
@@ -87,6 +88,7 @@ struct zs_connection {
   __u8 reserved2[3];
   __u64 tracked_request; /* server, with injection: the request whose entry in `requests` is its own
                           */
+  struct zs_announced limits;   /* HTTP/2, client, with injection: of its peer */
   struct zs_route_note route;   /* Go, server, HTTP/1 */
   struct zs_frame_walk walk[2]; /* of those that are followed by frames, by enum zs_direction */
 };

@@ -51,6 +51,7 @@ static __always_inline void state__forget(const struct sock* sk, enum zs_close_k
   if (connection) {
     connection__emit_close(connection, kind);
     request__forget(connection);
+    incoming__forget(connection);
     bpf_map_delete_elem(&connections, &key);
   }
 }

@@ -42,9 +42,8 @@ struct Http2Injector {
         continue;
       }
       std::array<__u8, ZS_HTTP2_FIELD_BYTES> field{};
-      const std::array<__u8, 16> trace_id = {0xab, static_cast<__u8>(values.size() + 1)};
-      const std::array<__u8, 8> span_id = {static_cast<__u8>(requests.stream), 0xcd};
-      zs_http2_field(field.data(), trace_id.data(), span_id.data(), 1);
+      const std::array<__u64, 2> trace_id = {0x0123456789abcdefULL, values.size() + 1};
+      zs_http2_field(field.data(), trace_id.data(), requests.stream | 1ULL << 63U, 1);
       zs_http2_length(reinterpret_cast<__u8*>(bytes.data()) + at - zs_requests_behind(&requests),
                       requests.length + ZS_HTTP2_FIELD_BYTES);
       const std::string text(field.begin(), field.end());
