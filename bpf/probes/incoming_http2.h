@@ -119,9 +119,9 @@ __noinline int incoming__read(struct zs_connection* connection, __u32 slot, __u3
       head_bytes > byte_count) {
     return 0;
   }
-  if (connection->role == ZS_ROLE_SERVER) {
+  if (connection->role != ZS_ROLE_CLIENT) {
     incoming__of_server(connection, out, head_bytes, byte_count, out->record.offset);
-  } else if (connection->role == ZS_ROLE_CLIENT && !zs_announced_done(&connection->limits)) {
+  } else if (!zs_announced_done(&connection->limits)) {
     struct zs_limits_scan scan = {
         .limits = &connection->limits, .bytes = out->bytes, .end = head_bytes};
     connection->limits.position = 0;
@@ -132,7 +132,7 @@ __noinline int incoming__read(struct zs_connection* connection, __u32 slot, __u3
 
 /* The connection is forgotten. */
 static __always_inline void incoming__forget(const struct zs_connection* connection) {
-  if (zs_propagate && connection->role == ZS_ROLE_SERVER &&
+  if (zs_propagate && connection->role != ZS_ROLE_CLIENT &&
       connection->protocol == ZS_PROTOCOL_HTTP2) {
     const __u64 id = connection->id;
     bpf_map_delete_elem(&incoming, &id);
