@@ -35,6 +35,7 @@
 #define ZS_HTTP2_END_HEADERS 0x04 /* flags of HEADERS; the first one also of CONTINUATION */
 #define ZS_HTTP2_HAS_PRIORITY 0x20
 #define ZS_HTTP2_PRIORITY_BYTES 5
+#define ZS_HTTP2_LENGTH_BYTES 3 /* a frame's header begins with its length */
 #define ZS_HTTP2_ACK 0x01 /* flag of SETTINGS */
 #define ZS_HTTP2_MAX_HEADER_LIST_SIZE 6
 
@@ -312,7 +313,7 @@ static inline __attribute__((always_inline)) const struct zs_traceparent* zs_req
              : 0;
 }
 
-/* A frame's length, in the first three bytes of its header. */
+/* Writes a frame's length, which are the first ZS_HTTP2_LENGTH_BYTES of its header. */
 static inline __attribute__((always_inline)) void zs_http2_length(__u8* header, __u32 length) {
   header[0] = length >> 16U & 255U;
   header[1] = length >> 8U & 255U;

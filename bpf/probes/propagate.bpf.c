@@ -344,9 +344,9 @@ static __always_inline bool outgoing__insert_field(struct zs_message* current, _
   }
   /* This may need memory; what follows does not, because it is in one piece already. */
   bool done = !bpf_msg_pull_data(message, start, end + ZS_HTTP2_FIELD_BYTES, 0) &&
-              !bpf_msg_pull_data(message, header_at, header_at + ZS_HTTP2_HEADER_BYTES, 0);
+              !bpf_msg_pull_data(message, header_at, header_at + ZS_HTTP2_LENGTH_BYTES, 0);
   __u8* header = message->data;
-  done = done && (void*)(header + ZS_HTTP2_HEADER_BYTES) <= message->data_end;
+  done = done && (void*)(header + ZS_HTTP2_LENGTH_BYTES) <= message->data_end;
   if (!done) {
     out->drop = bpf_msg_pop_data(message, start, ZS_HTTP2_FIELD_BYTES, 0) != 0;
     requests->at = ZS_REQUESTS_OFF;

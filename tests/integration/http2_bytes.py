@@ -115,13 +115,19 @@ class Relay:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            data = bytearray()
-            with self.lock:
-                self.sent.append(data)
-            server = socket.create_connection(("127.0.0.1", self.backend))
-            for source, target, kept in ((client, server, data), (server, client, None)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pass, args=(source, target, kept), daemon=True).start()
+            threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client):
+        data = bytearray()
+        with self.lock:
+            self.sent.append(data)
+        with client, socket.create_connection(("127.0.0.1", self.backend)) as server:
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            answers = threading.Thread(target=self._pass, args=(server, client, None), daemon=True)
+            answers.start()
+            self._pass(client, server, data)
+            answers.join()
 
     def _pass(self, source, target, kept):
         try:

@@ -29,6 +29,10 @@ def request(path, *more):
     return (b"\x82\x86\x04" + bytes([len(path)]) + path + b"\x41\x01a" + b"".join(more))
 
 
+def injections(stats):
+    return {name: value for name, value in stats.items() if value and "inject" in name}
+
+
 class Propagation(test_propagation.Propagation):
     def check(self, agent, requests, missing=0):
         """Each request has one traceparent, but for `missing`; each is of an exported client span."""
@@ -40,13 +44,13 @@ class Propagation(test_propagation.Propagation):
         spans = {(span.trace_id, span.span_id): span for span in agent.interrupt() if span.kind == CLIENT}
         stats = agent.stats()
         self.assertEqual({}, agent.lost())
-        told = {name: value for name, value in stats.items() if value and "inject" in name}
+        told = injections(stats)
         self.assertEqual(counts[1], stats["injected"], told)
         self.assertEqual(missing, counts[0], told)
         self.assertEqual(0, stats["injections_unmatched"] + stats["injections_contradicted"], told)
         self.assertEqual([], [name for name in named if name[:2] not in spans][:3], told)
         self.assertEqual({"01"}, {flags for _, _, flags in named})
-        return spans, stats
+        return stats
 
 
 class Bytes(Propagation):
@@ -79,7 +83,8 @@ class Bytes(Propagation):
                 h2.frame(h2.HEADERS, ends | h2.WITH_PRIORITY | h2.PADDED, 5, b"\x02" + bytes(4) + b"\x0f" + block + bytes(2)) +
                 h2.frame(h2.HEADERS, h2.END_STREAM, 7, request(b"/7")[:6]) +
                 h2.frame(h2.CONTINUATION, 0, 7, request(b"/7")[6:9]) +
-                h2.frame(h2.CONTINUATION, h2.END_HEADERS, 7, request(b"/7")[9:]) +
+                h2.frame(h2.CONTINUATION, 0, 7, request(b"/7")[9:]) +
+                h2.frame(h2.CONTINUATION, h2.END_HEADERS, 7) +
                 h2.frame(h2.HEADERS, h2.END_HEADERS, 9, request(b"/9")) +
                 h2.frame(h2.DATA, 0, 9, h2.frame(h2.HEADERS, ends, 11, request(b"/no"))) +
                 h2.frame(h2.HEADERS, ends, 9, b"\x00\x07trailer\x01t") +
@@ -91,7 +96,7 @@ class Bytes(Propagation):
         own = [block for block in blocks if OWN.decode() in block.values("traceparent")]
         self.assertEqual([13, 15], [block.stream for block in own])
         requests = [block for block in blocks if block.is_request and block not in own]
-        spans, stats = self.check(agent, requests)
+        stats = self.check(agent, requests)
         self.assertEqual(2, stats["not_injected_own"])
 
     def test_many_in_one_send(self):
@@ -114,7 +119,7 @@ class Bytes(Propagation):
             # In the send that has the end of the block, its header must be.
             whole += at == 0 or at >= len(one) - 2
         blocks = self.finish_bytes(agent, sent, whole)
-        spans, stats = self.check(agent, blocks, missing=len(one) + 1 - whole)
+        stats = self.check(agent, blocks, missing=len(one) + 1 - whole)
         self.assertEqual(len(one) + 1 - whole, stats["not_injected_split"])
 
     def test_what_is_not_http2_is_left_alone(self):
@@ -148,9 +153,8 @@ class Programs(Propagation):
         requests = relay.requests()
         self.assertEqual(4000, len(requests))
         missing = len([1 for block in requests if not block.values("traceparent")])
-        spans, stats = self.check(agent, requests, missing)
-        told = {name: value for name, value in stats.items() if value and "inject" in name}
-        print(f"\n  {told}")
+        stats = self.check(agent, requests, missing)
+        print(f"\n  {injections(stats)}")
         self.assertEqual(missing, stats["not_injected_process"] + stats["not_injected_split"] + stats["not_injected_buffer"])
 
     def test_nghttp_with_its_own(self):
@@ -189,7 +193,7 @@ class Chains(test_go_rpc.Rpc):
         spans = [test_go_rpc.identify(span) for span in agent.interrupt()]
         stats = agent.stats()
         self.assertEqual({}, agent.lost())
-        served = {span.id: span for span in spans if span.kind == SERVER}
+        served = {span.span_id: span for span in spans if span.kind == SERVER}
         clients = {(span.trace_id, span.span_id): span for span in spans if span.kind == CLIENT}
         score = collections.Counter()
         examples = []
@@ -203,13 +207,13 @@ class Chains(test_go_rpc.Rpc):
             self.assertEqual(i, span.id)
             if not span.parent_id:
                 score["root"] += 1
-            elif (span.parent_id, span.trace_id) == (served[i].span_id, served[i].trace_id) and trace in (None, span.trace_id):
+                continue
+            parent = served.get(span.parent_id)
+            if parent and (i, span.trace_id) == (parent.id, parent.trace_id) and trace in (None, span.trace_id):
                 score["right"] += 1
             else:
-                score["wrong"] += 1
-                examples.append((values, span, served[i]))
-        told = {name: value for name, value in stats.items() if value and "inject" in name}
-        print(f"\n  {dict(score)} {told}", flush=True)
+                examples.append((values, span, parent))
+        print(f"\n  {dict(score)} {injections(stats)}", flush=True)
         self.assertEqual([], examples[:2])
         self.assertEqual(0, stats["injections_contradicted"])
         return score
@@ -219,9 +223,10 @@ class Chains(test_go_rpc.Rpc):
         self.need("h2load")
         for kind in ("unencrypted", "h2c"):
             with self.subTest(kind):
-                program, port = self.serve_relayed(kind)
                 trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-                agent = self.agent("--pid", str(program.pid), "--propagate", "--config", self.fields())
+                # Before its connection to the backend.
+                agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
+                program, port = self.serve_relayed(kind)
                 urls = self.directory / "urls"
                 urls.write_text("".join(f"http://127.0.0.1:{port}/Both?id=h{i:06}\n" for i in range(400)))
                 subprocess.run(["h2load", "-n", "400", "-c", "1", "-m", "10", "-i", urls, "-H",
@@ -237,14 +242,14 @@ class Chains(test_go_rpc.Rpc):
 
     def test_from_an_injected_one(self):
         """gRPC, three programs in a row."""
-        program, port = self.serve_relayed("grpc")
         agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
+        program, port = self.serve_relayed("grpc")
         client = self.start([self.path, "call", "grpc", port, "1000", "50", "Grpc", "Both", "Fan1"])
         client.wait_line(client.lines, "^done", 120)
         client.wait_exit()
         harness.wait_for(lambda: len(self.logged()) == 1000, "1000 requests")
         score = self.judge(agent)
-        self.assertGreaterEqual(score["right"], 0.9 * score.total())
+        self.assertGreaterEqual(score["right"], 0.99 * score.total())
 
 
 class Grpc(Propagation):
@@ -267,9 +272,10 @@ class Grpc(Propagation):
         self.assertEqual(count + 1, len(calls))
         requests = relay.requests()
         missing = len([1 for block in requests if not block.values("traceparent")])
-        spans, stats = self.check(agent, requests, missing)
-        print(f"\n  {language}: {len(requests)} requests, { {n: v for n, v in stats.items() if v and 'inject' in n} }")
-        return missing, stats
+        stats = self.check(agent, requests, missing)
+        print(f"\n  {language}: {len(requests)} requests, {injections(stats)}")
+        self.assertEqual(missing, stats["not_injected_split"] + stats["not_injected_buffer"])
+        self.assertLessEqual(missing, len(requests) // 20)
 
     def test_cpp(self):
         self.check_language("cpp")
