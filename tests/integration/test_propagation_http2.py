@@ -186,18 +186,28 @@ class Chains(test_go_rpc.Rpc):
         self.log = self.directory / "served.log"
         program = self.start([self.path, "serve", kind, self.log, f"http://127.0.0.1:{self.web.port}",
                               f"127.0.0.1:{self.relay.port}"])
-        return program, program.wait_line(program.lines, r"^listening (\d+)").group(1)
+        port = program.wait_line(program.lines, r"^listening (\d+)").group(1)
+
+        def is_injected():
+            subprocess.run([self.path, "call", kind, port, "1", "1", "Grpc"], check=True, stdout=subprocess.DEVNULL)
+            return self.relay.requests()[-1].values("traceparent")
+
+        harness.wait_for(is_injected, "the agent to decide about the program")
+        self.first = len(self.relay.requests())
+        self.served = len(self.logged())
+        return port
 
     def judge(self, agent, trace=None):
         """Each gRPC call as the backend got it, against the span of the request that it was made for."""
         spans = [test_go_rpc.identify(span) for span in agent.interrupt()]
         stats = agent.stats()
-        self.assertEqual({}, agent.lost())
+        # Programs are looked at from when they are executed until they are found not to be chosen.
+        self.assertEqual(set(), set(agent.lost()) - {"spans_dropped_not_selected"})
         served = {span.span_id: span for span in spans if span.kind == SERVER}
         clients = {(span.trace_id, span.span_id): span for span in spans if span.kind == CLIENT}
         score = collections.Counter()
         examples = []
-        for call in self.relay.requests():
+        for call in self.relay.requests()[self.first:]:
             i, values = call.values("x-id")[0], call.values("traceparent")
             self.assertLessEqual(len(values), 1)
             if not values:
@@ -226,14 +236,14 @@ class Chains(test_go_rpc.Rpc):
                 trace = "4bf92f3577b34da6a3ce929d0e0e4736"
                 # Before its connection to the backend.
                 agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
-                program, port = self.serve_relayed(kind)
+                port = self.serve_relayed(kind)
                 urls = self.directory / "urls"
                 urls.write_text("".join(f"http://127.0.0.1:{port}/Both?id=h{i:06}\n" for i in range(400)))
                 subprocess.run(["h2load", "-n", "400", "-c", "1", "-m", "10", "-i", urls, "-H",
                                 f"traceparent: 00-{trace}-00f067aa0ba902b7-01"], check=True, capture_output=True)
-                harness.wait_for(lambda: len(self.logged()) == 400, "400 requests")
+                harness.wait_for(lambda: len(self.logged()) == self.served + 400, "400 requests")
                 score = self.judge(agent, trace)
-                self.assertGreaterEqual(score["right"], 0.999 * score.total())
+                self.assertGreaterEqual(score["right"], 0.99 * score.total())
 
     def fields(self):
         config = self.directory / "zerospan.yaml"
@@ -243,11 +253,11 @@ class Chains(test_go_rpc.Rpc):
     def test_from_an_injected_one(self):
         """gRPC, three programs in a row."""
         agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
-        program, port = self.serve_relayed("grpc")
+        port = self.serve_relayed("grpc")
         client = self.start([self.path, "call", "grpc", port, "1000", "50", "Grpc", "Both", "Fan1"])
         client.wait_line(client.lines, "^done", 120)
         client.wait_exit()
-        harness.wait_for(lambda: len(self.logged()) == 1000, "1000 requests")
+        harness.wait_for(lambda: len(self.logged()) == self.served + 1000, "1000 requests")
         score = self.judge(agent)
         self.assertGreaterEqual(score["right"], 0.99 * score.total())
 
