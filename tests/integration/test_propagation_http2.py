@@ -285,7 +285,8 @@ class Grpc(Propagation):
         stats = self.check(agent, requests, missing)
         print(f"\n  {language}: {len(requests)} requests, {injections(stats)}")
         self.assertEqual(missing, stats["not_injected_split"] + stats["not_injected_buffer"])
-        self.assertLessEqual(missing, len(requests) // 20)
+        # Header blocks behind a long message in the same send are left alone (decision 18).
+        self.assertLessEqual(missing, len(requests) // 4)
 
     def test_cpp(self):
         self.check_language("cpp")

@@ -695,11 +695,11 @@ TEST(Traceparent, IsReadAsTheAgentReadsIt) {
                                got.span_id));
         ASSERT_EQ(*expected->sampled, (got.flags & 1U) != 0);
         const auto number = [](const __u8* bytes) {
-          __u64 value = 0;
+          __u64 sum = 0;
           for (size_t i = 0; i < 8; ++i) {
-            value = value << 8U | bytes[i];
+            sum = sum << 8U | bytes[i];
           }
-          return value;
+          return sum;
         };
         const std::array<__u64, 2> trace_id = {number(got.trace_id), number(got.trace_id + 8)};
         std::string again(ZS_TRACEPARENT_BYTES, '?');
