@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -53,7 +54,10 @@ Result<LoopbackPair> connect_loopback() {
       ::connect(pair.client.get(), any, size) == 0) {
     pair.server.reset(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   }
-  if (!pair.server.valid()) {
+  // Whatever goes wrong, the agent does not wait for ever.
+  const timeval limit{1, 0};
+  if (!pair.server.valid() ||
+      ::setsockopt(pair.client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0) {
     return tl::unexpected(
         error_from_errno(errno, "connecting to 127.0.0.1 for a test of injection"));
   }
