@@ -101,7 +101,9 @@ struct Database {
 enum class SdkSpans : uint8_t { kComplement, kAll };
 
 // Whether requests that carry no trace context are given one on their way.
-enum class Inject : uint8_t { kOff, kOn };
+// kForce: also where a test says that the
+// kernel then treats programs' sockets differently.
+enum class Inject : uint8_t { kOff, kOn, kForce };
 
 struct Propagation {
   std::vector<propagation::Format> propagators = propagation::Propagators::Options{}.formats;

@@ -644,6 +644,9 @@ struct Capture::Impl {
     if (options.propagate) {
       // Without it nothing is injected; injection() says why.
       injection_status = start(propagator, "propagate", false);
+      if (injection_status && !options.propagate_untested) {
+        injection_status = test_propagation(*propagator);
+      }
       if (injection_status) {
         injection_status = propagation_links.attach(*propagator, options.cgroup_root);
       }
