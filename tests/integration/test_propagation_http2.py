@@ -145,7 +145,7 @@ class Programs(Propagation):
         self.need("h2load")
         server = servers.nginx(self, template="http2.conf.in")
         relay = h2.Relay(self, server.port)
-        agent = self.agent("--exe", "*h2load", "--propagate")
+        agent = self.injecting("--exe", "*h2load")
         output = subprocess.run(["h2load", "-n", "4000", "-c", "4", "-m", "100", f"http://127.0.0.1:{relay.port}/s/200"],
                                 capture_output=True, text=True, check=True).stdout
         self.assertIn("4000 succeeded", output)
@@ -161,7 +161,7 @@ class Programs(Propagation):
         self.need("nghttp")
         server = servers.nginx(self, template="http2.conf.in")
         relay = h2.Relay(self, server.port)
-        agent = self.agent("--exe", "*/nghttp", "--propagate")
+        agent = self.injecting("--exe", "*/nghttp")
         subprocess.run(["nghttp", "-n", "-H", "traceparent: " + OWN.decode(),
                         *[f"http://127.0.0.1:{relay.port}/s/{code}" for code in (200, 204, 404)]], check=True, timeout=60)
         server.wait_logged(3)
@@ -235,7 +235,7 @@ class Chains(test_go_rpc.Rpc):
             with self.subTest(kind):
                 trace = "4bf92f3577b34da6a3ce929d0e0e4736"
                 # Before its connection to the backend.
-                agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
+                agent = self.agent("--exe", "*/rpc-plain", "--config", self.fields(), env=test_propagation.FORCED)
                 port = self.serve_relayed(kind)
                 urls = self.directory / "urls"
                 urls.write_text("".join(f"http://127.0.0.1:{port}/Both?id=h{i:06}\n" for i in range(400)))
@@ -252,7 +252,7 @@ class Chains(test_go_rpc.Rpc):
 
     def test_from_an_injected_one(self):
         """gRPC, three programs in a row."""
-        agent = self.agent("--exe", "*/rpc-plain", "--propagate", "--config", self.fields())
+        agent = self.agent("--exe", "*/rpc-plain", "--config", self.fields(), env=test_propagation.FORCED)
         port = self.serve_relayed("grpc")
         client = self.start([self.path, "call", "grpc", port, "1000", "50", "Grpc", "Both", "Fan1"])
         client.wait_line(client.lines, "^done", 120)
@@ -273,7 +273,7 @@ class Grpc(Propagation):
         client = self.start([*servers.prepared(f"grpc/{language}"), "call", str(relay.port), str(count), "16"],
                             stdin=subprocess.PIPE)
         client.wait_line(client.lines, r"^ready", 30)
-        agent = self.agent("--pid", str(client.pid), "--propagate")
+        agent = self.injecting("--pid", str(client.pid))
         client.process.stdin.write("go\n")
         client.process.stdin.flush()
         client.wait_line(client.lines, r"^done", 120)
