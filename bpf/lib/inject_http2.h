@@ -36,7 +36,7 @@
 #define ZS_HTTP2_HAS_PRIORITY 0x20
 #define ZS_HTTP2_PRIORITY_BYTES 5
 #define ZS_HTTP2_LENGTH_BYTES 3 /* a frame's header begins with its length */
-#define ZS_HTTP2_ACK 0x01 /* flag of SETTINGS */
+#define ZS_HTTP2_ACK 0x01       /* flag of SETTINGS */
 #define ZS_HTTP2_MAX_HEADER_LIST_SIZE 6
 
 /* A literal never indexed with a new name: 0x10, the name's length, the name, the value's length,
