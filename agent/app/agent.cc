@@ -40,12 +40,25 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
     }
     agent->kubernetes_ = std::move(*kubernetes);
   }
-  Result<std::unique_ptr<kernel::Capture>> capture =
-      kernel::Capture::make(capture_options(config, seed));
+  kernel::CaptureOptions capture_settings = capture_options(config, seed);
+  if (capture_settings.propagate) {
+    capture_settings.cgroup_root = find_cgroup_root();
+  }
+  Result<std::unique_ptr<kernel::Capture>> capture = kernel::Capture::make(capture_settings);
   if (!capture) {
     return tl::unexpected(capture.error());
   }
   agent->capture_ = std::move(*capture);
+  if (capture_settings.propagate) {
+    Result<kernel::InjectionRules> rules = injection_rules(config);
+    if (!rules) {
+      return tl::unexpected(rules.error());
+    }
+    agent->capture_->set_injection_rules(*rules);
+    if (const Status& status = agent->capture_->injection(); !status) {
+      log::warn("no trace context is injected: {}", status.error().message);
+    }
+  }
 
   agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
   discovery::ProcFs procfs("/proc");
@@ -89,6 +102,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
   agent->apply(agent->processes_->scan_running());
   // What is traced from the start has parents from the start, unless a file takes long to read.
   agent->go_programs_->wait_idle(kGoStartWait);
+  agent->watch_go_sdks();
   for (uint32_t ring = 0; ring < agent->workers_.size(); ++ring) {
     agent->workers_[ring]->thread =
         std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
@@ -131,6 +145,11 @@ Status Agent::reconfigure(const config::Config& config) {
     }
     rules.push_back(std::move(*made));
   }
+  Result<kernel::InjectionRules> injection = injection_rules(config);
+  if (!injection) {
+    return tl::unexpected(injection.error());
+  }
+  capture_->set_injection_rules(*injection);
   for (size_t i = 0; i < workers_.size(); ++i) {
     const std::lock_guard lock(workers_[i]->mutex);
     workers_[i]->next_rules = std::move(rules[i]);
@@ -312,7 +331,35 @@ bool is_nginx(const discovery::ProcessInfo& info) {
          name == "freenginx";
 }
 
+// May its requests be given a context? Not where its own SDK makes spans of what it sends, and
+// sends their context or has decided not to.
+bool propagates(const model::OwnSdk& sdk) {
+  return (sdk.makes & (kHttpClient | kRpcClient)) == 0;
+}
+
+bool propagates(const discovery::GoSdk& sdk) {
+  using State = discovery::GoSdk::State;
+  const State state = sdk.state();
+  return state == State::kNone || state == State::kIdle ||
+         (state == State::kRuns && propagates(sdk.linked()));
+}
+
+bool propagates(const discovery::ProcessInfo* info) {
+  return info != nullptr && propagates(info->sdk.spans) &&
+         (info->go_sdk == nullptr || propagates(*info->go_sdk));
+}
+
 }  // namespace
+
+// What a Go program's own SDK does is found out after it was selected, and may change.
+void Agent::watch_go_sdks() {
+  for (auto& [pid, known] : go_sdks_) {
+    if (const bool now = propagates(*known.sdk); now != known.propagates) {
+      known.propagates = now;
+      capture_->set_propagate(pid, now);
+    }
+  }
+}
 
 void Agent::apply(const discovery::Actions& actions) {
   using Kind = discovery::Action::Kind;
@@ -326,17 +373,22 @@ void Agent::apply(const discovery::Actions& actions) {
       const std::shared_ptr<const discovery::ProcessInfo> info =
           processes_->view()->snapshot()->find(action.pid);
       const bool node = info && info->runtime == discovery::Runtime::kNode;
-      status = capture_->select(action.pid,
-                                {.no_thread_context = action.is_go,
-                                 .callbacks = node || (info && is_nginx(*info)),
-                                 .libuv = node,
-                                 .java = info && info->runtime == discovery::Runtime::kJava});
+      status =
+          capture_->select(action.pid, {.no_thread_context = action.is_go,
+                                        .callbacks = node || (info && is_nginx(*info)),
+                                        .libuv = node,
+                                        .java = info && info->runtime == discovery::Runtime::kJava,
+                                        .propagate = propagates(info.get())});
+      if (info && info->go_sdk) {
+        go_sdks_[action.pid] = {info->go_sdk, propagates(info.get())};
+      }
       if (status && action.is_go) {
         go_programs_->select(action.pid, info ? info->go_sdk : nullptr);
       }
     } else {
       status = capture_->deselect(action.pid);
       go_programs_->deselect(action.pid);
+      go_sdks_.erase(action.pid);
     }
     if (!status) {
       static log::Limited limited;
@@ -393,6 +445,7 @@ void Agent::run_watcher() {
       break;
     }
     judge_anew();
+    watch_go_sdks();
     if (const uint64_t now_ns = log::monotonic_ns(); now_ns - losses_read_ns > kSecond) {
       losses_read_ns = now_ns;  // a system call for each of them
       lost = capture_->counters()["lost_process_ring_full"];

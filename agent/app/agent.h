@@ -80,6 +80,7 @@ class Agent {
   void run_watcher();
   // What run_watcher() was asked for by reconfigure().
   void judge_anew();
+  void watch_go_sdks();
   [[nodiscard]] bool taken_over();
   void apply(const discovery::Actions& actions);
   // The same for processes that go on while they are deselected: what is open of them is given out.
@@ -96,6 +97,11 @@ class Agent {
   std::unique_ptr<kernel::Capture> capture_;
   std::unique_ptr<discovery::ProcessTable> processes_;
   std::unique_ptr<GoPrograms> go_programs_;
+  struct WatchedSdk {
+    std::shared_ptr<const discovery::GoSdk> sdk;
+    bool propagates = false;
+  };
+  std::map<uint32_t, WatchedSdk> go_sdks_;  // of selected processes; the watcher's
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
   discovery::Host host_;

@@ -99,6 +99,10 @@ void Pipeline::on_stream(uint64_t connection_id, const model::StreamOrigin& orig
   correlator_.on_stream(connection_id, origin);
 }
 
+void Pipeline::on_injection(uint64_t connection_id, const model::Injection& injection) {
+  correlator_.on_injection(connection_id, injection);
+}
+
 void Pipeline::on_close(uint64_t connection_id, const model::Closed& closed) {
   table_.on_close(connection_id, closed);
   routes_.erase(connection_id);

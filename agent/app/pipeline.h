@@ -125,6 +125,7 @@ class Pipeline final : public kernel::ConnectionEvents, public conn::TrafficSink
   void on_connection(const model::Connection& connection, uint64_t socket) override;
   void on_chunk(uint64_t connection_id, const model::Chunk& chunk) override;
   void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) override;
+  void on_injection(uint64_t connection_id, const model::Injection& injection) override;
   void on_close(uint64_t connection_id, const model::Closed& closed) override;
   void on_route(uint64_t connection_id, const model::ToldRoute& route) override;
   void on_request(const model::Connection& connection,

@@ -66,9 +66,28 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
   options.max_connections = capture.max_connections;
   options.max_processes = capture.max_processes;
   options.event_loop_ticks = capture.event_loop_ticks == config::EventLoopTicks::kAuto;
+  options.propagate = config.propagation.inject != config::Inject::kOff;
+  options.propagate_untested = config.propagation.inject == config::Inject::kForce;
   options.tentative = tentative_capture(config);
   options.id_seed = seed;
   return options;
+}
+
+Result<kernel::InjectionRules> injection_rules(const config::Config& config) {
+  const Result<sampling::Sampler> sampler = sampling::Sampler::make(config.sampler);
+  if (!sampler) {
+    return tl::unexpected(sampler.error());
+  }
+  kernel::InjectionRules rules;
+  rules.sample_threshold = sampler->threshold();
+  rules.sample_by_parent = sampler->parent_based();
+  // Another format in front of traceparent is read first, which the kernel side does not.
+  std::vector<propagation::Format> formats = config.propagation.propagators;
+  std::erase(formats, propagation::Format::kBaggage);
+  rules.reads_traceparent =
+      !formats.empty() && formats.front() == propagation::Format::kTraceContext;
+  rules.reads_others = formats.size() > (rules.reads_traceparent ? 1 : 0);
+  return rules;
 }
 
 kernel::TentativeCapture tentative_capture(const config::Config& config) {

@@ -18,6 +18,7 @@ inline constexpr const char* kVersion = ZEROSPAN_VERSION;
 
 [[nodiscard]] uint32_t worker_count(const config::Config& config);
 [[nodiscard]] kernel::CaptureOptions capture_options(const config::Config& config, uint64_t seed);
+[[nodiscard]] Result<kernel::InjectionRules> injection_rules(const config::Config& config);
 [[nodiscard]] kernel::TentativeCapture tentative_capture(const config::Config& config);
 // `seed`: of the run's span ids.
 [[nodiscard]] PipelineOptions pipeline_options(const config::Config& config, uint64_t seed);

@@ -361,6 +361,20 @@ void add_tracing(std::vector<Option>& table) {
                        ZEROSPAN_FIELD(propagation.baggage_attributes),
                        list_of(text("baggage key", "the key of a baggage entry"))));
   table.push_back(with(
+      {.key = "propagation.inject",
+       .reload = Reload::kRestart,
+       .help =
+           "on: what selected processes send over HTTP/1 is given a traceparent, if it has no "
+           "trace context of its own, so that the next service continues the trace "
+           "(docs/propagation.md). Needs kernel 5.17 and CAP_NET_ADMIN, and a kernel that passes a "
+           "test "
+           "on a connection of zerospan's own. force: without that test, which may harm programs.",
+       .flag = "--propagate",
+       .flag_sets = "on",
+       .commands = kOnRun | kOnTrace},
+      ZEROSPAN_FIELD(propagation.inject),
+      choice_of<Inject>({{"off", Inject::kOff}, {"on", Inject::kOn}, {"force", Inject::kForce}})));
+  table.push_back(with(
       {.key = "sdk_spans",
        .reload = Reload::kLive,
        .help = "Which spans are made for programs that carry an OpenTelemetry SDK. complement: "

@@ -18,6 +18,7 @@
 #include "go_route.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
+#include "propagate.skel.h"
 #include "sock_event.skel.h"
 #include "sock_state.skel.h"
 #include "syscall_exit.skel.h"
@@ -138,6 +139,8 @@ std::vector<Capability> probe_capabilities(const std::string& btf_file) {
                      "without them requests of Go have no routes: they are placed together with "
                      "the uprobes in Go programs"};
   }
+  result.push_back(try_object<propagate_bpf>(btf, "injection of trace context (kernel 5.17+)",
+                                             "without it --propagate does nothing"));
   result.push_back(
       try_object<mute_bpf>(btf, "muting (kernel 5.10+)", "without it zerospan does not start"));
   return result;

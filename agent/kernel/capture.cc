@@ -23,6 +23,7 @@
 
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/objects.h"
+#include "agent/kernel/propagate.h"
 #include "agent/kernel/ring_reader.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
@@ -30,6 +31,7 @@
 #include "io_uring.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
+#include "propagate.skel.h"
 #include "sock_event.skel.h"
 #include "sock_state.skel.h"
 #include "syscall_exit.skel.h"
@@ -46,9 +48,11 @@ constexpr int kGatherMilliseconds = 4;
 // What is kept in sockets and threads themselves is one object's own, and so is what a kind needs
 // for itself.
 bool is_own(const bpf_map* map) {
+  const bpf_map_type type = bpf_map__type(map);
   constexpr auto kOwn =
       std::to_array<std::string_view>({"batches", "datagrams", "operations", "rooms"});
-  return std::ranges::find(kOwn, bpf_map__name(map)) != kOwn.end();
+  return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_SOCKHASH ||
+         std::ranges::find(kOwn, bpf_map__name(map)) != kOwn.end();
 }
 
 // The maps by name, which all objects share. The first object makes them.
@@ -168,6 +172,9 @@ struct Capture::Impl {
   Status go_status;
   SkeletonPtr<go_route_bpf> go_route;
   Status go_route_status;
+  SkeletonPtr<propagate_bpf> propagator;
+  PropagationLinks propagation_links;  // before the programs
+  Status injection_status = fail(ErrorCode::kUnsupported, "no trace context is to be injected");
   std::atomic<uint32_t> go_generation{0};
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
   std::vector<Ring> rings;
@@ -249,6 +256,7 @@ struct Capture::Impl {
       static_assert(sizeof(options.dns_ports) == sizeof(skeleton->rodata->zs_dns_ports));
       std::copy(options.dns_ports.begin(), options.dns_ports.end(), skeleton->rodata->zs_dns_ports);
       skeleton->rodata->zs_id_seed = options.id_seed;
+      skeleton->rodata->zs_propagate = options.propagate;
       skeleton->rodata->zs_agent_tgid = static_cast<__u32>(::getpid());
     }
     prepare(*skeleton);
@@ -282,8 +290,12 @@ struct Capture::Impl {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
       const std::string_view name = bpf_map__name(map);
-      if (name == "connections") {
+      if (name == "connections" || name == "clients") {
         bpf_map__set_max_entries(map, options.max_connections);
+      } else if (name == "requests" || name == "incoming") {
+        bpf_map__set_max_entries(map, options.propagate ? options.max_connections : 1);
+      } else if (name.starts_with("stream_") && !options.propagate) {
+        bpf_map__set_max_entries(map, 1);
       } else if (name == "processes") {
         bpf_map__set_max_entries(map, options.max_processes);
       }
@@ -418,6 +430,17 @@ struct Capture::Impl {
       // lost.
       start(io_uring, "io_uring");
     }
+    if (options.propagate) {
+      // Without it nothing is injected; injection() says why.
+      injection_status = start(propagator, "propagate", false);
+      if (injection_status && !options.propagate_untested) {
+        injection_status = test_propagation(*propagator);
+      }
+      if (injection_status) {
+        injection_status = propagation_links.attach(*propagator, options.cgroup_root);
+      }
+      take_libbpf_messages();
+    }
     if (events) {
       set_tentative(options.tentative);
     } else if (const int error = attach_skeleton(states->skeleton); error != 0) {
@@ -469,9 +492,9 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
     // A tentative entry's connections, if any, stay in the ring that they have.
     value.ring = impl_->next_ring.fetch_add(1) % impl_->options.rings;
   }
-  value.flags &=
-      ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_CALLBACKS |
-                          ZS_PROCESS_LIBUV | ZS_PROCESS_PROBED | ZS_PROCESS_JAVA);
+  value.flags &= ~static_cast<__u32>(ZS_PROCESS_TENTATIVE | ZS_PROCESS_NO_CONTEXT |
+                                     ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_PROBED |
+                                     ZS_PROCESS_JAVA | ZS_PROCESS_PROPAGATE);
   if (traits.no_thread_context) {
     value.flags |= ZS_PROCESS_NO_CONTEXT;
   }
@@ -483,6 +506,9 @@ Status Capture::select(uint32_t pid, ProcessTraits traits) {
   }
   if (traits.java) {
     value.flags |= ZS_PROCESS_JAVA;
+  }
+  if (traits.propagate) {
+    value.flags |= ZS_PROCESS_PROPAGATE;
   }
   if (impl_->ticks_attached) {
     impl_->follow_turns(pid, value);
@@ -507,6 +533,31 @@ Status Capture::deselect(uint32_t pid) {
         error_from_errno(errno, "process " + std::to_string(pid) + " is still traced"));
   }
   return {};
+}
+
+const Status& Capture::injection() const {
+  return impl_->injection_status;
+}
+
+void Capture::set_injection_rules(const InjectionRules& rules) {
+  if (!impl_->propagator) {
+    return;
+  }
+  auto& bss = *impl_->propagator->bss;
+  bss.zs_sample_threshold = rules.sample_threshold;
+  bss.zs_sample_alone = !rules.sample_by_parent;
+  bss.zs_skips_traceparent = !rules.reads_traceparent;
+  bss.zs_reads_others = rules.reads_others;
+}
+
+void Capture::set_propagate(uint32_t pid, bool propagate) {
+  const int map = impl_->maps.fd("processes");
+  zs_process value{};
+  if (bpf_map_lookup_elem(map, &pid, &value) == 0) {
+    value.flags = propagate ? value.flags | ZS_PROCESS_PROPAGATE
+                            : value.flags & ~static_cast<__u32>(ZS_PROCESS_PROPAGATE);
+    bpf_map_update_elem(map, &pid, &value, BPF_EXIST);
+  }
 }
 
 Status Capture::select_cgroup(uint64_t id) {
@@ -837,6 +888,9 @@ std::vector<ProgramStatistics> Capture::programs() const {
   }
   if (impl_->go_route) {
     add(impl_->go_route->obj);
+  }
+  if (impl_->propagator) {
+    add(impl_->propagator->obj);
   }
   return result;
 }

@@ -53,6 +53,9 @@ struct CaptureOptions {
   std::array<uint16_t, 4> dns_ports = {53};  // of name servers; 0: none
   uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
   TentativeCapture tentative;
+  bool propagate = false;           // trace context is injected into what selected processes send
+  bool propagate_untested = false;  // also if the kernel fails the test of it
+  std::string cgroup_root;          // with propagate: where cgroup v2 is mounted; empty: nowhere
   bool event_loop_ticks =
       true;  // attach the hook on system calls when a selected event loop calls out
 };
@@ -74,6 +77,7 @@ struct ProcessTraits {
   bool callbacks = false;
   bool libuv = false;  // with callbacks: the loop is libuv's
   bool java = false;
+  bool propagate = false;  // its requests may be given a trace context
 };
 
 // A stretch of code in a process's memory.
@@ -120,6 +124,14 @@ struct GoLayout {
   uint32_t grpc_client_conn = 0;
   uint32_t grpc_client_next_id = 0;
   uint32_t grpc_new_stream_client = 0;
+};
+
+// How the agent decides, for the kernel side, which must decide before the bytes leave.
+struct InjectionRules {
+  uint64_t sample_threshold = 0;  // sampling::Sampler's
+  bool sample_by_parent = true;
+  bool reads_traceparent = true;  // in front of all other formats
+  bool reads_others = false;
 };
 
 // What the kernel side has found out about it.
@@ -183,6 +195,13 @@ class Capture {
   Status deselect_cgroup(uint64_t id);
   // Any thread.
   void set_tentative(TentativeCapture tentative);
+
+  // With CaptureOptions::propagate: whether it can be done here. Else an error that says so.
+  [[nodiscard]] const Status& injection() const;
+  // Any thread.
+  void set_injection_rules(const InjectionRules& rules);
+  // The watcher thread: what select() has said of ProcessTraits::propagate has changed.
+  void set_propagate(uint32_t pid, bool propagate);
 
   // Any thread. The goroutines of a selected process can be told from now on, until it is
   // deselected or executes another program.

@@ -149,6 +149,20 @@ DecodeStatus decode_stream(std::span<const std::byte> bytes, ConnectionEvents& e
   return DecodeStatus::kOk;
 }
 
+DecodeStatus decode_injected(std::span<const std::byte> bytes, ConnectionEvents& events) {
+  const auto record = read_as<zs_injected_record>(bytes);
+  if (!record || bytes.size() != sizeof(*record) || record->evidence > ZS_EVIDENCE_GOROUTINE ||
+      record->sampled > 1 || record->span_id == 0 ||
+      (record->trace_id[0] | record->trace_id[1]) == 0) {
+    return DecodeStatus::kMalformed;
+  }
+  events.on_injection(
+      record->connection_id,
+      {record->offset, record->trace_id[0], record->trace_id[1], record->span_id, record->parent_id,
+       record->sampled != 0, static_cast<model::Evidence>(record->evidence)});
+  return DecodeStatus::kOk;
+}
+
 DecodeStatus decode_close(std::span<const std::byte> bytes, ConnectionEvents& events) {
   const auto record = read_as<zs_close_record>(bytes);
   if (!record || bytes.size() != sizeof(*record) || record->kind > ZS_CLOSE_RESET) {
@@ -191,6 +205,8 @@ DecodeStatus decode_record(std::span<const std::byte> record, ConnectionEvents& 
       return decode_stream(record, events);
     case ZS_RECORD_DATAGRAM:
       return decode_datagram(record, events);
+    case ZS_RECORD_INJECTED:
+      return decode_injected(record, events);
     case ZS_RECORD_ROUTE:
       return decode_route(record, events);
     default:
@@ -205,6 +221,7 @@ uint64_t record_time_ns(std::span<const std::byte> record) {
   static_assert(offsetof(zs_data_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_close_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_stream_record, time_ns) == kTimeAt);
+  static_assert(offsetof(zs_injected_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_route_record, time_ns) == kTimeAt);
   static_assert(offsetof(zs_datagram_record, time_ns) == kTimeAt);
   uint64_t time_ns = 0;

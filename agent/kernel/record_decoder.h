@@ -21,6 +21,7 @@ class ConnectionEvents {
   virtual void on_connection(const model::Connection& connection, uint64_t socket) = 0;
   virtual void on_chunk(uint64_t connection_id, const model::Chunk& chunk) = 0;
   virtual void on_stream(uint64_t connection_id, const model::StreamOrigin& origin) = 0;
+  virtual void on_injection(uint64_t connection_id, const model::Injection& injection) = 0;
   virtual void on_close(uint64_t connection_id, const model::Closed& closed) = 0;
   // What the program's router has found for a request that it answers; not verified.
   virtual void on_route(uint64_t connection_id, const model::ToldRoute& route) = 0;

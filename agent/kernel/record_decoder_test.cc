@@ -50,6 +50,12 @@ struct Heard : ConnectionEvents {
   }
 
   int count = 0;
+  void on_injection(uint64_t connection_id, const model::Injection& injection) override {
+    ++count;
+    id = connection_id;
+    injected = injection;
+  }
+  std::optional<model::Injection> injected;
   uint64_t routed = 0;
   model::Router router = model::Router::kPattern;
   std::string route;
@@ -440,6 +446,45 @@ TEST(DecodeRecord, ARoute) {
   bytes.pop_back();
   EXPECT_EQ(decode_record(bytes, events), DecodeStatus::kMalformed);
   EXPECT_EQ(events.count, 1);
+}
+
+TEST(RecordDecoder, Injection) {
+  zs_injected_record record{};
+  record.header = {.length = sizeof(record), .type = ZS_RECORD_INJECTED, .reserved = 0};
+  record.connection_id = 5;
+  record.time_ns = 123;
+  record.offset = 1000;
+  record.trace_id[0] = 1;
+  record.trace_id[1] = 2;
+  record.span_id = 3;
+  record.parent_id = 4;
+  record.sampled = 1;
+  record.evidence = ZS_EVIDENCE_GOROUTINE;
+  Heard events;
+  ASSERT_EQ(decode_record(testing::to_bytes(record), events), DecodeStatus::kOk);
+  ASSERT_TRUE(events.injected);
+  EXPECT_EQ(events.id, 5U);
+  EXPECT_EQ(events.injected->offset, 1000U);
+  EXPECT_EQ(events.injected->trace_id_high, 1U);
+  EXPECT_EQ(events.injected->trace_id_low, 2U);
+  EXPECT_EQ(events.injected->span_id, 3U);
+  EXPECT_EQ(events.injected->parent_id, 4U);
+  EXPECT_TRUE(events.injected->sampled);
+  EXPECT_EQ(events.injected->evidence, model::Evidence::kGoroutine);
+  EXPECT_EQ(record_time_ns(testing::to_bytes(record)), 123U);
+
+  const auto refused = [&](auto change) {
+    zs_injected_record other = record;
+    change(other);
+    Heard none;
+    return decode_record(testing::to_bytes(other), none) == DecodeStatus::kMalformed &&
+           !none.injected;
+  };
+  EXPECT_TRUE(refused([](auto& other) { other.sampled = 2; }));
+  EXPECT_TRUE(refused([](auto& other) { other.evidence = ZS_EVIDENCE_GOROUTINE + 1; }));
+  EXPECT_TRUE(refused([](auto& other) { other.span_id = 0; }));
+  EXPECT_TRUE(refused([](auto& other) { other.trace_id[0] = other.trace_id[1] = 0; }));
+  EXPECT_TRUE(refused([](auto& other) { other.header.length -= 8; }));
 }
 
 }  // namespace

@@ -102,6 +102,18 @@ struct StreamOrigin {
   uint64_t time_ns = 0;  // when the program asked for it; the headers leave later
 };
 
+// A request that a client sent was given a traceparent on its way, which its program does not know
+// of.
+struct Injection {
+  uint64_t offset = 0;  // Exchange::request_offset; HTTP/2: the stream's number
+  uint64_t trace_id_high = 0;
+  uint64_t trace_id_low = 0;
+  uint64_t span_id = 0;    // of the client's span
+  uint64_t parent_id = 0;  // of the request that it was made for; 0: it starts the trace
+  bool sampled = true;
+  Evidence evidence = Evidence::kNone;  // how parent_id is known
+};
+
 enum class CloseKind : uint8_t {
   kSendClosed = 0,     // this side will send no more (shutdown or close)
   kReceiveClosed = 1,  // the peer will send no more (read returned 0)

@@ -299,6 +299,7 @@ struct Exchange {
   uint64_t response_end_ns = 0;    // last byte of the response, or when it was cut
   uint64_t request_id = 0;         // Chunk::request_id of the chunk with the request's first byte
   Evidence evidence = Evidence::kNone;
+  uint64_t request_offset = 0;  // HTTP/1: of the request's first byte in its direction's stream
   uint32_t batch_index =
       0;  // position among pipelined requests that share request_id on a server connection, from 0
   uint32_t thread_id = 0;  // the thread that handled the request's first byte

@@ -53,6 +53,11 @@ size_t Correlator::StreamKeyHash::operator()(const StreamKey& key) const {
   return mix64(key.first ^ key.second);
 }
 
+model::TraceId request_trace_id(uint64_t seed, uint64_t request_id) {
+  const uint64_t high = mix64(mix64(seed, kTraceIdSalt), request_id);
+  return model::TraceId::from_u64(high, non_zero(mix64(high, kTraceIdSalt)));
+}
+
 Correlator::Correlator(CorrelatorOptions options, CorrelatorRules rules)
     : options_(options), rules_(std::move(rules)) {}
 
@@ -81,10 +86,10 @@ Identity Correlator::remote_child(model::RemoteContext&& remote) const {
   return identity;
 }
 
-bool Correlator::begin_trace(const model::Connection& connection,
-                             const protocols::RequestStart& start, Identity& identity) const {
+bool Correlator::begin_trace(model::TraceId trace_id, const protocols::RequestStart& start,
+                             Identity& identity) const {
   const bool health_check = start.http != nullptr && rules_.health_checks.match(*start.http);
-  identity.trace_id = new_trace_id(connection.id, start.sequence);
+  identity.trace_id = trace_id;
   identity.sampled = !health_check && rules_.sampler.sample(identity.trace_id, std::nullopt);
   return health_check;
 }
@@ -105,6 +110,18 @@ Correlator::ConnectionState& Correlator::open_connection(uint64_t id) {
 
 void Correlator::start_server(const model::Connection& connection,
                               const protocols::RequestStart& start) {
+  // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's
+  // id itself. Requests that were read together share it; the first of them has it.
+  auto own = requests_.end();
+  bool owns_id = false;
+  const bool is_stream = start.stream_id != 0 && start.request_id == 0;
+  const uint64_t request_id = is_stream
+                                  ? stream_request_id(options_.seed, connection.id, start.stream_id)
+                                  : start.request_id;
+  if (request_id != 0 && start.batch_index == 0) {
+    std::tie(own, owns_id) = requests_.try_emplace(request_id);
+  }
+
   Identity identity;
   bool health_check = false;
   std::optional<model::RemoteContext> remote;
@@ -120,18 +137,9 @@ void Correlator::start_server(const model::Connection& connection,
     identity.baggage = std::move(baggage);
     ++counters_.remote_parents;
   } else {
-    health_check = begin_trace(connection, start, identity);
-  }
-  // The kernel's id of the request is the span's id, so that what the kernel stamps is the parent's
-  // id itself. Requests that were read together share it; the first of them has it.
-  auto own = requests_.end();
-  bool owns_id = false;
-  const bool is_stream = start.stream_id != 0 && start.request_id == 0;
-  const uint64_t request_id = is_stream
-                                  ? stream_request_id(options_.seed, connection.id, start.stream_id)
-                                  : start.request_id;
-  if (request_id != 0 && start.batch_index == 0) {
-    std::tie(own, owns_id) = requests_.try_emplace(request_id);
+    health_check = begin_trace(owns_id ? request_trace_id(options_.seed, request_id)
+                                       : new_trace_id(connection.id, start.sequence),
+                               start, identity);
   }
   identity.span_id = model::SpanId::from_u64(
       owns_id ? request_id
@@ -231,21 +239,96 @@ Correlator::Request* Correlator::find_parent(const model::Connection& connection
     ++counters_.evidence_contradicted;
     return nullptr;
   }
-  switch (start.evidence) {
-    case Evidence::kThread:
+  count_parent(start.evidence);
+  return &request;
+}
+
+void Correlator::count_parent(model::Evidence evidence) {
+  switch (evidence) {
+    case model::Evidence::kThread:
       ++counters_.parents_by_thread;
       break;
-    case Evidence::kCreatingThread:
+    case model::Evidence::kCreatingThread:
       ++counters_.parents_by_creating_thread;
       break;
-    case Evidence::kGoroutine:
+    case model::Evidence::kGoroutine:
       ++counters_.parents_by_goroutine;
       break;
     default:
       ++counters_.parents_by_tick;
       break;
   }
-  return &request;
+}
+
+void Correlator::on_injection(uint64_t connection_id, const model::Injection& injection) {
+  ++counters_.injections;
+  injections_[connection_id].push_back(injection);
+  injected_.emplace_back(connection_id, injection.offset);
+  if (injected_.size() <= options_.max_injections) {
+    return;
+  }
+  const auto [connection, offset] = injected_.front();
+  injected_.pop_front();
+  const auto oldest = injections_.find(connection);
+  if (oldest != injections_.end() && oldest->second.front().offset == offset) {
+    ++counters_.injections_unmatched;
+    oldest->second.pop_front();
+    if (oldest->second.empty()) {
+      injections_.erase(oldest);
+    }
+  }
+}
+
+std::optional<model::Injection> Correlator::take_injection(const model::Connection& connection,
+                                                           const protocols::RequestStart& start) {
+  const auto found = start.http == nullptr || injections_.empty() ? injections_.end()
+                                                                  : injections_.find(connection.id);
+  if (found == injections_.end()) {
+    return std::nullopt;
+  }
+  std::deque<model::Injection>& told = found->second;
+  const uint64_t offset = start.stream_id != 0 ? start.stream_id : start.request_offset;
+  std::optional<model::Injection> injection;
+  while (!told.empty() && told.front().offset <= offset) {
+    if (told.front().offset == offset) {
+      injection = told.front();
+    } else {
+      ++counters_.injections_unmatched;
+    }
+    told.pop_front();
+  }
+  if (told.empty()) {
+    injections_.erase(found);
+  }
+  return injection;
+}
+
+// The context is on its way, so it holds, whatever else is known.
+bool Correlator::injected_identity(const protocols::RequestStart& start,
+                                   const model::Injection& injection, Identity& identity) {
+  identity.trace_id = model::TraceId::from_u64(injection.trace_id_high, injection.trace_id_low);
+  identity.sampled = injection.sampled;
+  bool health_check = false;
+  if (injection.parent_id == 0) {
+    ++(injection.evidence == model::Evidence::kNone ? counters_.roots_without_evidence
+                                                    : counters_.roots_ambiguous);
+    health_check = rules_.health_checks.match(*start.http);
+  } else {
+    identity.parent_span_id = model::SpanId::from_u64(injection.parent_id);
+    count_parent(injection.evidence);
+    const auto parent = requests_.find(injection.parent_id);
+    if (parent != requests_.end()) {
+      const Request& request = parent->second;
+      health_check = request.health_check;
+      identity.trace_state = request.trace_state;
+      if (request.trace_id != identity.trace_id ||
+          (request.sampled != injection.sampled && !health_check)) {
+        ++counters_.injections_contradicted;
+      }
+    }
+  }
+  identity.sampled = identity.sampled && !health_check;
+  return health_check;
 }
 
 void Correlator::on_stream(uint64_t connection_id, const model::StreamOrigin& origin) {
@@ -321,10 +404,13 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
   } else if (start.db != nullptr && !start.db->traceparent.empty()) {
     sent = rules_.propagators.extract(context_fields(*start.db));
   }
-  Request* parent = find_parent(connection, start, sent);
+  const std::optional<model::Injection> injection = take_injection(connection, start);
+  Request* parent = injection ? nullptr : find_parent(connection, start, sent);
   identity.sends_context = start.http != nullptr && start.http->request_headers.has_any(kContext) &&
                            !(sent && parent != nullptr && sent->span_id == parent->caller_span_id);
-  if (parent != nullptr) {
+  if (injection) {
+    health_check = injected_identity(start, *injection, identity);
+  } else if (parent != nullptr) {
     if (parent->span_class != 0) {
       identity.served_parent = served_parent(*parent, sent);
     }
@@ -341,10 +427,12 @@ void Correlator::start_client(const model::Connection& connection, protocols::Re
     identity.sends_context = sends_context;
     ++counters_.parents_by_header;
   } else {
-    health_check = begin_trace(connection, start, identity);
+    health_check = begin_trace(new_trace_id(connection.id, start.sequence), start, identity);
   }
   identity.span_id = model::SpanId::from_u64(
-      non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
+      injection
+          ? injection->span_id
+          : non_zero(mix64(mix64(options_.seed ^ kSpanIdSalt, connection.id), start.sequence)));
   open_connection(connection.id)
       .open.push_back({start.sequence, 0, health_check, std::move(identity)});
 }

@@ -63,11 +63,17 @@ struct Identity {
 // it sees which goroutine serves the stream (zs_stream_request_id).
 [[nodiscard]] uint64_t stream_request_id(uint64_t seed, uint64_t connection_id, uint32_t stream_id);
 
+// The trace that a server's request starts, if it continues none and is the first of those that
+// were read together: as the kernel side makes it, for the calls that the request makes
+// (zs_request_trace_id).
+[[nodiscard]] model::TraceId request_trace_id(uint64_t seed, uint64_t request_id);
+
 struct CorrelatorOptions {
   // Of the ids that are made here; random per run, stored in recordings, and the kernel side's too.
   uint64_t seed = 0;
   size_t max_requests = 256;  // ended requests that are remembered for late evidence
   size_t max_streams = 4096;  // clients' streams of which is known for what they are, but not seen
+  size_t max_injections = 4096;  // the same of requests that were given a trace context
 };
 
 // Why a client span is a root, or how it found its parent.
@@ -84,6 +90,11 @@ struct CorrelatorCounters {
   uint64_t roots_request_unknown = 0;  // the request's records were lost, or it was forgotten
   uint64_t evidence_contradicted =
       0;  // the header that was sent names another trace than the kernel's evidence
+  uint64_t injections = 0;            // calls whose context was injected
+  uint64_t injections_unmatched = 0;  // of these, calls that were not seen
+  // An injected context is not what the records say: of a call for a request whose head was read in
+  // another way here than in the kernel.
+  uint64_t injections_contradicted = 0;
   uint64_t not_sampled = 0;    // exchanges
   uint64_t health_checks = 0;  // exchanges, with those that were made for one
 };
@@ -103,6 +114,8 @@ class Correlator {
   void on_request(const model::Connection& connection, const protocols::RequestStart& start);
   // Before the on_request() of that stream.
   void on_stream(uint64_t connection_id, const model::StreamOrigin& origin);
+  // Before the on_request() of that request.
+  void on_injection(uint64_t connection_id, const model::Injection& injection);
   // The identity of a kept exchange's span; nullopt if its trace is not kept.
   [[nodiscard]] std::optional<Identity> on_exchange(const model::Connection& connection,
                                                     const model::Exchange& exchange);
@@ -163,13 +176,20 @@ class Correlator {
                                            const std::optional<model::RemoteContext>& sent) const;
   [[nodiscard]] Identity remote_child(model::RemoteContext&& remote) const;
   // A trace that begins here. True: with a health check, so it is not kept.
-  bool begin_trace(const model::Connection& connection, const protocols::RequestStart& start,
+  bool begin_trace(model::TraceId trace_id, const protocols::RequestStart& start,
                    Identity& identity) const;
   // The state of a connection with an exchange that begins now.
   ConnectionState& open_connection(uint64_t id);
   void end_request(const model::Connection& connection, const model::Exchange& exchange,
                    uint64_t request_id);
   void forget_old();
+  // The context that the call carries which begins now, if it was injected.
+  [[nodiscard]] std::optional<model::Injection> take_injection(
+      const model::Connection& connection, const protocols::RequestStart& start);
+  // The identity of such a call. True: it was made for a health check, or is one.
+  bool injected_identity(const protocols::RequestStart& start, const model::Injection& injection,
+                         Identity& identity);
+  void count_parent(model::Evidence evidence);
   // What is known of a client's stream that begins now.
   void take_origin(const model::Connection& connection, protocols::RequestStart& start);
 
@@ -183,6 +203,8 @@ class Correlator {
   std::vector<Connections::node_type> spare_;  // of connections that have none any more
   std::pmr::unordered_map<StreamKey, model::StreamOrigin, StreamKeyHash> origins_{&nodes_};
   std::deque<StreamKey> told_;  // keys of origins_, and of some that are gone, the oldest first
+  std::pmr::unordered_map<uint64_t, std::deque<model::Injection>> injections_{&nodes_};
+  std::deque<std::pair<uint64_t, uint64_t>> injected_;  // connections and offsets, the oldest first
   // A process's server requests in progress, and the number of the last one that was not the only.
   struct InProgress {
     uint32_t count = 0;

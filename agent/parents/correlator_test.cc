@@ -83,6 +83,11 @@ class Script {
             Evidence evidence = Evidence::kGoroutine) {
     correlator_.on_stream(connection, {stream, request_id, evidence, now_ += 1000});
   }
+  // The call that `connection` begins with next was given a context.
+  void inject(uint64_t connection, const model::Injection& injection) {
+    correlator_.on_injection(connection, injection);
+  }
+  [[nodiscard]] uint64_t next_connection() const { return next_connection_ + 1; }
   // Its response was complete.
   std::optional<Identity> end(const Call& call) {
     model::Exchange exchange;
@@ -677,6 +682,87 @@ TEST(ServedParent, AContextOfAnotherTraceIsTheCallsOwn) {
   EXPECT_FALSE(call.served_parent);
   EXPECT_TRUE(call.sends_context);
   EXPECT_EQ(to_hex(call.parent_span_id), "00000000000000aa");
+}
+
+model::Injection injection_of(uint64_t request_id, model::TraceId trace_id) {
+  model::Injection injection;
+  injection.trace_id_low = trace_id.low_u64();
+  injection.trace_id_high = 0;
+  for (size_t i = 0; i < 8; ++i) {
+    injection.trace_id_high = injection.trace_id_high << 8U | trace_id.bytes[i];
+  }
+  injection.span_id = 77;
+  injection.parent_id = request_id;
+  injection.evidence = request_id == 0 ? Evidence::kNone : Evidence::kThread;
+  return injection;
+}
+
+TEST(Injected, ARequestsTraceIsThatOfItsId) {
+  Script script;
+  EXPECT_EQ(request_trace_id(1, 100), script.kept(script.serve(100)).trace_id);
+  EXPECT_NE(request_trace_id(1, 100), request_trace_id(2, 100));
+  EXPECT_NE(request_trace_id(1, 100), request_trace_id(1, 101));
+}
+
+TEST(Injected, TheCallIsWhatItsHeaderSays) {
+  Script script;
+  const Call server = script.serve(100);
+  script.inject(script.next_connection(), injection_of(100, request_trace_id(1, 100)));
+  const Identity call = script.kept(script.call(0, Evidence::kNone));
+  const Identity parent = script.kept(server);
+  EXPECT_EQ(model::SpanId::from_u64(77), call.span_id);
+  EXPECT_EQ(parent.trace_id, call.trace_id);
+  EXPECT_EQ(parent.span_id, call.parent_span_id);
+  EXPECT_EQ(1U, script.counters().parents_by_thread);
+  EXPECT_EQ(1U, script.counters().injections);
+  EXPECT_EQ(0U, script.counters().injections_contradicted);
+  EXPECT_EQ(0U, script.counters().injections_unmatched);
+}
+
+TEST(Injected, ARootStaysOneWhateverElseIsKnown) {
+  Script script;
+  const Call server = script.serve(100);
+  script.inject(script.next_connection(), injection_of(0, model::TraceId::from_u64(5, 6)));
+  const Identity call = script.kept(script.call(100, Evidence::kThread));
+  EXPECT_EQ(model::TraceId::from_u64(5, 6), call.trace_id);
+  EXPECT_FALSE(call.parent_span_id.valid());
+  script.kept(server);
+}
+
+TEST(Injected, AnUnsampledCallIsNotKept) {
+  Script script;
+  model::Injection injection = injection_of(0, model::TraceId::from_u64(5, 6));
+  injection.sampled = false;
+  script.inject(script.next_connection(), injection);
+  EXPECT_FALSE(script.end(script.call(0, Evidence::kNone)));
+  EXPECT_EQ(1U, script.counters().not_sampled);
+}
+
+TEST(Injected, AnotherReadingOfTheCallersContextIsCounted) {
+  Script script;
+  const Call server = script.serve(100, 7, {{"traceparent", traceparent()}});
+  script.inject(script.next_connection(), injection_of(100, request_trace_id(1, 100)));
+  const Identity call = script.kept(script.call(0, Evidence::kNone));
+  EXPECT_EQ(request_trace_id(1, 100), call.trace_id);  // it is on its way
+  EXPECT_EQ(1U, script.counters().injections_contradicted);
+  script.kept(server);
+}
+
+TEST(Injected, OnlyTheRequestAtThatPlace) {
+  Script script;
+  model::Injection injection = injection_of(0, model::TraceId::from_u64(5, 6));
+  injection.offset = 1000;
+  script.inject(script.next_connection(), injection);
+  EXPECT_NE(model::SpanId::from_u64(77), script.kept(script.call(0, Evidence::kNone)).span_id);
+  EXPECT_EQ(0U, script.counters().injections_unmatched);
+}
+
+TEST(Injected, AreForgottenInTime) {
+  Script script({}, {.seed = 1, .max_injections = 8});
+  for (uint64_t connection = 1000; connection < 1020; ++connection) {
+    script.inject(connection, injection_of(0, model::TraceId::from_u64(5, 6)));
+  }
+  EXPECT_EQ(12U, script.counters().injections_unmatched);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct RequestStart {
   uint64_t request_id = 0;
   uint32_t stream_id = 0;  // HTTP/2; 0: the request came over HTTP/1.1
   model::Evidence evidence = model::Evidence::kNone;
+  uint64_t request_offset = 0;  // HTTP/1: Exchange::request_offset
   uint32_t batch_index = 0;
   uint32_t thread_id = 0;
   uint64_t time_ns = 0;                       // Exchange::request_start_ns
@@ -40,6 +41,7 @@ struct RequestStart {
   start.role = exchange.role;
   start.request_id = exchange.request_id;
   start.evidence = exchange.evidence;
+  start.request_offset = exchange.request_offset;
   start.batch_index = exchange.batch_index;
   start.thread_id = exchange.thread_id;
   start.time_ns = exchange.request_start_ns;

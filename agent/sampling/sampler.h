@@ -58,6 +58,10 @@ class Sampler {
     return (trace_id.low_u64() & kRandomness) >= threshold_;
   }
 
+  // What sample() decides by, for the kernel side, which decides too.
+  [[nodiscard]] bool parent_based() const { return parent_based_; }
+  [[nodiscard]] uint64_t threshold() const { return threshold_; }
+
  private:
   static constexpr uint64_t kRandomness = (uint64_t{1} << 56U) - 1;
 

@@ -32,6 +32,7 @@ enum zs_record_type {
   ZS_RECORD_STREAM = 5,
   ZS_RECORD_ROUTE = 6, /* before the first data record of the answer */
   ZS_RECORD_DATAGRAM = 7,
+  ZS_RECORD_INJECTED = 8, /* before the data record of the operation */
 };
 
 enum zs_direction {
@@ -158,6 +159,20 @@ struct zs_stream_record {
   __u8 reserved[3];
 };
 
+/* A request that a client sends was given a traceparent, which its program does not know of. */
+struct zs_injected_record {
+  struct zs_record_header header;
+  __u64 connection_id;
+  __u64 time_ns;
+  __u64 offset;      /* of the request's first byte, as zs_data_record counts; HTTP/2: its stream */
+  __u64 trace_id[2]; /* its first and its last eight bytes, as numbers */
+  __u64 span_id;
+  __u64 parent_id; /* of the request that it is made for; 0: it starts the trace */
+  __u8 sampled;
+  __u8 evidence; /* enum zs_evidence: how parent_id is known */
+  __u8 reserved[6];
+};
+
 #define ZS_ROUTE_BYTES_MAX 128
 
 /* Whose template a route is: they differ in how it is written, and in what it fits. */
@@ -277,6 +292,7 @@ enum zs_process_flags {
   ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
   ZS_PROCESS_GO = 128,    /* its goroutines can be told */
   ZS_PROCESS_JAVA = 256,
+  ZS_PROCESS_PROPAGATE = 512, /* its requests may be given a trace context */
 };
 
 struct zs_process {

@@ -72,6 +72,8 @@ struct sock {
   struct socket* sk_socket;
   struct proto* sk_prot_creator; /* what skc_prot was at first */
   int sk_err;
+  int sk_wmem_queued; /* bytes of its send buffer in use, */
+  int sk_sndbuf;      /* and how many may be */
 };
 
 struct inet_connection_sock {

@@ -20,3 +20,18 @@ static inline __attribute__((always_inline)) __u64 zs_stream_request_id(__u64 se
   const __u64 id = zs_mix64(zs_mix64(zs_mix64(zs_mix64(seed) ^ connection_id)) ^ stream_id);
   return id ? id : 1;
 }
+
+static inline __attribute__((always_inline)) __u64 zs_mix64_with(__u64 a, __u64 b) {
+  return zs_mix64(zs_mix64(a) ^ b);
+}
+
+/* The trace that a request starts which continues none (parents::request_trace_id). */
+static inline __attribute__((always_inline)) void zs_request_trace_id(__u64 seed, __u64 request_id,
+                                                                      __u64 trace_id[2]) {
+  const __u64 salt = 0x74726163;
+  trace_id[0] = zs_mix64_with(zs_mix64_with(seed, salt), request_id);
+  trace_id[1] = zs_mix64_with(trace_id[0], salt);
+  if (!trace_id[1]) {
+    trace_id[1] = 1;
+  }
+}

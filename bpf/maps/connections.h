@@ -4,6 +4,7 @@
 
 #include "bpf/abi/abi.h"
 #include "bpf/lib/frame_walk.h"
+#include "bpf/lib/inject_http2.h"
 #include "bpf/lib/kernel.h"
 
 enum zs_connection_state {
@@ -83,7 +84,11 @@ struct zs_connection {
   __u32 told_stream;       /* Go, client: the last stream that was told, */
   __u32 untold_stream;     /* and one whose telling did not fit into the ring; */
   __u32 handled_stream;    /* server: the last stream whose handler was begun */
-  __u32 reserved2;
+  __u8 answer_seen;        /* the answer to tracked_request has begun */
+  __u8 reserved2[3];
+  __u64 tracked_request; /* server, with injection: the request whose entry in `requests` is its own
+                          */
+  struct zs_announced limits;   /* HTTP/2, client, with injection: of its peer */
   struct zs_route_note route;   /* Go, server, HTTP/1 */
   struct zs_frame_walk walk[2]; /* of those that are followed by frames, by enum zs_direction */
 };

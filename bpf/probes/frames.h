@@ -16,6 +16,7 @@
 #include "bpf/lib/frame_nats.h"
 #include "bpf/maps/rings.h"
 #include "bpf/probes/capture.h"
+#include "bpf/probes/incoming_http2.h"
 
 /* A look at the program's memory costs as much as the copy of some thousand bytes, and most
  * operations are small frames that are wanted whole. */
@@ -40,6 +41,10 @@ static __always_inline void frames__flush(struct zs_frames* frames, __u64 positi
   record->byte_count = position - out->frames.range_start;
   record->head_bytes = head_bytes;
   record->header.length = sizeof(*record) + head_bytes;
+  if (zs_propagate && record->direction == ZS_RECEIVE &&
+      frames->connection->protocol == ZS_PROTOCOL_HTTP2) {
+    incoming__read(frames->connection, ZS_RECEIVE, head_bytes, record->byte_count);
+  }
   rings__output(frames->connection->ring, record, sizeof(*record) + head_bytes);
   out->frames.range_start = position;
   out->copy.filled = 0;

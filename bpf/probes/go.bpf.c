@@ -11,6 +11,7 @@
 #include "bpf/lib/descriptor.h"
 #include "bpf/lib/mix.h"
 #include "bpf/maps/rooms.h"
+#include "bpf/maps/streams.h"
 #include "bpf/probes/socket_operation.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -193,6 +194,11 @@ int go__grpc_new_stream(struct pt_regs* regs) {
   record.request_id = request_id;
   record.stream_id = stream;
   record.evidence = evidence;
+  if (zs_propagate) {
+    const struct zs_stream_key key = {.connection_id = connection->id, .stream_id = stream};
+    const struct zs_stream_origin origin = {.request_id = request_id, .evidence = evidence};
+    bpf_map_update_elem(&stream_origins, &key, &origin, BPF_ANY);
+  }
   if (rings__output(connection->ring, &record, sizeof(record))) {
     connection->told_stream = stream;
   } else if (connection->told_stream == stream) {

@@ -8,6 +8,7 @@
  * over. Attached to nothing: the argument takes the place of a tracepoint's (5.10).
  */
 #include "bpf/maps/connections.h"
+#include "bpf/maps/requests.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -28,6 +29,10 @@ int forget__connection(struct zs_mute* request) {
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &socket);
   if (!connection || connection->id != request->connection_id) {
     return 0;
+  }
+  const __u64 served = connection->tracked_request;
+  if (served) {
+    bpf_map_delete_elem(&requests, &served);
   }
   return bpf_map_delete_elem(&connections, &socket) == 0;
 }

@@ -15,6 +15,7 @@
 #include "bpf/probes/capture.h"
 #include "bpf/probes/frames.h"
 #include "bpf/probes/goroutine.h"
+#include "bpf/probes/request.h"
 #include "bpf/probes/route.h"
 
 #define ZS_SNIFFS_NEW 2 /* operations until a connection that we saw from its start is nobody's */
@@ -255,6 +256,7 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
   if (connection && connection->family == ZS_AF_UNIX && connection->inode != socket__inode(sk)) {
     /* Unix sockets have no close event: this address is another socket by now. */
     connection__emit_close(connection, ZS_CLOSE_ALL);
+    request__forget(connection);
     connection = NULL;
   }
   return connection;
@@ -381,16 +383,16 @@ enum zs_go_writer {
 };
 
 /*
- * Go: for which request the running goroutine writes one of its own, into the record of `slot`; the
- * evidence is returned. Of net/http's HTTP/1 client the goroutine that writes is one of its pool,
- * and writes for whoever has the connection. Its HTTP/2 client begins each stream in a goroutine
- * of its own, started by the caller.
+ * Go: for which request the running goroutine writes one of its own; the evidence is returned. Of
+ * net/http's HTTP/1 client the goroutine that writes is one of its pool, and writes for whoever has
+ * the connection. Its HTTP/2 client begins each stream in a goroutine of its own, started by the
+ * caller.
  */
-ZS_VERIFIED_ONCE int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
-  struct zs_scratch* out = scratch__get(slot);
+static __always_inline int context__go_writer(struct zs_go_process* go, __u32 writer,
+                                              __u64* request_id) {
   struct zs_goroutine_now now;
   __u64 g = 0;
-  if (!go || !out || !goroutine__check_caller(go, &g, &now) || !goroutine__read_origin(go, &now)) {
+  if (!goroutine__check_caller(go, &g, &now) || !goroutine__read_origin(go, &now)) {
     return ZS_EVIDENCE_NONE;
   }
   const bool stream = writer == ZS_GO_STREAM;
@@ -402,7 +404,12 @@ ZS_VERIFIED_ONCE int context__go_origin(struct zs_go_process* go, __u32 slot, __
     const struct zs_goroutine* known = goroutines__find(go, now.goid);
     believed = known && known->serves;
   }
-  return believed ? goroutine__origin(go, &now, &out->record.request_id) : ZS_EVIDENCE_NONE;
+  return believed ? goroutine__origin(go, &now, request_id) : ZS_EVIDENCE_NONE;
+}
+
+ZS_VERIFIED_ONCE int context__go_origin(struct zs_go_process* go, __u32 slot, __u32 writer) {
+  struct zs_scratch* out = scratch__get(slot);
+  return go && out ? context__go_writer(go, writer, &out->record.request_id) : ZS_EVIDENCE_NONE;
 }
 
 /* Go: the connection goes on in HTTP/2, and goroutines for its streams are started by the one that
@@ -513,6 +520,39 @@ static __always_inline void context__on_receive(const struct sock* sk, struct zs
   context__on_thread_receive(sk, process, connection, tid);
 }
 
+/* A thread writes on a client connection: for which request? The evidence is returned. */
+static __always_inline __u8 context__of_thread(const struct zs_process* process,
+                                               const struct zs_connection* connection, __u32 tid,
+                                               bool first_send, __u64* request_id) {
+  __u8 evidence = ZS_EVIDENCE_NONE;
+  *request_id = 0;
+  if (zs_unlikely(connection->uring)) {
+    return evidence;
+  }
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  if (thread && thread->request_id) {
+    *request_id = thread->request_id;
+    evidence = thread->evidence;
+    if (!thread__proves(process, thread)) {
+      evidence = ZS_EVIDENCE_AMBIGUOUS;
+    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE &&
+               thread->connection_id == connection->id) {
+      evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
+    }
+  }
+  if (first_send && (process->flags & ZS_PROCESS_EVENT_LOOP) && evidence != ZS_EVIDENCE_THREAD) {
+    /* An event loop writes when the connection is ready, in any turn: what counts is who asked for
+     * it. */
+    if (connection->connect_seen) {
+      *request_id = connection->origin_request_id;
+      evidence = connection->origin_evidence;
+    } else if (*request_id) {
+      evidence = ZS_EVIDENCE_AMBIGUOUS;
+    }
+  }
+  return evidence;
+}
+
 /* A write on a client connection: which request is it for? `record` is that of `slot`. */
 static __always_inline void context__on_client_send(struct zs_process* process,
                                                     struct zs_connection* connection, __u32 tid,
@@ -520,36 +560,11 @@ static __always_inline void context__on_client_send(struct zs_process* process,
                                                     __u32 slot) {
   record->request_id = 0;
   record->evidence = ZS_EVIDENCE_NONE;
-  if (process->flags & ZS_PROCESS_NO_CONTEXT) {
-    if (process->flags & ZS_PROCESS_GO) {
-      record->evidence = context__on_go_client_send(&process->go, connection, record, slot);
-    }
-    return;
-  }
-  if (zs_unlikely(connection->uring)) {
-    return;
-  }
-  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
-  if (thread && thread->request_id) {
-    record->request_id = thread->request_id;
-    record->evidence = thread->evidence;
-    if (!thread__proves(process, thread)) {
-      record->evidence = ZS_EVIDENCE_AMBIGUOUS;
-    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE &&
-               thread->connection_id == connection->id) {
-      record->evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
-    }
-  }
-  if (first_send && (process->flags & ZS_PROCESS_EVENT_LOOP) &&
-      record->evidence != ZS_EVIDENCE_THREAD) {
-    /* An event loop writes when the connection is ready, in any turn: what counts is who asked for
-     * it. */
-    if (connection->connect_seen) {
-      record->request_id = connection->origin_request_id;
-      record->evidence = connection->origin_evidence;
-    } else if (record->request_id) {
-      record->evidence = ZS_EVIDENCE_AMBIGUOUS;
-    }
+  if (!(process->flags & ZS_PROCESS_NO_CONTEXT)) {
+    record->evidence =
+        context__of_thread(process, connection, tid, first_send, &record->request_id);
+  } else if (process->flags & ZS_PROCESS_GO) {
+    record->evidence = context__on_go_client_send(&process->go, connection, record, slot);
   }
 }
 
@@ -938,6 +953,9 @@ static __always_inline int socket_operation__record(const struct sock* sk,
       }
     } else {
       context__on_other_send(process, connection, tid);
+      /* 100, 102, 103: the request goes on (RFC 9110 section 15.2). */
+      request__on_answer(connection, gate == ZS_GATE_RESPONSE && out->copy.first > 11 &&
+                                         out->bytes[9] == '1' && out->bytes[11] != '1');
       if (zs_unlikely(connection->route_noted)) {
         route__tell(connection);
       }
@@ -997,6 +1015,10 @@ static __always_inline int socket_operation__record(const struct sock* sk,
     }
   } else {
     counters__add(ZS_COUNTER_LOST_SYSCALL_UNREADABLE);
+  }
+  if (zs_propagate && direction == ZS_RECEIVE && connection->role == ZS_ROLE_SERVER &&
+      connection->protocol == ZS_PROTOCOL_HTTP1) {
+    request__read(connection, slot, byte_count, tgid);
   }
   const __u64 length = sizeof(*record) + record->head_bytes + record->tail_bytes;
   if (length > sizeof(*record) + ZS_HEAD_BYTES_MAX + ZS_TAIL_BYTES_MAX) {

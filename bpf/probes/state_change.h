@@ -50,6 +50,8 @@ static __always_inline void state__forget(const struct sock* sk, enum zs_close_k
   struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   if (connection) {
     connection__emit_close(connection, kind);
+    request__forget(connection);
+    incoming__forget(connection);
     bpf_map_delete_elem(&connections, &key);
   }
 }

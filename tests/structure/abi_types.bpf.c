@@ -13,3 +13,4 @@ struct zs_close_record close_record;
 struct zs_route_record route_record;
 struct zs_process_record process_record;
 struct zs_stream_record stream_record;
+struct zs_injected_record injected_record;

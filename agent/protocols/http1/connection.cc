@@ -74,11 +74,13 @@ Verdict Connection::on_chunk(const model::Chunk& chunk, ExchangeSink& sink) {
            receive ? chunk.time_ns - 1 : chunk.time_ns, sink);
   lose(op, chunk.offset, sink);
   s.next_offset = chunk.offset + chunk.length;
+  op.bytes_end = chunk.offset + head.size();
   feed(op, head, true, sink);
   if (upgraded_ == nullptr) {
     if (middle != 0) {
       skip(op, middle, false, sink);
     }
+    op.bytes_end = s.next_offset;
     feed(op, tail, head.empty() && middle == 0, sink);
   }
   if (upgraded_ != nullptr) {
@@ -167,6 +169,7 @@ void Connection::decide_role(const Operation& op, std::string_view bytes, bool f
         return;
       }
       s.first = op;
+      s.message_offset = op.bytes_end - bytes.size();
       s.scanned = 0;
       s.state = State::kStartLine;
       detection = detect(op.direction, bytes);
@@ -210,6 +213,7 @@ void Connection::feed(const Operation& op, std::string_view bytes, bool first, E
         taken = std::min(bytes.find_first_not_of("\r\n"), bytes.size());
         if (taken == 0) {
           s.first = op;
+          s.message_offset = op.bytes_end - bytes.size();
           s.scanned = 0;
           s.head.clear();
           s.state = State::kStartLine;

@@ -65,6 +65,7 @@ class Connection final : public ConnectionParser {
     uint32_t thread_id = 0;
     uint64_t request_id = 0;
     model::Evidence evidence = model::Evidence::kNone;
+    uint64_t bytes_end = 0;  // where the bytes that are being fed end in the stream
   };
 
   struct Stream {
@@ -75,7 +76,8 @@ class Connection final : public ConnectionParser {
     uint16_t status = 0;            // of the response being read
     Loss early_loss = Loss::kNone;  // before the role was known
     uint64_t next_offset = 0;
-    Operation first;     // the operation with the message's first byte
+    uint64_t message_offset = 0;  // of the message's first byte
+    Operation first;              // the operation with the message's first byte
     std::string head;    // what came of the head, if it did not come whole in one operation
     size_t scanned = 0;  // of `head`, see find_head_end
     Body body;

@@ -67,6 +67,7 @@ void Connection::begin_request(const Operation& op, const RequestLine& line, Exc
   RequestOrigin origin;
   origin.start_ns = first.departed_ns;
   origin.request_id = first.request_id;
+  origin.offset = stream(op.direction).message_offset;
   origin.thread_id = first.thread_id;
   origin.evidence = first.evidence;
   if (response.state == State::kTunnel && !pairing_.held_is_for(origin.start_ns)) {

@@ -147,6 +147,7 @@ Pairing::Held Pairing::begin_request(const RequestLine& line, const RequestOrigi
   exchange.role = role_;
   exchange.request_start_ns = exchange.request_end_ns = origin.start_ns;
   exchange.request_id = origin.request_id;
+  exchange.request_offset = origin.offset;
   exchange.evidence = origin.evidence;
   exchange.thread_id = origin.thread_id;
   if (role_ == model::Role::kServer) {

@@ -44,6 +44,7 @@ struct Pending {
 struct RequestOrigin {
   uint64_t start_ns = 0;
   uint64_t request_id = 0;
+  uint64_t offset = 0;
   uint32_t thread_id = 0;
   model::Evidence evidence = model::Evidence::kNone;
 };
