@@ -184,7 +184,8 @@ std::string Sent::compare(std::string_view received, std::span<const std::string
 }
 
 std::string noise(size_t size) {
-  constexpr std::string_view kRequest = "\r\nGET /not-a-request HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  constexpr std::string_view kRequest =
+      "\r\nGET /not-a-request HTTP/1.1\r\nHost: localhost\r\n\r\n";
   std::string bytes(size, '\0');
   uint64_t state = 0x9e3779b97f4a7c15;
   for (char& byte : bytes) {

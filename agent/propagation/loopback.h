@@ -91,8 +91,8 @@ class Sent {
 // with text that looks like the beginning of a request.
 [[nodiscard]] std::string noise(size_t size);
 
-// Sends by `send_some` (what send(2) returns, from this offset on) until `size` bytes are out, while
-// the other end reads what comes.
+// Sends by `send_some` (what send(2) returns, from this offset on) until `size` bytes are out,
+// while the other end reads what comes.
 void pump(const Pair& pair, size_t size, const std::function<ssize_t(size_t offset)>& send_some,
           std::string& received, const Deadline& deadline);
 // Appends what comes until the end of the stream, or until `size` bytes are there.

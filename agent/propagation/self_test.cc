@@ -269,8 +269,8 @@ std::string check_urgent(Bench& bench) {
     }
     return seen + " " + read_text(to, 10, 0);
   };
-  return one_way(bench.client(), bench.server()) + ", back: " +
-         one_way(bench.server(), bench.client());
+  return one_way(bench.client(), bench.server()) +
+         ", back: " + one_way(bench.server(), bench.client());
 }
 
 // A file in memory with these bytes, at its beginning.
@@ -338,9 +338,8 @@ std::string check_splice(Bench& bench) {
       bench.pair, sent.bytes().size(),
       [&](size_t offset) -> ssize_t {
         if (in_pipe == 0) {
-          const ssize_t now =
-              ::write(pipe.write_end.get(), sent.bytes().data() + offset,
-                      std::min<size_t>(sent.bytes().size() - offset, 50'000));
+          const ssize_t now = ::write(pipe.write_end.get(), sent.bytes().data() + offset,
+                                      std::min<size_t>(sent.bytes().size() - offset, 50'000));
           if (now < 0) {
             return now;
           }
@@ -514,7 +513,8 @@ std::string check_epoll(Bench& bench) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, bench.client(), &event);
-  const auto until = [&](uint32_t wanted, const char* what, const std::function<void()>& meanwhile) {
+  const auto until = [&](uint32_t wanted, const char* what,
+                         const std::function<void()>& meanwhile) {
     while (true) {
       bench.deadline.check(what);
       if (meanwhile) {
@@ -532,8 +532,8 @@ std::string check_epoll(Bench& bench) {
   const Sent head = one_request(kLarge);
   size_t out = 0;
   while (out < head.bytes().size()) {
-    const ssize_t now = ::send(bench.client(), head.bytes().data() + out,
-                               head.bytes().size() - out, MSG_NOSIGNAL);
+    const ssize_t now =
+        ::send(bench.client(), head.bytes().data() + out, head.bytes().size() - out, MSG_NOSIGNAL);
     if (now <= 0) {
       break;
     }
@@ -696,11 +696,10 @@ std::string check_exchanges(Bench& bench) {
     std::array<char, 256> buffer;
     size_t answer = 0;
     while (answer < kAnswer.size() && client_saw.empty()) {
-      const ssize_t now =
-          ::recv(bench.client(), buffer.data() + answer, buffer.size() - answer, 0);
+      const ssize_t now = ::recv(bench.client(), buffer.data() + answer, buffer.size() - answer, 0);
       if (now <= 0) {
-        client_saw = "answer " + std::to_string(number) + ": " +
-                     (now == 0 ? "the end" : error_name(errno));
+        client_saw =
+            "answer " + std::to_string(number) + ": " + (now == 0 ? "the end" : error_name(errno));
       } else {
         answer += static_cast<size_t>(now);
       }
@@ -733,8 +732,7 @@ std::string check_reset(Bench& bench) {
   bench.deadline.wait(bench.server(), POLLIN, "the request");
   bench.pair.client.reset();
   bench.deadline.wait(bench.server(), POLLHUP, "the reset");
-  return read_text(bench.server(), 3, 0) + ", at last " +
-         error_name(take_error(bench.server()));
+  return read_text(bench.server(), 3, 0) + ", at last " + error_name(take_error(bench.server()));
 }
 
 std::string check_reset_by_peer(Bench& bench) {
@@ -756,8 +754,8 @@ std::string check_taken_out(Bench& bench) {
   bench.deadline.wait(bench.client(), POLLIN, "what the peer sent");
   size_t out = 0;
   while (out < sent.bytes().size()) {
-    const ssize_t now = ::send(bench.client(), sent.bytes().data() + out,
-                               sent.bytes().size() - out, MSG_NOSIGNAL);
+    const ssize_t now =
+        ::send(bench.client(), sent.bytes().data() + out, sent.bytes().size() - out, MSG_NOSIGNAL);
     if (now <= 0) {
       break;
     }
@@ -860,9 +858,8 @@ struct Seen {
   bool ended = false;  // the check came to its end
 };
 
-Seen run_once(const CheckOf& check, const ProgramUnderTest* program,
-              const SelfTestOptions& options, std::chrono::steady_clock::time_point end,
-              const std::stop_token& stop) {
+Seen run_once(const CheckOf& check, const ProgramUnderTest* program, const SelfTestOptions& options,
+              std::chrono::steady_clock::time_point end, const std::stop_token& stop) {
   const Deadline deadline(std::min(end, std::chrono::steady_clock::now() + options.limit_each),
                           stop);
   try {

@@ -131,9 +131,9 @@ TEST(SelfTest, FindsAProgramThatIsRightInOrder) {
   const std::vector<SelfTestCheck> checks = run(inserter.program(), options());
   const auto took = std::chrono::steady_clock::now() - start;
   print(checks);
-  std::printf("  all in %ld ms\n",
-              static_cast<long>(
-                  std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+  std::printf(
+      "  all in %ld ms\n",
+      static_cast<long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
   EXPECT_EQ(checks.size(), self_test_checks().size());
   const bool hides = kernel_hides_what_can_be_read();
   EXPECT_EQ(failed(checks), hides ? std::set<std::string>{"fionread"} : std::set<std::string>{});
@@ -206,9 +206,7 @@ const auto kMistakes = std::to_array<Mistake>({
     {"back_pressure", FAULT_LOSE_A_BYTE, {}, "another byte at"},
     {"full_queue", FAULT_BLIND, {}, "another byte at"},
     {"blocking_send", FAULT_DROP_LARGE, {}, "a send of"},
-    {"blocking_read",
-     FAULT_NONE,
-     BrokenCall{__NR_recvfrom, 0, 3, MSG_WAITALL, EAGAIN},
+    {"blocking_read", FAULT_NONE, BrokenCall{__NR_recvfrom, 0, 3, MSG_WAITALL, EAGAIN},
      "EAGAIN, then EAGAIN"},
     {"epoll", FAULT_NONE, BrokenCall{__NR_epoll_ctl, 2, {}, 0, 0}, "a stall"},
     {"fionread", FAULT_NONE, BrokenCall{__NR_ioctl, 0, {}, 0, 0}, "-1, -1"},
@@ -249,9 +247,8 @@ TEST(SelfTest, EachCheckCanFail) {
       return status;
     };
     SelfTestOptions how = options();
-    how.limit_each = scaled(std::chrono::milliseconds(mistake.seen == std::string_view("a stall")
-                                                          ? 500
-                                                          : 15'000));
+    how.limit_each = scaled(
+        std::chrono::milliseconds(mistake.seen == std::string_view("a stall") ? 500 : 15'000));
     how.only = {mistake.check};
     const std::vector<SelfTestCheck> checks = run(program, how);
     ASSERT_EQ(checks.size(), 1U);
@@ -273,9 +270,8 @@ TEST(SelfTest, NoticesARedirect) {
 }
 
 TEST(SelfTest, WhatCannotBePutInHasFailed) {
-  const ProgramUnderTest program{
-      [](int) { return fail(ErrorCode::kPermission, "not allowed"); },
-      [](int) { return fail(ErrorCode::kPermission, "not allowed"); }};
+  const ProgramUnderTest program{[](int) { return fail(ErrorCode::kPermission, "not allowed"); },
+                                 [](int) { return fail(ErrorCode::kPermission, "not allowed"); }};
   const std::vector<SelfTestCheck> checks = run(program, options());
   EXPECT_EQ(failed(checks).size(), self_test_checks().size());
   EXPECT_THAT(first_oddity(checks, {}), testing::HasSubstr("not allowed"));
