@@ -44,7 +44,8 @@ std::string cgroup_root() {
 // A cgroup for this process, so that nobody else's connections are touched.
 class OwnCgroup {
  public:
-  OwnCgroup() : root_(cgroup_root()), path_(root_ + "/zerospan-test-" + std::to_string(::getpid())) {
+  OwnCgroup()
+      : root_(cgroup_root()), path_(root_ + "/zerospan-test-" + std::to_string(::getpid())) {
     std::string line;
     for (std::ifstream file("/proc/self/cgroup"); std::getline(file, line);) {
       if (line.rfind("0::", 0) == 0) {
@@ -117,8 +118,8 @@ class Coexistence : public testing::Test {
 
 TEST_F(Coexistence, OthersAreFound) {
   const auto find = [](const char* name, SocketProgram::Kind kind) {
-    return Contains(testing::AllOf(Field(&SocketProgram::name, name),
-                                   Field(&SocketProgram::kind, kind)));
+    return Contains(
+        testing::AllOf(Field(&SocketProgram::name, name), Field(&SocketProgram::kind, kind)));
   };
   const auto sockops = find("foreign__sockop", SocketProgram::Kind::kSockops);
   const auto messages = find("foreign__messag", SocketProgram::Kind::kMessages);
@@ -140,8 +141,8 @@ TEST_F(Coexistence, OthersAreFound) {
 TEST_F(Coexistence, OnlyMessagesAreAReason) {
   using Kind = SocketProgram::Kind;
   EXPECT_EQ(reason_to_stand_aside({}), "");
-  EXPECT_EQ(reason_to_stand_aside(std::vector<SocketProgram>{{Kind::kSockops, 1, "a"},
-                                                             {Kind::kVerdict, 2, "b"}}),
+  EXPECT_EQ(reason_to_stand_aside(
+                std::vector<SocketProgram>{{Kind::kSockops, 1, "a"}, {Kind::kVerdict, 2, "b"}}),
             "");
   EXPECT_THAT(reason_to_stand_aside(std::vector<SocketProgram>{{Kind::kMessages, 3, "c"}}),
               testing::HasSubstr("(c, id 3)"));
@@ -151,8 +152,8 @@ TEST_F(Coexistence, OnlyMessagesAreAReason) {
 TEST_F(Coexistence, WhoWasFirstKeepsTheSocket) {
   const OwnCgroup cgroup;
   const Programs programs;
-  Programs::attach(programs.foreign->progs.foreign__messages, programs.foreign->maps.foreign_sockets,
-                   BPF_SK_MSG_VERDICT);
+  Programs::attach(programs.foreign->progs.foreign__messages,
+                   programs.foreign->maps.foreign_sockets, BPF_SK_MSG_VERDICT);
   const std::unique_ptr<bpf_link, decltype(&bpf_link__destroy)> link(
       bpf_program__attach_cgroup(programs.foreign->progs.foreign__sockops, cgroup.fd()),
       &bpf_link__destroy);
@@ -167,8 +168,8 @@ TEST_F(Coexistence, WhoWasFirstKeepsTheSocket) {
 // The other way round it would lose: why zerospan stands aside where such a program is loaded.
 TEST_F(Coexistence, WhoComesSecondIsRefused) {
   const Programs programs;
-  Programs::attach(programs.foreign->progs.foreign__messages, programs.foreign->maps.foreign_sockets,
-                   BPF_SK_MSG_VERDICT);
+  Programs::attach(programs.foreign->progs.foreign__messages,
+                   programs.foreign->maps.foreign_sockets, BPF_SK_MSG_VERDICT);
   const Pair pair = Pair::make(AF_INET, deadline_);
   EXPECT_EQ(Programs::put(programs.ours->maps.sockets, pair.client.get()), 0);
   EXPECT_EQ(Programs::put(programs.foreign->maps.foreign_sockets, pair.client.get()), EBUSY);
@@ -185,8 +186,9 @@ TEST_F(Coexistence, AVerdictProgramStandsBesideOurs) {
                      programs.foreign->maps.foreign_sockets, BPF_SK_SKB_STREAM_VERDICT);
     const Pair pair = Pair::make(AF_INET, deadline_);
     const auto maps =
-        ours_first ? std::array{programs.ours->maps.sockets, programs.foreign->maps.foreign_sockets}
-                   : std::array{programs.foreign->maps.foreign_sockets, programs.ours->maps.sockets};
+        ours_first
+            ? std::array{programs.ours->maps.sockets, programs.foreign->maps.foreign_sockets}
+            : std::array{programs.foreign->maps.foreign_sockets, programs.ours->maps.sockets};
     for (const bpf_map* map : maps) {
       EXPECT_EQ(Programs::put(map, pair.client.get()), 0);
     }
