@@ -107,6 +107,7 @@ struct Propagation {
   std::vector<propagation::Format> propagators = propagation::Propagators::Options{}.formats;
   std::vector<std::string> baggage_attributes;
   Inject inject = Inject::kOff;
+  std::vector<std::string> tolerate;  // checks of the self-test before injection
 };
 
 // Names the service of the processes that match all the fields which are set; the first rule that

@@ -372,6 +372,16 @@ void add_tracing(std::vector<Option>& table) {
       ZEROSPAN_FIELD(propagation.inject),
       choice_of<Inject>({{"off", Inject::kOff}, {"on", Inject::kOn}})));
   table.push_back(with(
+      {.key = "propagation.tolerate",
+       .reload = Reload::kRestart,
+       .help = "Checks of the self-test before injection that may fail on this kernel, by name "
+               "(docs/propagation.md). Only for who knows that no traced program minds.",
+       .flag = "--propagate-despite",
+       .flag_argument = "CHECK[,CHECK]",
+       .flag_splits = true,
+       .commands = kOnRun | kOnTrace},
+      ZEROSPAN_FIELD(propagation.tolerate), list_of(self_test_check())));
+  table.push_back(with(
       {.key = "sdk_spans",
        .reload = Reload::kLive,
        .help = "Which spans are made for programs that carry an OpenTelemetry SDK. complement: "

@@ -21,7 +21,7 @@ namespace zerospan::kernel {
 
 namespace {
 
-constexpr uint32_t kEntries = 64;        // one connection at a time, in maps of hash type
+constexpr uint32_t kEntries = 64;           // one connection at a time, in maps of hash type
 constexpr uint32_t kRingBytes = 4U << 20U;  // more than the largest check fills
 
 struct RingBufferDeleter {
@@ -33,7 +33,8 @@ int forget(void*, void*, size_t) {
 }
 
 Status put(const bpf_map* map, uint64_t key, const std::vector<std::byte>& value) {
-  // Keys of 32 bits are the first half of the number, on the processors that there are programs for.
+  // Keys of 32 bits are the first half of the number, on the processors that there are programs
+  // for.
   if (bpf_map_update_elem(bpf_map__fd(map), &key, value.data(), BPF_ANY) != 0) {
     return tl::unexpected(
         error_from_errno(errno, std::string("the BPF map ") + bpf_map__name(map)));
@@ -83,14 +84,14 @@ Result<std::unique_ptr<InjectionTrial>> InjectionTrial::make(const KernelBtf& bt
     }
   }
   if (const int error = propagate_bpf::load(impl->programs.get()); error != 0) {
-    return tl::unexpected(error_from_errno(-error, "loading the programs for a trial of injection"));
+    return tl::unexpected(
+        error_from_errno(-error, "loading the programs for a trial of injection"));
   }
   if (bpf_prog_attach(bpf_program__fd(programs.progs.propagate__message),
                       bpf_map__fd(programs.maps.clients), BPF_SK_MSG_VERDICT, 0) != 0) {
     return tl::unexpected(error_from_errno(errno, "attaching to the messages of sockets"));
   }
-  impl->ring.reset(
-      bpf_map_create(BPF_MAP_TYPE_RINGBUF, "trial_ring", 0, 0, kRingBytes, nullptr));
+  impl->ring.reset(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "trial_ring", 0, 0, kRingBytes, nullptr));
   if (!impl->ring.valid()) {
     return tl::unexpected(error_from_errno(errno, "the ring for a trial of injection"));
   }

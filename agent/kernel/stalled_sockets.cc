@@ -46,10 +46,11 @@ StalledSockets::StalledSockets(StalledSockets&&) noexcept = default;
 StalledSockets& StalledSockets::operator=(StalledSockets&&) noexcept = default;
 StalledSockets::~StalledSockets() = default;
 
-Result<StalledSockets> StalledSockets::make(int map) {
+Result<StalledSockets> StalledSockets::make(const KernelBtf& btf, int map) {
   auto impl = std::make_unique<Impl>();
-  impl->programs.reset(propagate_watch_bpf::open_and_load());
-  if (!impl->programs) {
+  const bpf_object_open_opts open_options = btf.open_options();
+  impl->programs.reset(propagate_watch_bpf::open(&open_options));
+  if (!impl->programs || propagate_watch_bpf::load(impl->programs.get()) != 0) {
     return tl::unexpected(error_from_errno(errno, "loading the iterator over a sockmap"));
   }
   bpf_iter_link_info info{};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/core/result.h"
+#include "agent/kernel/btf.h"
 #include "agent/kernel/skeleton.h"
 #include "bpf/abi/propagate_watch.h"
 
@@ -27,7 +28,7 @@ namespace zerospan::kernel {
 class StalledSockets {
  public:
   // Of the sockhash `map`, whose keys are 64 bits. Needs Linux 5.10.
-  static Result<StalledSockets> make(int map);
+  static Result<StalledSockets> make(const KernelBtf& btf, int map);
   StalledSockets(StalledSockets&&) noexcept;
   StalledSockets& operator=(StalledSockets&&) noexcept;
   ~StalledSockets();

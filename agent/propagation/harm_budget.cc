@@ -5,25 +5,25 @@
 
 namespace zerospan::propagation {
 
-std::string HarmBudget::exceeded(std::chrono::steady_clock::time_point now) {
-  const uint64_t broken = broken_.load(std::memory_order_relaxed);
-  const uint64_t all = broken + answered_.load(std::memory_order_relaxed);
-  const uint64_t stalled = stalled_.load(std::memory_order_relaxed);
-  const auto seconds =
-      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.window).count());
+std::string HarmBudget::exceeded(std::chrono::steady_clock::time_point now, const Totals& totals) {
+  const uint64_t broken = totals.broken - before_.broken;
+  const uint64_t all = broken + totals.answered - before_.answered;
+  const uint64_t stalled = totals.stalled - before_.stalled;
+  const std::string within =
+      " within " +
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.window).count()) +
+      " s";
   if (stalled >= options_.stalls) {
-    return std::to_string(stalled) + " connections stood still within " + seconds + " s";
+    return std::to_string(stalled) + " connections stood still" + within;
   }
   if (broken >= options_.broken && broken * 100 >= all * options_.broken_percent) {
     return std::to_string(broken) + " of " + std::to_string(all) +
-           " requests with an injected header got no answer before their connection ended, within " +
-           seconds + " s";
+           " requests with an injected header got no answer before their connection ended," +
+           within;
   }
   if (now - window_begin_ >= options_.window) {
     window_begin_ = now;
-    answered_.store(0, std::memory_order_relaxed);
-    broken_.store(0, std::memory_order_relaxed);
-    stalled_.store(0, std::memory_order_relaxed);
+    before_ = totals;
   }
   return "";
 }

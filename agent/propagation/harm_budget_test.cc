@@ -13,19 +13,14 @@ using std::chrono::seconds;
 
 class Budget : public testing::Test {
  protected:
-  void feed(int answered, int broken, int stalled = 0) {
-    for (int i = 0; i < answered; ++i) {
-      budget_.answered();
-    }
-    for (int i = 0; i < broken; ++i) {
-      budget_.broken();
-    }
-    for (int i = 0; i < stalled; ++i) {
-      budget_.stalled();
-    }
+  void feed(uint64_t answered, uint64_t broken, uint64_t stalled = 0) {
+    totals_.answered += answered;
+    totals_.broken += broken;
+    totals_.stalled += stalled;
   }
-  std::string exceeded(int at) { return budget_.exceeded(start_ + seconds(at)); }
+  std::string exceeded(int at) { return budget_.exceeded(start_ + seconds(at), totals_); }
 
+  HarmBudget::Totals totals_;
   HarmBudget budget_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };

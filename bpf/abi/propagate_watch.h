@@ -8,7 +8,7 @@
 
 /* Sequence numbers and counts as in the kernel's struct tcp_sock. */
 struct zs_send_progress {
-  __u64 key; /* of the map */
+  __u64 key;         /* of the map */
   __u32 write_seq;   /* the program has handed over all before this, */
   __u32 snd_nxt;     /* TCP has sent all before this, */
   __u32 snd_una;     /* and the peer has all before this */

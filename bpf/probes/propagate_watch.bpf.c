@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The zerospan authors */
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
-/* Tells how far each socket of a sockmap has come with what it is to send: read by the agent now and
- * then, through an iterator over the map (Linux 5.10, net/core/sock_map.c). */
+/* Tells how far each socket of a sockmap has come with what it is to send: read by the agent now
+ * and then, through an iterator over the map (Linux 5.10, net/core/sock_map.c). */
 #include "bpf/abi/propagate_watch.h"
 #include "bpf/lib/kernel.h"
 

@@ -73,8 +73,8 @@ TEST(StalledSockets, AreFoundAmongOthers) {
   inserter_bpf* inserter = inserter_bpf::open_and_load();
   ASSERT_NE(inserter, nullptr) << "run it as root";
   const int map = bpf_map__fd(inserter->maps.sockets);
-  ASSERT_EQ(::bpf_prog_attach(bpf_program__fd(inserter->progs.inserter), map, BPF_SK_MSG_VERDICT, 0),
-            0);
+  ASSERT_EQ(
+      ::bpf_prog_attach(bpf_program__fd(inserter->progs.inserter), map, BPF_SK_MSG_VERDICT, 0), 0);
   const std::stop_token stop;
   const Deadline deadline(std::chrono::steady_clock::now() + std::chrono::seconds(120), stop);
   std::vector<Pair> pairs;
@@ -89,14 +89,16 @@ TEST(StalledSockets, AreFoundAmongOthers) {
     while (::send(pair.client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {
     }
   };
-  Result<StalledSockets> watch = StalledSockets::make(map);
+  const Result<KernelBtf> btf = KernelBtf::find("");
+  ASSERT_TRUE(btf) << btf.error().message;
+  Result<StalledSockets> watch = StalledSockets::make(*btf, map);
   ASSERT_TRUE(watch) << watch.error().message;
   fill(pairs[1]);  // which nobody reads
   propagation::set_option(pairs[2].client.get(), IPPROTO_TCP, TCP_CORK, 1);
   ASSERT_EQ(::send(pairs[2].client.get(), "abc", 3, 0), 3);
   const uint32_t slow = 1;
-  ASSERT_EQ(::setsockopt(pairs[0].client.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &slow, sizeof(slow)),
-            0);
+  ASSERT_EQ(
+      ::setsockopt(pairs[0].client.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &slow, sizeof(slow)), 0);
   std::string received;
   std::set<uint64_t> found;
   const std::string piece = propagation::noise(2000);
