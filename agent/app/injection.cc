@@ -30,8 +30,8 @@ Result<std::vector<propagation::SelfTestCheck>> test_injection(
   if (!trial) {
     return tl::unexpected(trial.error());
   }
-  const propagation::ProgramUnderTest program{
-      [&](int fd) { return (*trial)->put_in(fd); }, [&](int fd) { return (*trial)->take_out(fd); }};
+  const propagation::ProgramUnderTest program{[&](int fd) { return (*trial)->put_in(fd); },
+                                              [&](int fd) { return (*trial)->take_out(fd); }};
   // A second, as a rule. Time limits are for what never ends, not for a node that starts up under
   // load or a processor that is emulated.
   propagation::SelfTestOptions options;
@@ -110,6 +110,9 @@ std::string Injection::watch(uint64_t round) {
   propagation::HarmBudget::Totals totals = totals_();
   if (stalls_seen_) {
     if (const Result<size_t> stalled = capture_.take_out_stalled(); stalled) {
+      if (*stalled > 0) {
+        log::warn("{} connections stood still and get no trace context any more", *stalled);
+      }
       const std::lock_guard lock(mutex_);
       report_.stalled += *stalled;
     } else {

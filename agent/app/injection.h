@@ -17,7 +17,7 @@
 
 #include "agent/kernel/capture.h"
 #include "agent/propagation/harm_budget.h"
-#include "agent/propagation/self_test.h"
+#include "agent/propagation/self_check.h"
 
 namespace zerospan::app {
 

@@ -12,7 +12,7 @@
 #include <cmath>
 
 #include "agent/config/suggest.h"
-#include "agent/propagation/self_test.h"
+#include "agent/propagation/self_check.h"
 
 namespace zerospan::config {
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Both ends of a connection of our own, for self_test.cc. Nothing here waits longer than its
+// Both ends of a connection of our own, for self_check.cc. Nothing here waits longer than its
 // deadline. Errors are exceptions, which do not leave this folder: a check is a straight line of
 // calls, and whatever goes wrong is what it has seen.
 #pragma once

@@ -6,11 +6,14 @@ header, by hashes that both ends made; exchanges take as long as without it; and
 sockets behave in another way under it. ZEROSPAN_HARM_MEGABYTES: how much the slow test sends (1024)."""
 
 import collections
+import ctypes
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -113,6 +116,174 @@ class Harm(harness.Case):
         # This machine may itself stand still while only one of them waits.
         self.assertLessEqual(stalls["with"], stalls["without"] + 2)
         self.assertEqual(len(times["with"]), agent.stats()["capture_injected"])
+
+
+# Told what to do line by line: connects, sends a request, waits for the answer; then what it is asked for.
+CLIENT = """
+import json, socket, sys
+sockets = {}
+for line in sys.stdin:
+    what, port, *rest = line.split()
+    try:
+        if what == "connect":
+            sockets[rest[0]] = socket.create_connection(("127.0.0.1", int(port)))
+            said = ""
+        elif what == "pace":
+            sockets[rest[0]].setsockopt(socket.SOL_SOCKET, 47, int(rest[1]))  # SO_MAX_PACING_RATE
+            said = ""
+        else:
+            sockets[rest[0]].sendall(b"GET /%s HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" % rest[1].encode())
+            said = sockets[rest[0]].recv(4096).decode() if what == "ask" else ""
+    except OSError as error:
+        said = repr(error)
+    print(json.dumps(said), flush=True)
+"""
+
+
+class Peer:
+    """A server that keeps what it received; `answers` says whether it answers or closes."""
+
+    def __init__(self, case, answers=True):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port, self.answers, self.received = self.listener.getsockname()[1], answers, []
+        case.addCleanup(self.listener.close)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            data = b""
+            while piece := connection.recv(65536):
+                data += piece
+                while b"\r\n\r\n" in data:
+                    end = data.index(b"\r\n\r\n") + 4
+                    self.received.append(data[:end])
+                    data = data[end:]
+                    if not self.answers:
+                        return
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+class InUse(harness.Case):
+    """Whether injection begins, and when it ends."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = self.start([harness.PYTHON, "-c", CLIENT], stdin=subprocess.PIPE)
+        self.told = 0
+
+    def tell(self, *words, wait=True):
+        self.client.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.client.process.stdin.flush()
+        self.told += 1
+        if wait:
+            wait_for(lambda: len(self.client.lines) >= self.told, f"an answer to {words}: {self.client}")
+            return json.loads(self.client.lines[self.told - 1])
+
+    def ask(self, port, name="a"):
+        self.tell("connect", port, name)
+        return self.tell("ask", port, name, "x")
+
+    def traced(self, *options):
+        return self.agent("--pid", str(self.client.pid), *options)
+
+    def off(self, agent, why):
+        agent.wait_line(agent.errors, "no (more )?trace context is injected: .*" + why, 30)
+
+    def test_the_self_test_decides(self):
+        """What `check` says of this kernel is what is done on it."""
+        check = subprocess.run([harness.BINARY, "check"], capture_output=True, text=True, timeout=300 * harness.TIME_FACTOR)
+        said = re.search(r"^  (yes|NO ) +trace context in requests.*\n((?:       .*\n)*)", check.stdout, re.M)
+        self.assertTrue(said, check.stdout)
+        works = said.group(1) == "yes"
+        agent, peer = self.traced("--propagate"), Peer(self)
+        self.assertIn("200 OK", self.ask(peer.port))
+        self.assertEqual(works, b"\r\ntraceparent: " in peer.received[0], peer.received)
+        if not works:
+            name = re.search(r"(\w+):", said.group(2)).group(1)
+            self.off(agent, name)
+        agent.end()
+        stats = agent.stats()
+        self.assertEqual((works, 0), (stats["injection_on"], stats["injection_stopped"]), stats)
+        self.assertEqual(works, stats["injection_checks_failed"] == 0, stats)
+        self.assertEqual(int(works), stats["capture_injected"], stats)
+        print(said.group(0).strip(), flush=True)
+
+    def test_broken_connections(self):
+        """A peer that closes whenever it gets a header, as far as one can tell."""
+        agent, good, bad = self.traced(*DESPITE), Peer(self), Peer(self, answers=False)
+        for number in range(10):
+            self.assertIn("200 OK", self.ask(good.port))
+        for number in range(25):
+            self.ask(bad.port)
+        self.off(agent, r"of \d+ requests with an injected header got no answer")
+        before = len(good.received)
+        self.assertIn("200 OK", self.ask(good.port))
+        self.assertIn("200 OK", self.tell("ask", good.port, "a", "y"))
+        self.assertNotIn(b"traceparent", b"".join(good.received[before:]))
+        agent.end()
+        stats = agent.stats()
+        self.assertEqual((0, 1), (stats["injection_on"], stats["injection_stopped"]), stats)
+        self.assertEqual(10, stats["injections_answered"], stats)
+        self.assertIn(stats["injections_broken"], range(20, 26), stats)
+
+    def test_a_connection_that_stands_still(self):
+        """It is taken out, and what waits arrives. Here it waits because its program wants it sent slowly."""
+        agent, peer = self.traced(*DESPITE), Peer(self)
+        self.tell("connect", peer.port, "a")
+        for number in range(12):  # Linux paces none of the first ten packets
+            self.assertIn("200 OK", self.tell("ask", peer.port, "a", "x"))
+        self.tell("pace", peer.port, "a", 50)  # bytes per second
+        for number in range(20):
+            self.tell("send", peer.port, "a", "x" * 200)
+        agent.wait_line(agent.errors, "1 connections stood still", 60)
+        self.tell("pace", peer.port, "a", 1 << 30)
+        self.tell("send", peer.port, "a", "last")
+        self.assertIn("200 OK", self.ask(peer.port, "b"))
+        wait_for(lambda: any(head.startswith(b"GET /last ") for head in peer.received), "what waited", 60)
+        with_header = [head for head in peer.received if b"traceparent" in head]
+        self.assertNotIn(b"GET /last ", b"".join(with_header))
+        self.assertEqual(12 + 20 + 2, len(peer.received))
+        agent.end()
+        stats = agent.stats()
+        self.assertEqual((1, 0, 1), (stats["injection_on"], stats["injection_stopped"],
+                                     stats["injection_stalled_connections"]), stats)
+        self.assertEqual(len(with_header), stats["capture_injected"], stats)
+
+    def foreign(self):
+        """Another agent's programs, loaded by this process. Gone when the function that is returned is called."""
+        library = ctypes.CDLL("libbpf.so.1")
+        library.bpf_object__open.restype = ctypes.c_void_p
+        programs = library.bpf_object__open(str(harness.BUILD / "tests" / "propagation" / "foreign.bpf.o").encode())
+        self.assertEqual(0, library.bpf_object__load(ctypes.c_void_p(programs)))
+        return lambda: library.bpf_object__close(ctypes.c_void_p(programs))
+
+    def test_another_agent(self):
+        gone = self.foreign()
+        peer = Peer(self)
+        agent = self.traced(*DESPITE)
+        self.off(agent, "sk_msg program is loaded .foreign__")
+        self.assertIn("200 OK", self.ask(peer.port))
+        agent.end()
+        self.assertEqual((0, 0), (agent.stats()["injection_on"], agent.stats()["injection_stopped"]))
+        gone()
+        agent = self.traced(*DESPITE)
+        self.assertIn("200 OK", self.ask(peer.port))
+        gone = self.foreign()  # while it injects
+        self.addCleanup(gone)
+        self.off(agent, "sk_msg program is loaded .foreign__")
+        self.assertIn("200 OK", self.tell("ask", peer.port, "a", "y"))
+        self.assertIn("200 OK", self.ask(peer.port))
+        agent.end()
+        self.assertEqual([False, True, False, False], [b"traceparent" in head for head in peer.received])
+        self.assertEqual((0, 1), (agent.stats()["injection_on"], agent.stats()["injection_stopped"]))
 
 
 class Throughput(harness.Case):

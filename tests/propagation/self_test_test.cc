@@ -4,7 +4,7 @@
 // The self-test before injection, against programs that are right and that are wrong. It loads BPF
 // programs, so it runs as root.
 
-#include "agent/propagation/self_test.h"
+#include "agent/propagation/self_check.h"
 
 #include <bpf/bpf.h>
 #include <gmock/gmock.h>

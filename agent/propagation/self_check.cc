@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The zerospan authors
 // SPDX-License-Identifier: Apache-2.0
 
-#include "agent/propagation/self_test.h"
+#include "agent/propagation/self_check.h"
 
 #include <fcntl.h>
 #include <linux/errqueue.h>
