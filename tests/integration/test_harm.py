@@ -91,7 +91,7 @@ class Harm(harness.Case):
         stats = agent.stats()
         self.assertEqual((1, 0, 0), (stats["injection_on"] + stats["injection_stopped"], stats["injection_stopped"],
                                      stats["injection_stalled_connections"]), stats)
-        self.assertEqual(injected, stats["capture_injected"], stats)
+        self.assertEqual(injected, stats["injected"], stats)
         print(f"{total >> 20} MiB sent over {len(sent)} connections, {injected} headers injected", flush=True)
 
     def test_mixed_traffic(self):
@@ -115,7 +115,7 @@ class Harm(harness.Case):
         stalls = {name: sum(time > STALL for time in sample) for name, sample in times.items()}
         # This machine may itself stand still while only one of them waits.
         self.assertLessEqual(stalls["with"], stalls["without"] + 2)
-        self.assertEqual(len(times["with"]), agent.stats()["capture_injected"])
+        self.assertEqual(len(times["with"]), agent.stats()["injected"])
 
 
 # Told what to do line by line: connects, sends a request, waits for the answer; then what it is asked for.
@@ -213,7 +213,7 @@ class InUse(harness.Case):
         stats = agent.stats()
         self.assertEqual((works, 0), (stats["injection_on"], stats["injection_stopped"]), stats)
         self.assertEqual(works, stats["injection_checks_failed"] == 0, stats)
-        self.assertEqual(int(works), stats["capture_injected"], stats)
+        self.assertEqual(int(works), stats["injected"], stats)
         print(said.group(0).strip(), flush=True)
 
     def test_broken_connections(self):
@@ -255,7 +255,7 @@ class InUse(harness.Case):
         stats = agent.stats()
         self.assertEqual((1, 0, 1), (stats["injection_on"], stats["injection_stopped"],
                                      stats["injection_stalled_connections"]), stats)
-        self.assertEqual(len(with_header), stats["capture_injected"], stats)
+        self.assertEqual(len(with_header), stats["injected"], stats)
 
     def foreign(self):
         """Another agent's programs, loaded by this process. Gone when the function that is returned is called."""
@@ -320,7 +320,7 @@ class Throughput(harness.Case):
             self.assertNotIn("Socket errors", output)
             # All but those of connections that were open before the process was decided about.
             requests = int(re.search(r"(\d+) requests in", output).group(1))
-            injected = stats["capture_injected"]
+            injected = stats["injected"]
             self.assertGreater(injected if injects else requests - injected, 0.5 * requests, stats)
 
         self.rates(["/usr/bin/wrk", "-t1", "-c8", "-d3s", f"http://127.0.0.1:{server.port}/files/10"],
