@@ -58,7 +58,7 @@ void check_injection(const std::string& btf_file) {
   const Result<std::vector<propagation::SelfTestCheck>> checks =
       btf ? test_injection(kernel::InjectionTrial::make(*btf), std::stop_token())
           : tl::unexpected(btf.error());
-  const char* const name = "trace context in requests (propagation.inject)";
+  const char* const name = "sockets under injection behave as without it";
   if (!checks) {
     print_row("NO", name, checks.error().message);
     return;

@@ -200,7 +200,7 @@ class InUse(harness.Case):
     def test_the_self_test_decides(self):
         """What `check` says of this kernel is what is done on it."""
         check = subprocess.run([harness.BINARY, "check"], capture_output=True, text=True, timeout=300 * harness.TIME_FACTOR)
-        said = re.search(r"^  (yes|NO ) +trace context in requests.*\n((?:       .*\n)*)", check.stdout, re.M)
+        said = re.search(r"^  (yes|NO ) +sockets under injection.*\n((?:       .*\n)*)", check.stdout, re.M)
         self.assertTrue(said, check.stdout)
         works = said.group(1) == "yes"
         agent, peer = self.traced("--propagate"), Peer(self)
