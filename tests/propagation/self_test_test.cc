@@ -215,7 +215,7 @@ const auto kMistakes = std::to_array<Mistake>({
     {"peer_half_close", FAULT_NOTHING, {}, "0 lines"},
     {"urgent", FAULT_NONE, BrokenCall{__NR_sendto, 0, 3, MSG_OOB, EOPNOTSUPP}, "a send of 1"},
     {"sendfile", FAULT_LOSE_A_BYTE, {}, "another byte at"},
-    {"sendfile_head", FAULT_NOTHING, {}, "0 lines"},
+    {"sendfile_head", FAULT_TWICE, {}, "2 lines"},
     {"splice", FAULT_NONE, BrokenCall{__NR_splice, 2, {}, 0, EINVAL}, "EINVAL"},
     {"splice_from", FAULT_NONE, BrokenCall{__NR_splice, 0, {}, 0, 0}, "0 bytes, not as sent"},
     {"cork", FAULT_CORK, {}, "a stall"},
