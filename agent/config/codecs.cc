@@ -372,7 +372,7 @@ Codec<std::string> text(std::string type, std::string what) {
 Codec<std::string> self_test_check() {
   std::vector<Choice<std::string>> names;
   for (const propagation::CheckDescription& check : propagation::self_test_checks()) {
-    names.push_back({std::string(check.name), std::string(check.name)});
+    names.push_back({check.name, std::string(check.name)});
   }
   return choice_of<std::string>(std::move(names));
 }
