@@ -159,10 +159,17 @@ class Peer:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
+    @staticmethod
+    def _read(connection):
+        try:
+            return connection.recv(65536)
+        except ConnectionResetError:
+            return b""
+
     def _serve(self, connection):
         with connection:
             data = b""
-            while piece := connection.recv(65536):
+            while piece := self._read(connection):
                 data += piece
                 while b"\r\n\r\n" in data:
                     end = data.index(b"\r\n\r\n") + 4
