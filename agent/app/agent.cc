@@ -55,9 +55,6 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
       return tl::unexpected(rules.error());
     }
     agent->capture_->set_injection_rules(*rules);
-    if (const Status& status = agent->capture_->injection(); !status) {
-      log::warn("no trace context is injected: {}", status.error().message);
-    }
   }
 
   agent->go_programs_ = std::make_unique<GoPrograms>(*agent->capture_, config.http.go_routes);
@@ -108,6 +105,14 @@ Result<std::unique_ptr<Agent>> Agent::start(const config::Config& config, SpanSi
         std::thread([raw = agent.get(), ring] { raw->run_worker(ring); });
   }
   agent->watcher_ = std::thread([raw = agent.get()] { raw->run_watcher(); });
+  if (capture_settings.propagate) {
+    agent->injection_ = std::make_unique<Injection>(
+        *agent->capture_, InjectionOptions{config.propagation.tolerate},
+        [raw = agent.get()]() -> propagation::HarmBudget::Totals {
+          const parents::CorrelatorCounters parents = raw->statistics().pipeline.parents;
+          return {parents.injections_answered, parents.injections_broken, 0};
+        });
+  }
   return agent;
 }
 
@@ -123,6 +128,9 @@ Agent::Agent(SpanSink sink, uint64_t seed, kernel::RecordingWriter* recording)
       pipeline_time_(kStageSeconds) {}
 
 void Agent::stop() {
+  if (injection_) {
+    injection_->end();
+  }
   // The watcher first: a worker that has the last records must find the processes that they are of.
   watching_ = false;
   if (watcher_.joinable()) {
@@ -523,6 +531,9 @@ Statistics Agent::statistics() const {
     add(statistics.pipeline, worker->published);
   }
   statistics.processes = processes_->counters();
+  if (injection_) {
+    statistics.injection = injection_->report();
+  }
   return statistics;
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/app/go_programs.h"
+#include "agent/app/injection.h"
 #include "agent/app/kubernetes.h"
 #include "agent/app/pipeline.h"
 #include "agent/app/statistics.h"
@@ -53,6 +54,8 @@ class Agent {
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const kernel::Capture& capture() const { return *capture_; }
   [[nodiscard]] const GoPrograms& go_programs() const { return *go_programs_; }
+  // Null if it was not asked for.
+  [[nodiscard]] const Injection* injection() const { return injection_.get(); }
   // The last things that were not understood or not seen whole, oldest first. After stop().
   [[nodiscard]] std::vector<Remark> remarks() const;
   // Null if it is not selected.
@@ -104,6 +107,7 @@ class Agent {
   std::map<uint32_t, WatchedSdk> go_sdks_;  // of selected processes; the watcher's
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread watcher_;
+  std::unique_ptr<Injection> injection_;
   discovery::Host host_;
   const uint64_t seed_;
   std::mutex rules_mutex_;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -14,9 +15,12 @@
 #include "agent/app/agent.h"
 #include "agent/app/commands.h"
 #include "agent/app/go_routes.h"
+#include "agent/app/injection.h"
 #include "agent/app/settings.h"
 #include "agent/discovery/resource.h"
+#include "agent/kernel/btf.h"
 #include "agent/kernel/capabilities.h"
+#include "agent/kernel/socket_programs.h"
 #include "agent/selfobs/logging.h"
 #include "agent/viewer/terminal.h"
 #include "symbols/go/describe.h"
@@ -49,6 +53,36 @@ void print_row(const char* mark, const std::string& what, const std::string& det
               detail.c_str());
 }
 
+// What it takes is not asked of every kernel, so it is not among what zerospan can do.
+void check_injection(const std::string& btf_file) {
+  const Result<kernel::KernelBtf> btf = kernel::KernelBtf::find(btf_file);
+  const Result<std::vector<propagation::SelfTestCheck>> checks =
+      btf ? test_injection(kernel::InjectionTrial::make(*btf), std::stop_token())
+          : tl::unexpected(btf.error());
+  const char* const name = "sockets under injection behave as without it";
+  if (!checks) {
+    print_row("NO", name, checks.error().message);
+    return;
+  }
+  std::string detail;
+  for (const propagation::SelfTestCheck& check : *checks) {
+    if (!check.passed()) {
+      const auto about = std::find_if(
+          propagation::self_test_checks().begin(), propagation::self_test_checks().end(),
+          [&check](const auto& known) { return known.name == check.name; });
+      detail += (detail.empty() ? "" : "\n       ") + std::string(check.name) + ": " +
+                std::string(about->about) + ": expected " + check.expected + ", seen " + check.seen;
+    }
+  }
+  print_row(detail.empty() ? "yes" : "NO", name, detail);
+  if (const Result<std::vector<kernel::SocketProgram>> others = kernel::foreign_socket_programs();
+      others) {
+    if (const std::string reason = kernel::reason_to_stand_aside(*others); !reason.empty()) {
+      print_row("NO", "no other agent's program at the messages of sockets", reason);
+    }
+  }
+}
+
 int check_host(const config::Config& config) {
   std::printf("Kernel %s, lockdown %s, user id %u\n\n",
               first_line("/proc/sys/kernel/osrelease").c_str(), lockdown().c_str(), ::geteuid());
@@ -76,6 +110,7 @@ int check_host(const config::Config& config) {
       all = all && capability.kind != kernel::CaptureKind::kSyscall;
     }
   }
+  check_injection(config.capture.btf);
   if (capture.empty() || !host_pids) {
     std::printf("\nzerospan cannot trace here.\n");
     return 1;

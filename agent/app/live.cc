@@ -31,6 +31,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kTick{40};
 
+constexpr std::chrono::seconds kInjectionWait{60};  // for the self-test
+
 constexpr int kAnotherRuns = 3;  // exit code
 
 // Blocked in all threads, taken by wait_for_signal() in the main one.
@@ -205,6 +207,10 @@ int run_live(const config::Command& command) {
         "check` says why");
   }
   readiness.set_ready();
+  // Who waits for the line below is going to send something.
+  if ((*agent)->injection() != nullptr) {
+    (*agent)->injection()->wait_decided(kInjectionWait);
+  }
   std::fputs("zerospan: ready\n", stderr);
 
   const std::optional<Clock::time_point> end =

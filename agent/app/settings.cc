@@ -66,8 +66,7 @@ kernel::CaptureOptions capture_options(const config::Config& config, uint64_t se
   options.max_connections = capture.max_connections;
   options.max_processes = capture.max_processes;
   options.event_loop_ticks = capture.event_loop_ticks == config::EventLoopTicks::kAuto;
-  options.propagate = config.propagation.inject != config::Inject::kOff;
-  options.propagate_untested = config.propagation.inject == config::Inject::kForce;
+  options.propagate = config.propagation.inject == config::Inject::kOn;
   options.tentative = tentative_capture(config);
   options.id_seed = seed;
   return options;

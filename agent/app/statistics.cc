@@ -81,6 +81,9 @@ constexpr auto kPipelineFields = std::to_array<PipelineField>({
              "of these, calls of which nothing else was seen"),
     ZS_FIELD(parents.injections_contradicted, "injections_contradicted",
              "of these, calls whose parent's request was read in another way by the kernel side"),
+    ZS_FIELD(parents.injections_answered, "injections_answered", "of these, calls with an answer"),
+    ZS_FIELD(parents.injections_broken, "injections_broken",
+             "of these, calls whose connection ended before any answer"),
     ZS_FIELD(parents.not_sampled, "spans_not_sampled", "exchanges whose trace the sampler dropped"),
     ZS_FIELD(parents.health_checks, "spans_health_checks",
              "exchanges that are health checks, or were made for one"),
@@ -178,6 +181,12 @@ std::map<std::string, uint64_t> flatten(const Statistics& statistics) {
   flat.emplace("processes_unreadable", statistics.processes.unreadable);
   flat.emplace("processes_vanished", statistics.processes.vanished);
   flat.emplace("processes_never_in_known_pod", statistics.processes.workloads_never_known);
+  if (statistics.injection) {
+    flat.emplace("injection_on", statistics.injection->state == Injection::State::kOn);
+    flat.emplace("injection_stopped", statistics.injection->stopped);
+    flat.emplace("injection_checks_failed", statistics.injection->checks_failed);
+    flat.emplace("injection_stalled_connections", statistics.injection->stalled);
+  }
   return flat;
 }
 
@@ -257,6 +266,19 @@ void collect(const Statistics& statistics, selfobs::Samples& samples) {
   samples.gauge("zerospan_processes_awaiting_pod",
                 "processes that wait for what the API says of their pod",
                 static_cast<double>(statistics.processes.awaiting_workload));
+  if (statistics.injection) {
+    samples.gauge("zerospan_injection_on", "1 if trace context is injected now",
+                  statistics.injection->state == Injection::State::kOn ? 1 : 0);
+    samples.gauge("zerospan_injection_stopped",
+                  "1 if injection was on and had to end: it did harm, or stood in another's way",
+                  statistics.injection->stopped ? 1 : 0);
+    samples.gauge("zerospan_injection_checks_failed",
+                  "checks of the self-test before injection that failed on this kernel",
+                  static_cast<double>(statistics.injection->checks_failed));
+    counter("injection_stalled_connections",
+            "connections that were taken out of injection because they stood still",
+            statistics.injection->stalled);
+  }
   counter("processes_unreadable", "processes whose environment or descriptors could not be read",
           statistics.processes.unreadable);
 }

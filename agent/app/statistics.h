@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/app/injection.h"
 #include "agent/app/pipeline.h"
 #include "agent/discovery/process_table.h"
 #include "agent/selfobs/metrics.h"
@@ -23,6 +25,7 @@ struct Statistics {
   std::map<std::string, uint64_t> kernel;  // by kernel::counter_descriptions()
   PipelineCounters pipeline;               // summed over workers
   discovery::ProcessTableCounters processes;
+  std::optional<Injection::Report> injection;
   uint64_t spans_exported = 0;
   uint64_t spans_queued = 0;
   uint64_t export_requests = 0;                   // retries included

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "agent/config/suggest.h"
+#include "agent/propagation/self_check.h"
 
 namespace zerospan::config {
 
@@ -366,6 +367,14 @@ Codec<std::string> text(std::string type, std::string what) {
         return value.scalar.empty() ? std::nullopt : std::optional<std::string>(value.scalar);
       },
       show_text);
+}
+
+Codec<std::string> self_test_check() {
+  std::vector<Choice<std::string>> names;
+  for (const propagation::CheckDescription& check : propagation::self_test_checks()) {
+    names.push_back({check.name, std::string(check.name)});
+  }
+  return choice_of<std::string>(std::move(names));
 }
 
 Codec<uint32_t> pid() {

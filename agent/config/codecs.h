@@ -156,6 +156,7 @@ Codec<T> choice_of(std::vector<Choice<T>> choices) {
 [[nodiscard]] Codec<std::string> endpoint();
 [[nodiscard]] Codec<std::optional<ListenAddress>> listen_address();
 [[nodiscard]] Codec<std::vector<propagation::Format>> propagators();
+[[nodiscard]] Codec<std::string> self_test_check();  // of propagation::self_test_checks()
 [[nodiscard]] Codec<StringMap> string_map();
 [[nodiscard]] Codec<StringMap> header_map();
 [[nodiscard]] Codec<std::vector<ServiceRule>> service_rules();

@@ -101,14 +101,13 @@ struct Database {
 enum class SdkSpans : uint8_t { kComplement, kAll };
 
 // Whether requests that carry no trace context are given one on their way.
-// kForce: also where a test says that the
-// kernel then treats programs' sockets differently.
-enum class Inject : uint8_t { kOff, kOn, kForce };
+enum class Inject : uint8_t { kOff, kOn };
 
 struct Propagation {
   std::vector<propagation::Format> propagators = propagation::Propagators::Options{}.formats;
   std::vector<std::string> baggage_attributes;
   Inject inject = Inject::kOff;
+  std::vector<std::string> tolerate;  // checks of the self-test before injection
 };
 
 // Names the service of the processes that match all the fields which are set; the first rule that

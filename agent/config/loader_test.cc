@@ -419,7 +419,7 @@ http: {routes: [/a], go_routes: false, route_heuristic: name, route_max_cardinal
   request_headers: [a], response_headers: [a], redact_query_keys: [a], known_methods: [GET],
   health_checks: {drop: false, paths: [], user_agents: []}}
 database: {query_text: off, query_text_bytes: 100}
-propagation: {propagators: [b3], baggage_attributes: [a], inject: on}
+propagation: {propagators: [b3], baggage_attributes: [a], inject: on, tolerate: [peek]}
 sdk_spans: all
 sampler: {kind: always_off, ratio: 0.5}
 service: {rules: [{port: 1, name: a}], resource_attributes: {a: b}}

@@ -363,17 +363,25 @@ void add_tracing(std::vector<Option>& table) {
   table.push_back(with(
       {.key = "propagation.inject",
        .reload = Reload::kRestart,
-       .help =
-           "on: what selected processes send over HTTP/1 is given a traceparent, if it has no "
-           "trace context of its own, so that the next service continues the trace "
-           "(docs/propagation.md). Needs kernel 5.17 and CAP_NET_ADMIN, and a kernel that passes a "
-           "test "
-           "on a connection of zerospan's own. force: without that test, which may harm programs.",
+       .help = "on: what selected processes send over HTTP/1 and HTTP/2 is given a traceparent, if "
+               "it has no trace context of its own, so that the next service continues the trace "
+               "(docs/propagation.md). Needs kernel 5.17, CAP_NET_ADMIN, and a kernel that passes "
+               "a self-test.",
        .flag = "--propagate",
        .flag_sets = "on",
        .commands = kOnRun | kOnTrace},
       ZEROSPAN_FIELD(propagation.inject),
-      choice_of<Inject>({{"off", Inject::kOff}, {"on", Inject::kOn}, {"force", Inject::kForce}})));
+      choice_of<Inject>({{"off", Inject::kOff}, {"on", Inject::kOn}})));
+  table.push_back(with(
+      {.key = "propagation.tolerate",
+       .reload = Reload::kRestart,
+       .help = "Checks of the self-test before injection that may fail on this kernel, by name "
+               "(docs/propagation.md). Only for who knows that no traced program minds.",
+       .flag = "--propagate-despite",
+       .flag_argument = "CHECK[,CHECK]",
+       .flag_splits = true,
+       .commands = kOnRun | kOnTrace},
+      ZEROSPAN_FIELD(propagation.tolerate), list_of(self_test_check())));
   table.push_back(with(
       {.key = "sdk_spans",
        .reload = Reload::kLive,

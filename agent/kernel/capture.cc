@@ -25,6 +25,7 @@
 #include "agent/kernel/objects.h"
 #include "agent/kernel/propagate.h"
 #include "agent/kernel/ring_reader.h"
+#include "agent/kernel/stalled_sockets.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
 #include "go_route.skel.h"
@@ -174,6 +175,7 @@ struct Capture::Impl {
   Status go_route_status;
   SkeletonPtr<propagate_bpf> propagator;
   PropagationLinks propagation_links;  // before the programs
+  std::optional<StalledSockets> stalled_sockets;
   Status injection_status = fail(ErrorCode::kUnsupported, "no trace context is to be injected");
   std::atomic<uint32_t> go_generation{0};
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
@@ -433,12 +435,6 @@ struct Capture::Impl {
     if (options.propagate) {
       // Without it nothing is injected; injection() says why.
       injection_status = start(propagator, "propagate", false);
-      if (injection_status && !options.propagate_untested) {
-        injection_status = test_propagation(*propagator);
-      }
-      if (injection_status) {
-        injection_status = propagation_links.attach(*propagator, options.cgroup_root);
-      }
       take_libbpf_messages();
     }
     if (events) {
@@ -537,6 +533,64 @@ Status Capture::deselect(uint32_t pid) {
 
 const Status& Capture::injection() const {
   return impl_->injection_status;
+}
+
+Status Capture::begin_injection() {
+  if (!impl_->injection_status) {
+    return impl_->injection_status;
+  }
+  Status status = impl_->propagation_links.attach(*impl_->propagator, impl_->options.cgroup_root);
+  if (!status) {
+    impl_->propagation_links = {};
+  }
+  take_libbpf_messages();
+  return status;
+}
+
+void Capture::end_injection() {
+  impl_->stalled_sockets.reset();
+  impl_->propagation_links = {};
+  if (!impl_->propagator) {
+    return;
+  }
+  const int clients = bpf_map__fd(impl_->propagator->maps.clients);
+  uint64_t key = 0;
+  while (bpf_map_get_next_key(clients, nullptr, &key) == 0) {
+    // Gone by itself meanwhile is as good.
+    bpf_map_delete_elem(clients, &key);
+  }
+}
+
+Result<size_t> Capture::take_out_stalled() {
+  if (!impl_->propagator) {
+    return 0;
+  }
+  const int clients = bpf_map__fd(impl_->propagator->maps.clients);
+  if (!impl_->stalled_sockets) {
+    Result<StalledSockets> made = StalledSockets::make(impl_->btf, clients);
+    take_libbpf_messages();
+    if (!made) {
+      return tl::unexpected(made.error());
+    }
+    impl_->stalled_sockets.emplace(std::move(*made));
+  }
+  const Result<std::vector<uint64_t>> stalled = impl_->stalled_sockets->look();
+  if (!stalled) {
+    return tl::unexpected(stalled.error());
+  }
+  for (const uint64_t key : *stalled) {
+    bpf_map_delete_elem(clients, &key);
+  }
+  return stalled->size();
+}
+
+Result<std::unique_ptr<InjectionTrial>> Capture::injection_trial() const {
+  Result<std::unique_ptr<InjectionTrial>> trial = InjectionTrial::make(impl_->btf);
+  if (!trial) {
+    return tl::unexpected(trial.error());
+  }
+  take_libbpf_messages();
+  return trial;
 }
 
 void Capture::set_injection_rules(const InjectionRules& rules) {

@@ -20,6 +20,7 @@
 
 #include "agent/core/result.h"
 #include "agent/core/unique_fd.h"
+#include "agent/kernel/injection_trial.h"
 
 namespace zerospan::kernel {
 
@@ -54,7 +55,6 @@ struct CaptureOptions {
   uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
   TentativeCapture tentative;
   bool propagate = false;           // trace context is injected into what selected processes send
-  bool propagate_untested = false;  // also if the kernel fails the test of it
   std::string cgroup_root;          // with propagate: where cgroup v2 is mounted; empty: nowhere
   bool event_loop_ticks =
       true;  // attach the hook on system calls when a selected event loop calls out
@@ -198,6 +198,16 @@ class Capture {
 
   // With CaptureOptions::propagate: whether it can be done here. Else an error that says so.
   [[nodiscard]] const Status& injection() const;
+  // Any thread, one at a time, for the four below. With injection() in order: connections that
+  // selected processes open from now on are looked at,
+  Status begin_injection();
+  // until now: all sockets are back with their own functions.
+  void end_injection();
+  // After begin_injection(), a second or more apart: takes out what has stood still since the last
+  // call (stalled_sockets.h), and returns how many.
+  Result<size_t> take_out_stalled();
+  // For a self-test; needs neither of these.
+  [[nodiscard]] Result<std::unique_ptr<InjectionTrial>> injection_trial() const;
   // Any thread.
   void set_injection_rules(const InjectionRules& rules);
   // The watcher thread: what select() has said of ProcessTraits::propagate has changed.

@@ -16,10 +16,6 @@ struct propagate_bpf;
 
 namespace zerospan::kernel {
 
-// Whether this kernel treats a socket in the map of `programs`, which are loaded, as any other: a
-// connection of our own is put into it. Takes microseconds. Errors say what is wrong.
-[[nodiscard]] Status test_propagation(const propagate_bpf& programs);
-
 // Owns what it has attached; gone when it is destroyed. Connections that were taken by then stay in
 // the map until that goes. One thread at a time.
 class PropagationLinks {

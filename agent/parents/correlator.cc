@@ -308,6 +308,7 @@ bool Correlator::injected_identity(const protocols::RequestStart& start,
                                    const model::Injection& injection, Identity& identity) {
   identity.trace_id = model::TraceId::from_u64(injection.trace_id_high, injection.trace_id_low);
   identity.sampled = injection.sampled;
+  identity.injected = true;
   bool health_check = false;
   if (injection.parent_id == 0) {
     ++(injection.evidence == model::Evidence::kNone ? counters_.roots_without_evidence
@@ -461,6 +462,13 @@ std::optional<Identity> Correlator::on_exchange(const model::Connection& connect
   }
   if (exchange.role == model::Role::kServer) {
     end_request(connection, exchange, open.request_id);
+  }
+  if (open.identity.injected) {
+    if (exchange.response_start_ns != 0) {
+      ++counters_.injections_answered;
+    } else if (exchange.outcome != model::Outcome::kComplete) {
+      ++counters_.injections_broken;
+    }
   }
   if (!open.identity.sampled) {
     ++(open.health_check ? counters_.health_checks : counters_.not_sampled);

@@ -55,6 +55,7 @@ struct Identity {
   bool sampled = true;
   std::string trace_state;
   model::Baggage baggage;
+  bool injected = false;       // a call whose context was put in on its way
   bool sends_context = false;  // a call that carries a context which its program has made
   std::optional<ServedParent> served_parent;
 };
@@ -95,6 +96,9 @@ struct CorrelatorCounters {
   // An injected context is not what the records say: of a call for a request whose head was read in
   // another way here than in the kernel.
   uint64_t injections_contradicted = 0;
+  // How they ended: with at least a byte of an answer, and without because the connection ended.
+  uint64_t injections_answered = 0;
+  uint64_t injections_broken = 0;
   uint64_t not_sampled = 0;    // exchanges
   uint64_t health_checks = 0;  // exchanges, with those that were made for one
 };
