@@ -23,6 +23,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 import urllib.request
 
 sys.dont_write_bytecode = True
@@ -124,9 +125,7 @@ def java(mode, jdk=False):
 
 def python(file, *words):
     def start(stand, backend):
-        for module in ("aiohttp", "asyncpg", "grpc") if file == "asynchronous" else ("requests", "psycopg2", "grpc", "flask"):
-            stand.need_module(module)
-        for module in words:
+        for module in ("aiohttp", "asyncpg", "grpc", *words) if file == "asynchronous" else ("requests", "psycopg2", "grpc"):
             stand.need_module(module)
         return printing(stand, backend, harness.PYTHON, SOURCES / "python" / f"{file}.py", *words)
     return start
@@ -135,6 +134,8 @@ def python(file, *words):
 def gunicorn(*how):
     def start(stand, backend):
         stand.need("gunicorn")
+        for module in ("requests", "psycopg2", "grpc", "flask"):
+            stand.need_module(module)
         return on_free_port(stand, backend, ["gunicorn", *how, "--backlog", "1024", "--timeout", "300", "--bind", "127.0.0.1:@PORT@",
                                              "blocking:app"], SOURCES / "python")
     return start
@@ -143,7 +144,7 @@ def gunicorn(*how):
 def uvicorn(loop):
     def start(stand, backend):
         stand.need("uvicorn")
-        for module in ("fastapi", "aiohttp", "asyncpg", *(["uvloop"] if loop == "uvloop" else [])):
+        for module in ("fastapi", "aiohttp", "asyncpg", "grpc", *(["uvloop"] if loop == "uvloop" else [])):
             stand.need_module(module)
         return on_free_port(stand, backend, ["uvicorn", "--port", "@PORT@", "--log-level", "warning", "--loop", loop,
                                              "asynchronous:app"], SOURCES / "python")
@@ -214,8 +215,8 @@ class Row:
             steps = [step for step in plan.split(",") if step.split(":")[0] in self.kinds or step in self.ways]
             if "parallel" not in self.ways:
                 steps = [step.split(":")[0] for step in steps]
-            # PHP's can have several transfers at once, but no other calls.
-            steps = [step if step != "sql:parallel" or self.ways != PHP_WAYS else "sql" for step in steps]
+            if self.ways == PHP_WAYS:  # curl can have several transfers at once; nothing else can
+                steps = [step if step != "sql:parallel" else "sql" for step in steps]
             if any(step.split(":")[0] in self.kinds for step in steps):
                 kept.append(",".join(steps))
         return list(dict.fromkeys(kept))
@@ -402,7 +403,8 @@ class Run:
                 wanted = collections.Counter(name for identity, plan in mine.items()
                                              for name, (kind, _) in self.row.calls(identity, plan).items() if kind != "sql")
                 if logged != wanted:
-                    self.problems.append(f"at {wide} the back end got {logged.total()} calls, not {wanted.total()}")
+                    self.problems.append(f"at {wide} the back end got calls that were not asked for, {list(logged - wanted)[:3]}, or not those "
+                                         f"that were: {list(wanted - logged)[:3]}")
             spans = agent.interrupt(60)
             found, problems = scores(expected, requests, spans, self.backend.program.pid if self.options.propagate else 0)
             for name, score in found.items():
@@ -425,6 +427,51 @@ class Run:
         for score in self.by_level.values():
             total.add(score)
         return total
+
+
+# None of them passes on any context.
+CHAIN = (("Go", go("nethttp")), ("Java", java("tomcat")), ("Node.js", node("http")), ("Python", python("blocking")), ("Ruby", puma))
+
+
+class Chain:
+    """Services in five languages, each of which asks the next one for each request; the last one asks the database."""
+
+    def __init__(self, stand, backend):
+        self.pids, self.identities, self.examples = [], [], []
+        environment, plan = backend.environment, "sql"
+        for _, start in reversed(CHAIN):
+            self.first = start(stand, types.SimpleNamespace(environment=environment))
+            self.pids.append(self.first.pid)
+            environment = {**environment, "HTTP_URL": f"http://127.0.0.1:{self.first.port}/work?plan={plan}&id="}
+            plan = "http"
+
+    def send(self, count, wide):
+        """Requests whose traces count from now on."""
+        self.identities = [f"{i:06d}" for i in range(len(self.identities), len(self.identities) + count)]
+        traffic.concurrent_gets(self.first.port, [f"/work?plan=http&id={identity}" for identity in self.identities], wide)
+
+    def judge(self, spans):
+        """How many requests' traces are whole: one trace, each span below the one before it. How many are apart, and how many are
+        without a span, or with one too many, or with a parent that is not theirs."""
+        by_id = collections.defaultdict(list)
+        for span in spans:
+            by_id[call_id(span), span.kind].append(span)
+        verdicts = collections.Counter()
+        for identity in self.identities:
+            line = [by_id[identity + ".0" * depth, kind] for i in range(len(CHAIN))
+                    for depth, kind in ((i, harness.SERVER), (i + 1, harness.CLIENT))]
+            if any(len(found) != 1 for found in line):
+                verdicts["incomplete"] += 1
+                self.examples.append((identity, [len(found) for found in line]))
+                continue
+            line = [span for (span,) in line]
+            joined = [below.parent_id == above.span_id and below.trace_id == above.trace_id for above, below in zip(line, line[1:])]
+            if line[0].parent_id or any(below.parent_id and not right for below, right in zip(line[1:], joined)):
+                verdicts["wrong"] += 1
+                self.examples.append((identity, [(span.span_id, span.parent_id) for span in line]))
+            else:
+                verdicts["whole" if all(joined) else "apart"] += 1
+        return verdicts
 
 
 def whole_lines(path):

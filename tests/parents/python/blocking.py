@@ -15,7 +15,6 @@ import time
 import traceback
 import urllib.parse
 
-import flask
 import grpc
 import psycopg2.pool
 import requests
@@ -125,14 +124,6 @@ def work(identity, plan):
         return 500
 
 
-app = flask.Flask(__name__)
-
-
-@app.route("/work")
-def answer():
-    return "ok", work(flask.request.args["id"], flask.request.args["plan"])
-
-
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -157,3 +148,11 @@ if __name__ == "__main__":
     server = Server(("127.0.0.1", 0), Handler)
     print("listening", server.server_port, flush=True)
     server.serve_forever()
+else:
+    import flask
+
+    app = flask.Flask(__name__)
+
+    @app.route("/work")
+    def answer():
+        return "ok", work(flask.request.args["id"], flask.request.args["plan"])

@@ -10,6 +10,7 @@ SERVED = URI(ENV.fetch('HTTP_URL'))
 PREFIX = SERVED.request_uri
 JOBS = Thread::Queue.new
 8.times { Thread.new { loop { JOBS.pop.call } } }
+WHERE = { host: 'PGHOST', port: 'PGPORT', user: 'PGUSER', dbname: 'PGDATABASE' }.transform_values { |name| ENV[name] }
 DATABASE = Thread::Queue.new
 16.times { DATABASE.push(nil) }
 
@@ -20,7 +21,7 @@ def get(name)
 end
 
 def query(name)
-  database = DATABASE.pop || PG.connect('')
+  database = DATABASE.pop || PG.connect(WHERE)
   database.exec("SELECT pg_sleep(0.002) AS r#{name.tr('.', '_')}")
 ensure
   DATABASE.push(database)
@@ -56,7 +57,7 @@ def perform(id, steps, made)
       together = [step]
       together.push(steps.shift) while steps.first&.end_with?(':parallel')
       threads = together.each_with_index.map do |each, i|
-        Thread.new { call(each.split(':').first, "#{id}.#{made + i}") }
+        Thread.new(each.split(':').first, "#{id}.#{made + i}") { |kind, name| call(kind, name) }
       end
       made += together.size
       threads.each(&:join)

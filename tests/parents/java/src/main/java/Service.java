@@ -3,7 +3,7 @@
 
 // Service tomcat|executors|virtual|netty: the services in Java of the parents benchmark (../../../../README.md).
 //   tomcat     a thread serves a request to its end, and calls by HttpURLConnection
-//   executors  handlers and steps on pools of threads, CompletableFutures, calls by HttpClient; timers by a scheduler
+//   executors  handlers and what follows calls on one pool of threads, CompletableFutures, calls by HttpClient, timers by a scheduler
 //   virtual    as tomcat, each request on a virtual thread (Java 21)
 //   netty      reactor-netty's server and client
 import com.sun.net.httpserver.HttpServer;
@@ -396,7 +396,7 @@ public class Service {
       case "tomcat" -> tomcat();
       case "executors" -> {
         client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
-        jdkServer(Executors.newFixedThreadPool(16), false);
+        jdkServer(pool, false);
       }
       case "virtual" -> {
         // Java 17 compiles this.
