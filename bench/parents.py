@@ -438,6 +438,7 @@ class Chain:
 
     def __init__(self, stand, backend):
         self.pids, self.identities, self.examples = [], [], []
+        self.numbers = itertools.count(1)
         environment, plan = backend.environment, "sql"
         for _, start in reversed(CHAIN):
             self.first = start(stand, types.SimpleNamespace(environment=environment))
@@ -447,7 +448,7 @@ class Chain:
 
     def send(self, count, wide):
         """Requests whose traces count from now on."""
-        self.identities = [f"{i:06d}" for i in range(len(self.identities), len(self.identities) + count)]
+        self.identities = [f"{next(self.numbers):06d}" for _ in range(count)]
         traffic.concurrent_gets(self.first.port, [f"/work?plan=http&id={identity}" for identity in self.identities], wide)
 
     def judge(self, spans):
