@@ -277,6 +277,10 @@ enum zs_process_flags {
   ZS_PROCESS_PROBED = 64, /* with ZS_PROCESS_LIBUV: tick__after_events is attached to it */
   ZS_PROCESS_GO = 128,    /* its goroutines can be told */
   ZS_PROCESS_JAVA = 256,
+  /* Set by the kernel side: a request that a thread had read from a blocking socket was answered by
+   * that thread; by another one. */
+  ZS_PROCESS_ANSWERS = 512,
+  ZS_PROCESS_HANDS_OVER = 1024,
 };
 
 struct zs_process {

@@ -258,7 +258,9 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
 
 /*
  * Whether what this thread does now is for the request that it read last. A blocking thread serves
- * that request. An event loop's thread does so if it is still in the call-back that has read it.
+ * that request, unless its program hands requests over: then the thread goes on with any of them.
+ * Java's executors do so often enough that its threads are believed only once one has answered what
+ * it had read. An event loop's thread serves it if it is still in the call-back that has read it.
  * What else could have run since:
  * - another event's call-back: it would have read, or gone on with a message of another connection,
  *   and either ends the thread's right. One that a thread pool queued need not: so nginx must have
@@ -273,7 +275,8 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
 static __always_inline bool thread__proves(const struct zs_process* process,
                                            const struct zs_thread* thread) {
   if (thread->loop == ZS_LOOP_NONE) {
-    return true;
+    return !(process->flags & ZS_PROCESS_HANDS_OVER) &&
+           (process->flags & (ZS_PROCESS_JAVA | ZS_PROCESS_ANSWERS)) != ZS_PROCESS_JAVA;
   }
   if (thread->loop != ZS_LOOP_EPOLL || !(process->flags & ZS_PROCESS_CALLBACKS)) {
     return false;
@@ -297,6 +300,16 @@ static __always_inline bool thread__proves(const struct zs_process* process,
   }
   const struct task_struct* task = (const struct task_struct*)bpf_get_current_task_btf();
   return no_timer && task->signal->live.counter == 1;
+}
+
+/* How well it is known that this thread works for thread->request_id. A blocking thread that does
+ * not prove it is like one that its creator has made for a pool. */
+static __always_inline enum zs_evidence thread__evidence(const struct zs_process* process,
+                                                         const struct zs_thread* thread) {
+  if (thread__proves(process, thread)) {
+    return thread->evidence;
+  }
+  return thread->loop == ZS_LOOP_NONE ? ZS_EVIDENCE_CREATING_THREAD : ZS_EVIDENCE_AMBIGUOUS;
 }
 
 /* Remembers what this thread serves from now on. */
@@ -526,11 +539,8 @@ static __always_inline void context__on_client_send(struct zs_process* process,
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
   if (thread && thread->request_id) {
     record->request_id = thread->request_id;
-    record->evidence = thread->evidence;
-    if (!thread__proves(process, thread)) {
-      record->evidence = ZS_EVIDENCE_AMBIGUOUS;
-    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE &&
-               thread->connection_id == connection->id) {
+    record->evidence = thread__evidence(process, thread);
+    if (record->evidence == ZS_EVIDENCE_TICK_RESPONSE && thread->connection_id == connection->id) {
       record->evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
     }
   }
@@ -559,6 +569,22 @@ static __always_inline void context__on_other_send(const struct zs_process* proc
     thread->request_id = 0;
     thread->evidence = ZS_EVIDENCE_NONE;
     thread->mixed = 1;
+  }
+}
+
+/* An answer begins: does the thread that has read the request write it? */
+static __always_inline void context__on_answer(struct zs_process* process,
+                                               const struct zs_connection* connection, __u32 tid) {
+  if (connection->last_direction != ZS_RECEIVE || connection->loop != ZS_LOOP_NONE ||
+      !connection->request_id ||
+      (process->flags & (ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_HANDS_OVER))) {
+    return;
+  }
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  const __u32 flag = thread && thread->request_id == connection->request_id ? ZS_PROCESS_ANSWERS
+                                                                            : ZS_PROCESS_HANDS_OVER;
+  if (!(process->flags & flag)) {
+    process->flags |= flag;
   }
 }
 
@@ -926,6 +952,7 @@ static __always_inline int socket_operation__record(const struct sock* sk,
         context__on_other_send(process, connection, tid);
       }
     } else {
+      context__on_answer(process, connection, tid);
       context__on_other_send(process, connection, tid);
       if (zs_unlikely(connection->route_noted)) {
         route__tell(connection);
