@@ -62,7 +62,7 @@ class Stand(bench.Bench):
 
     def need_module(self, module):
         self.fail_unless(subprocess.run([harness.PYTHON, "-c", f"import {module}"], capture_output=True).returncode == 0,
-                         f"Python module {module} is not installed (scripts/install-test-deps.sh --all)")
+                         f"Python module {module} is not installed (scripts/install-test-deps.sh --parents)")
 
     def fail_unless(self, condition, reason):
         if not condition:
@@ -154,7 +154,7 @@ def uvicorn(loop):
 def puma(stand, backend):
     stand.need("puma")
     stand.fail_unless(subprocess.run(["ruby", "-e", "require 'pg'"], capture_output=True).returncode == 0,
-                      "Ruby's pg is not installed (scripts/install-test-deps.sh --all)")
+                      "Ruby's pg is not installed (scripts/install-test-deps.sh --parents)")
     return on_free_port(stand, backend, ["puma", "--bind", "tcp://127.0.0.1:@PORT@", "--threads", "16:16", "--silent", "config.ru"],
                         SOURCES / "ruby")
 
@@ -187,10 +187,10 @@ def haproxy(stand, backend):
 
 
 def php(stand, backend):
-    extensions = subprocess.run(["php", "-m"], capture_output=True, text=True).stdout.split() if bench.shutil.which("php") else []
-    stand.fail_unless({"pgsql", "curl"} <= set(extensions), "PHP's pgsql or curl is not installed (scripts/install-test-deps.sh --all)")
     front = nginx(stand, backend)
     server = servers.Server(servers.php(stand, front), front.port, front.log)
+    extensions = subprocess.run([server.program.command[0], "-m"], capture_output=True, text=True).stdout.split()
+    stand.fail_unless({"pgsql", "curl"} <= set(extensions), "PHP's pgsql or curl is not installed (scripts/install-test-deps.sh --parents)")
     server.selected = [front.pid, server.pid]
     return server
 
@@ -358,20 +358,12 @@ class Run:
                                                    for identity, plan in requests.items()], wide)
 
     def warm_up(self, agent):
-        """Requests one by one, of which none counts, until one's call has its parent: what the agent attaches when it sees an event
-        loop's first call takes a moment. Rows that prove nothing get them all."""
+        """Requests one by one, of which none counts, until the turns of an event loop are followed: what the agent attaches when it
+        sees a loop's first call takes a moment. Programs without one get them all."""
         for identity, plan in self.new_requests(WARM_UP).items():
+            if any("following its turns" in line for line in agent.errors):
+                break
             self.send({identity: plan}, 1)
-            names = self.row.calls(identity, plan)
-
-            def shown(names=names, identity=identity):
-                spans = [span for span in agent.spans_so_far() if call_id(span) in names and span.kind == harness.CLIENT]
-                return len(spans) >= len(names) and spans
-            try:
-                if all(span.parent_id for span in harness.wait_for(shown, "the spans of a warm-up", 5)):
-                    break
-            except AssertionError:
-                pass  # they count as missing where they are counted
         self.backend.seen()
 
     def agent(self):
@@ -388,7 +380,6 @@ class Run:
         try:
             self.server = self.row.start(self.stand, self.backend)
             agent = self.agent()
-            agent.spans_so_far = lambda: harness.parse_spans(whole_lines(agent.output))
             self.warm_up(agent)
             levels, requests, expected = {}, {}, {}
             for wide in self.options.concurrency:
@@ -473,11 +464,6 @@ class Chain:
             else:
                 verdicts["whole" if all(joined) else "apart"] += 1
         return verdicts
-
-
-def whole_lines(path):
-    text = path.read_text() if path.exists() else ""
-    return text[:text.rfind("\n") + 1]
 
 
 def percent(part, whole):

@@ -15,7 +15,7 @@ fi
 
 here=$(dirname "$0")
 if [ "${1:-}" = --parents ]; then
-  apt_install gunicorn python3-flask uvicorn python3-fastapi python3-asyncpg python3-uvloop puma ruby-pg php-fpm php-cli php-curl php-pgsql \
+  apt_install gunicorn python3-flask uvicorn python3-fastapi python3-asyncpg python3-uvloop puma ruby-pg php-fpm php-curl php-pgsql \
     haproxy libgrpc++-dev libpq-dev libcurl4-openssl-dev pkg-config python3-venv
   apt_install_unless mvn maven
   apt_install_unless npm npm

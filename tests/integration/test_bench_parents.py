@@ -107,6 +107,17 @@ class Short(Bench):
         self.score("Python http.server threads, requests", [f"{kind} {way}" for kind in ("http", "sql") for way in ("first", "later", "timer")])
 
 
+class Rows(Bench):
+    """Every row that can be had here; what it cannot have is told."""
+
+    def test_nothing_is_wrong(self):
+        options = argparse.Namespace(concurrency=[64], requests=280, propagate=False)
+        results = [parents.measure(row, self.backend, options) for row in parents.ROWS]
+        parents.print_results(results, options.concurrency, False)
+        self.assertEqual([], [result for result in results if parents.bad(result)])
+        self.assertGreater(sum("calls" in result for result in results), len(results) // 2)
+
+
 class Chain(Bench):
     """Go, Java, Node.js, Python, Ruby, each asking the next."""
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The zerospan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Builds the services of the parents benchmark that need more than an interpreter, once per version of their sources, into
+"""Builds the services of the parents benchmark that need more than an interpreter, once per version of their sources and commands, into
 ${ZEROSPAN_CACHE:-~/.cache/zerospan}. Several callers at once wait for the first."""
 
 import fcntl
@@ -37,7 +37,7 @@ def run(name, command, folder):
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     except FileNotFoundError:
-        raise Failed(f"{name}: {command[0]} is not installed (scripts/install-test-deps.sh --all)") from None
+        raise Failed(f"{name}: {command[0]} is not installed (scripts/install-test-deps.sh --parents)") from None
     if done.returncode != 0:
         raise Failed(f"{name}: {' '.join(command)} failed: {(done.stderr + done.stdout).strip()[-2000:]}")
 
@@ -46,9 +46,9 @@ def run(name, command, folder):
 def built(name):
     """The folder with a service's program; raises Failed."""
     source = HERE / name
-    version = hashlib.sha256()
-    for path in [HERE / "build.py", *sorted(path for path in source.rglob("*") if path.is_file())]:
-        version.update(f"{path.relative_to(HERE)}\n".encode() + path.read_bytes())
+    version = hashlib.sha256(repr(COMMANDS[name]).encode())
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        version.update(f"{path.relative_to(source)}\n".encode() + path.read_bytes())
     cache = pathlib.Path(os.environ.get("ZEROSPAN_CACHE") or pathlib.Path.home() / ".cache" / "zerospan")
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / f"parents-{name}-{version.hexdigest()[:12]}"
