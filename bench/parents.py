@@ -54,11 +54,14 @@ class Missing(Exception):
 class Stand(bench.Bench):
     """What servers and databases take for a test case."""
 
-    def need(self, *commands):
+    def start(self, command, **how):
         try:
-            harness.Case.need(*commands)
-        except AssertionError as error:
-            raise Missing(str(error)) from None
+            return super().start(command, **how)
+        except FileNotFoundError as error:
+            raise Missing(f"{error.filename} is not installed (scripts/install-test-deps.sh --parents)") from None
+
+    def need(self, *commands):
+        pass  # start() says it
 
     def need_module(self, module):
         self.fail_unless(subprocess.run([harness.PYTHON, "-c", f"import {module}"], capture_output=True).returncode == 0,
@@ -104,7 +107,7 @@ def printing(stand, backend, *command, seconds=60, cwd=None):
 
 
 def on_free_port(stand, backend, command, folder, prepare=lambda port: None):
-    return servers._on_free_port(stand, command, stand.directory / "none", prepare, env=backend.environment, cwd=folder)
+    return servers.on_free_port(stand, command, stand.directory / "none", prepare, env=backend.environment, cwd=folder)
 
 
 def go(mode):
@@ -133,7 +136,6 @@ def python(file, *words):
 
 def gunicorn(*how):
     def start(stand, backend):
-        stand.need("gunicorn")
         for module in ("requests", "psycopg2", "grpc", "flask"):
             stand.need_module(module)
         return on_free_port(stand, backend, ["gunicorn", *how, "--backlog", "1024", "--timeout", "300", "--bind", "127.0.0.1:@PORT@",
@@ -143,7 +145,6 @@ def gunicorn(*how):
 
 def uvicorn(loop):
     def start(stand, backend):
-        stand.need("uvicorn")
         for module in ("fastapi", "aiohttp", "asyncpg", "grpc", *(["uvloop"] if loop == "uvloop" else [])):
             stand.need_module(module)
         return on_free_port(stand, backend, ["uvicorn", "--port", "@PORT@", "--log-level", "warning", "--loop", loop,
@@ -152,16 +153,14 @@ def uvicorn(loop):
 
 
 def puma(stand, backend):
-    stand.need("puma")
-    stand.fail_unless(subprocess.run(["ruby", "-e", "require 'pg'"], capture_output=True).returncode == 0,
-                      "Ruby's pg is not installed (scripts/install-test-deps.sh --parents)")
+    stand.fail_unless(subprocess.run(["sh", "-c", "ruby -e \"require 'pg'\""], capture_output=True).returncode == 0,
+                      "Ruby or its pg is not installed (scripts/install-test-deps.sh --parents)")
     return on_free_port(stand, backend, ["puma", "--bind", "tcp://127.0.0.1:@PORT@", "--threads", "16:16", "--silent", "config.ru"],
                         SOURCES / "ruby")
 
 
 def configured(stand, backend, file, *command):
     """A proxy, or a server in front of another, with a configuration of its own."""
-    stand.need(command[0])
     folder = stand.directory / command[0]
     folder.mkdir()
     folder.chmod(0o777)
@@ -199,7 +198,7 @@ def php(stand, backend):
 class Row:
     name: str
     start: object
-    goal: float = 0.0
+    goal: float = 0.0  # of all calls, so many are to be right; 0 where nothing is promised
     kinds: tuple = KINDS
     ways: tuple = WAYS
     # A proxy passes each request on: its call has the request's own id.
@@ -412,12 +411,14 @@ class Run:
         finally:
             self.stand.close()
 
-    @property
-    def total(self):
+    def result(self):
         total = Score()
         for score in self.by_level.values():
             total.add(score)
-        return total
+        return {**dataclasses.asdict(total), "calls": total.calls,
+                "by_concurrency": {wide: dataclasses.asdict(score) for wide, score in self.by_level.items()},
+                "by_way": {" ".join(way): dataclasses.asdict(score) for way, score in self.by_way.items()},
+                "problems": self.problems, "counters": self.counters}
 
 
 # None of them passes on any context.
@@ -477,16 +478,6 @@ def print_table(head, rows):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |", flush=True)
 
 
-def summary(name, goal, run, reason):
-    if reason:
-        return {"row": name, "goal": goal, "unavailable" if run is None else "failed": reason}
-    total = run.total
-    return {"row": name, "goal": goal, **dataclasses.asdict(total), "calls": total.calls,
-            "by_concurrency": {wide: dataclasses.asdict(score) for wide, score in run.by_level.items()},
-            "by_way": {" ".join(way): dataclasses.asdict(score) for way, score in run.by_way.items()},
-            "problems": run.problems, "counters": run.counters}
-
-
 def print_results(results, concurrency, propagate):
     print(f"\nRight parents of all calls, by requests in progress ({os.cpu_count()} processors):\n")
     rows = []
@@ -520,15 +511,15 @@ def print_results(results, concurrency, propagate):
 
 def measure(row, backend, options):
     """A row's result, as it is in the JSON file."""
-    run = None
+    result = {"row": row.name, "goal": row.goal}
+    run = Run(row, backend, options)
     try:
-        run = Run(row, backend, options)
         run.run()
-        return summary(row.name, row.goal, run, "")
     except Missing as error:
-        return summary(row.name, row.goal, None, str(error))
+        return {**result, "unavailable": str(error)}
     except (AssertionError, OSError) as error:
-        return summary(row.name, row.goal, run, str(error) or repr(error))
+        return {**result, "failed": str(error) or repr(error)}
+    return {**result, **run.result()}
 
 
 def bad(result):
