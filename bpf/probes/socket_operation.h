@@ -572,7 +572,8 @@ static __always_inline void context__on_other_send(const struct zs_process* proc
   }
 }
 
-/* An answer begins: does the thread that has read the request write it? */
+/* An answer begins: has its thread read this connection's request itself? Which one of them is not
+ * asked: the next may have been read, and is recorded, before this answer is. */
 static __always_inline void context__on_answer(struct zs_process* process,
                                                const struct zs_connection* connection, __u32 tid) {
   if (connection->last_direction != ZS_RECEIVE || connection->loop != ZS_LOOP_NONE ||
@@ -581,8 +582,9 @@ static __always_inline void context__on_answer(struct zs_process* process,
     return;
   }
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
-  const __u32 flag = thread && thread->request_id == connection->request_id ? ZS_PROCESS_ANSWERS
-                                                                            : ZS_PROCESS_HANDS_OVER;
+  const bool own =
+      thread && thread->evidence == ZS_EVIDENCE_THREAD && thread->connection_id == connection->id;
+  const __u32 flag = own ? ZS_PROCESS_ANSWERS : ZS_PROCESS_HANDS_OVER;
   if (!(process->flags & flag)) {
     process->flags |= flag;
   }
