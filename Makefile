@@ -10,7 +10,7 @@ ARGS ?= --all
 # sudo forgets where Go was installed by hand; install-test-deps.sh fetches one when it is too old.
 export PATH := $(or $(ZEROSPAN_CACHE),$(HOME)/.cache/zerospan)/go/bin:$(PATH):/usr/local/go/bin
 
-.PHONY: help build run test test-all vmtest vmtest-ci vmtest-all vmtest-arm64 arm64 bench fuzz format check-format clean deps test-deps release
+.PHONY: help build run test test-all vmtest vmtest-ci vmtest-all vmtest-arm64 arm64 bench bench-parents fuzz format check-format clean deps test-deps release
 
 help:
 	@echo 'make build         build/release/zerospan and everything its tests need'
@@ -20,6 +20,7 @@ help:
 	@echo 'sudo make vmtest   a core of them on kernels 5.10, 6.1, 6.12 and 6.18, in virtual machines (vmtest-all: on all of vmtests/kernels, and on arm64)'
 	@echo 'sudo make arm64    build/arm64/zerospan, for arm64 on another processor (vmtest-arm64: its tests in a virtual machine)'
 	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
+	@echo 'sudo make bench-parents how many calls get the right parent, by runtime and framework (BENCH="--only Go")'
 	@echo 'make fuzz          each fuzz target for 30 s'
 	@echo 'make format        clang-format-16 on every source; check-format only looks'
 
@@ -76,6 +77,10 @@ vmtest-arm64: test-deps arm64
 
 bench: test-deps release
 	/usr/bin/python3 bench/bench.py
+
+bench-parents: test-deps release
+	@scripts/install-test-deps.sh --parents
+	/usr/bin/python3 bench/parents.py $(BENCH)
 
 fuzz: test-deps
 	scripts/run-preset.sh fuzz fuzz

@@ -3,12 +3,23 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Installs what zerospan's tests need on Debian 12: the test libraries, and the programs that are
-# traced. With --all also those that only `make test-all` uses; with --vm only those of `make vmtest`. No daemon is started.
+# traced. With --all also those that only `make test-all` uses; with --vm only those of `make vmtest`; with --parents only
+# what `make bench-parents` needs besides, of which none is a must. No daemon is started.
 set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 if [ "${1:-}" = --vm ]; then
   apt_install qemu-system-x86 qemu-system-arm busybox-static kmod zstd
+  exit
+fi
+
+here=$(dirname "$0")
+if [ "${1:-}" = --parents ]; then
+  apt_install gunicorn python3-flask uvicorn python3-fastapi python3-asyncpg python3-uvloop puma ruby-pg php-fpm php-curl php-pgsql \
+    haproxy libgrpc++-dev libpq-dev libcurl4-openssl-dev pkg-config python3-venv
+  apt_install_unless mvn maven
+  apt_install_unless npm npm
+  apt_install_unless cargo cargo-web
   exit
 fi
 
@@ -40,12 +51,15 @@ if [ "$oldest" != "go$go_version" ] && [ ! -x "$go_target/bin/go" ]; then
   mv "$work/pkg/mod/$module" "$go_target"
 fi
 
-build=$(dirname "$0")/../tests/programs/build.sh
+build=$here/../tests/programs/build.sh
 for program in grpc/cpp grpc/python sql/go; do
   PATH=$go_target/bin:$PATH "$build" "$program" > /dev/null
 done
+PATH=$go_target/bin:$PATH /usr/bin/python3 -B "$here/../tests/parents/build.py" go > /dev/null
 
 if [ "${1:-}" = --all ]; then
+  "$0" --parents
+  PATH=$go_target/bin:$PATH /usr/bin/python3 -B "$here/../tests/parents/build.py" node java > /dev/null
   apt_install_unless apache2 apache2
   apt_install bind9 dnsmasq-base bind9-dnsutils python3-dnspython musl-tools iproute2 bubblewrap prometheus
   apt_install clickhouse-server rabbitmq-server python3-pika python3-venv gunicorn python3-flask uvicorn python3-fastapi puma php-fpm valgrind

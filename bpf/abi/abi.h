@@ -293,6 +293,10 @@ enum zs_process_flags {
   ZS_PROCESS_GO = 128,    /* its goroutines can be told */
   ZS_PROCESS_JAVA = 256,
   ZS_PROCESS_PROPAGATE = 512, /* its requests may be given a trace context */
+  /* Set by the kernel side: a request that a thread had read from a blocking socket was answered by
+   * that thread; by another one. */
+  ZS_PROCESS_ANSWERS = 1024,
+  ZS_PROCESS_HANDS_OVER = 2048,
 };
 
 struct zs_process {

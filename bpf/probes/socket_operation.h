@@ -264,7 +264,9 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
 
 /*
  * Whether what this thread does now is for the request that it read last. A blocking thread serves
- * that request. An event loop's thread does so if it is still in the call-back that has read it.
+ * that request, unless its program hands requests over: then the thread goes on with any of them.
+ * Java's executors do so often enough that its threads are believed only once one has answered what
+ * it had read. An event loop's thread serves it if it is still in the call-back that has read it.
  * What else could have run since:
  * - another event's call-back: it would have read, or gone on with a message of another connection,
  *   and either ends the thread's right. One that a thread pool queued need not: so nginx must have
@@ -279,7 +281,8 @@ static __always_inline struct zs_connection* connection__find(const struct sock*
 static __always_inline bool thread__proves(const struct zs_process* process,
                                            const struct zs_thread* thread) {
   if (thread->loop == ZS_LOOP_NONE) {
-    return true;
+    return !(process->flags & ZS_PROCESS_HANDS_OVER) &&
+           (process->flags & (ZS_PROCESS_JAVA | ZS_PROCESS_ANSWERS)) != ZS_PROCESS_JAVA;
   }
   if (thread->loop != ZS_LOOP_EPOLL || !(process->flags & ZS_PROCESS_CALLBACKS)) {
     return false;
@@ -304,6 +307,16 @@ static __always_inline bool thread__proves(const struct zs_process* process,
   const struct task_struct* task = zs_task();
   const struct signal_struct* process_wide = zs_task_read(task, signal);
   return no_timer && zs_task_read(process_wide, live.counter) == 1;
+}
+
+/* How well it is known that this thread works for thread->request_id. A blocking thread that does
+ * not prove it is like one that its creator has made for a pool. */
+static __always_inline enum zs_evidence thread__evidence(const struct zs_process* process,
+                                                         const struct zs_thread* thread) {
+  if (thread__proves(process, thread)) {
+    return thread->evidence;
+  }
+  return thread->loop == ZS_LOOP_NONE ? ZS_EVIDENCE_CREATING_THREAD : ZS_EVIDENCE_AMBIGUOUS;
 }
 
 /* Remembers what this thread serves from now on. */
@@ -532,11 +545,8 @@ static __always_inline __u8 context__of_thread(const struct zs_process* process,
   const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
   if (thread && thread->request_id) {
     *request_id = thread->request_id;
-    evidence = thread->evidence;
-    if (!thread__proves(process, thread)) {
-      evidence = ZS_EVIDENCE_AMBIGUOUS;
-    } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE &&
-               thread->connection_id == connection->id) {
+    evidence = thread__evidence(process, thread);
+    if (evidence == ZS_EVIDENCE_TICK_RESPONSE && thread->connection_id == connection->id) {
       evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;
     }
   }
@@ -580,6 +590,24 @@ static __always_inline void context__on_other_send(const struct zs_process* proc
     thread->request_id = 0;
     thread->evidence = ZS_EVIDENCE_NONE;
     thread->mixed = 1;
+  }
+}
+
+/* An answer begins: has its thread read this connection's request itself? Which one of them is not
+ * asked: the next may have been read, and is recorded, before this answer is. */
+static __always_inline void context__on_answer(struct zs_process* process,
+                                               const struct zs_connection* connection, __u32 tid) {
+  if (connection->last_direction != ZS_RECEIVE || connection->loop != ZS_LOOP_NONE ||
+      !connection->request_id ||
+      (process->flags & (ZS_PROCESS_NO_CONTEXT | ZS_PROCESS_HANDS_OVER))) {
+    return;
+  }
+  const struct zs_thread* thread = bpf_map_lookup_elem(&threads, &tid);
+  const bool own =
+      thread && thread->evidence == ZS_EVIDENCE_THREAD && thread->connection_id == connection->id;
+  const __u32 flag = own ? ZS_PROCESS_ANSWERS : ZS_PROCESS_HANDS_OVER;
+  if (!(process->flags & flag)) {
+    process->flags |= flag;
   }
 }
 
@@ -952,6 +980,7 @@ static __always_inline int socket_operation__record(const struct sock* sk,
         context__on_other_send(process, connection, tid);
       }
     } else {
+      context__on_answer(process, connection, tid);
       context__on_other_send(process, connection, tid);
       /* 100, 102, 103: the request goes on (RFC 9110 section 15.2). */
       request__on_answer(connection, gate == ZS_GATE_RESPONSE && out->copy.first > 11 &&

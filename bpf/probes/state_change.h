@@ -35,10 +35,8 @@ static __always_inline void state__on_connect(const struct sock* sk) {
     return;
   }
   connection->origin_request_id = thread->request_id;
-  connection->origin_evidence = thread->evidence;
-  if (!thread__proves(process, thread)) {
-    connection->origin_evidence = ZS_EVIDENCE_AMBIGUOUS;
-  } else if (thread->evidence == ZS_EVIDENCE_TICK_RESPONSE) {
+  connection->origin_evidence = thread__evidence(process, thread);
+  if (connection->origin_evidence == ZS_EVIDENCE_TICK_RESPONSE) {
     /* A pool that was full opens a connection for whoever queued first, which the response does
      * not tell. */
     connection->origin_evidence = ZS_EVIDENCE_TICK_SAME_CONNECTION;

@@ -187,7 +187,7 @@ def java(case, backend=None):
     return _printing(case, [*built("java"), mode, log, *tail], log, 60, clock=0.0015, pipelining=False)
 
 
-def _on_free_port(case, command, log, prepare=lambda port: None, attempts=5, **how):
+def on_free_port(case, command, log, prepare=lambda port: None, attempts=5, **how):
     """For programs that cannot bind port 0: takes a free one, and another when somebody was quicker."""
     for attempt in range(attempts):
         port = free_port()
@@ -233,7 +233,7 @@ def nginx(case, backend=None, workers=1, template="nginx.conf.in"):
             text = text.replace(f"@{key}@", str(value))
         (folder / "nginx.conf").write_text(text)
 
-    return _on_free_port(case, ["nginx", "-c", folder / "nginx.conf"], folder / "access.log", prepare,
+    return on_free_port(case, ["nginx", "-c", folder / "nginx.conf"], folder / "access.log", prepare,
                          by_query=False, clock=0.0015, chunked=False)
 
 
@@ -241,7 +241,7 @@ def nghttpx(case, backend):
     """A proxy that upgrades HTTP/1.1 to HTTP/2 (RFC 7540 section 3.2)."""
     case.need("nghttpx")
     log = _log(case, "nghttpx")
-    return _on_free_port(
+    return on_free_port(
         case, ["nghttpx", "--conf=/dev/null", "--single-process", "--workers=1", "--frontend=127.0.0.1,@PORT@;no-tls",
                f"--backend=127.0.0.1,{backend}", f"--accesslog-file={log}", f"--errorlog-file={log}.errors",
                '--accesslog-format={"id":"","method":"$method","target":"$path","status":$status,'
@@ -262,7 +262,7 @@ def apache(case):
             text = text.replace(f"@{key}@", str(value))
         (folder / "httpd.conf").write_text(text)
 
-    return _on_free_port(case, ["apache2", "-D", "FOREGROUND", "-f", folder / "httpd.conf"],
+    return on_free_port(case, ["apache2", "-D", "FOREGROUND", "-f", folder / "httpd.conf"],
                          folder / "access.log", prepare, by_query=False, chunked=False, clock=0.0015)
 
 
@@ -271,7 +271,7 @@ def gunicorn(case, threads=4):
     case.need_module("flask")
     log = _log(case, "gunicorn")
     kind = ["--worker-class", "gthread", "--threads", str(threads)] if threads else ["--worker-class", "sync"]
-    return _on_free_port(
+    return on_free_port(
         case, ["gunicorn", *kind, "--workers", "1", "--bind", "127.0.0.1:@PORT@", "app_flask:app"], log,
         env={"ACCESS_LOG": str(log), "PYTHONDONTWRITEBYTECODE": "1"}, cwd=PROGRAMS, pipelining=False)
 
@@ -280,7 +280,7 @@ def uvicorn(case):
     case.need("uvicorn")
     case.need_module("fastapi")
     log = _log(case, "uvicorn")
-    return _on_free_port(case, ["uvicorn", "--port", "@PORT@", "--log-level", "warning", "app_fastapi:app"], log,
+    return on_free_port(case, ["uvicorn", "--port", "@PORT@", "--log-level", "warning", "app_fastapi:app"], log,
                          env={"ACCESS_LOG": str(log), "PYTHONDONTWRITEBYTECODE": "1"}, cwd=PROGRAMS,
                          unknown_method="FOO")
 
@@ -288,7 +288,7 @@ def uvicorn(case):
 def puma(case):
     case.need("puma")
     log = _log(case, "puma")
-    return _on_free_port(
+    return on_free_port(
         case, ["puma", "--bind", "tcp://127.0.0.1:@PORT@", "--threads", "4:4", "--silent",
                PROGRAMS / "puma" / "config.ru"], log, env={"ACCESS_LOG": str(log)}, unknown_method="PURGE")
 

@@ -22,8 +22,8 @@ TEST_FILE = re.compile(r"(_test|_fuzz|_bench|/testing|/fuzz_\w+|/test_\w+|_for_t
 # A library's headers, and the only folders whose files may include them.
 LIBRARIES = (
     (re.compile(r"^bpf/"), ("agent/kernel", "bpf", "tests/structure", "tests/propagation")),
-    (re.compile(r"^grpc(pp)?/"), ("exporter/transport", "tests/receiver", "tests/programs/grpc")),
-    (re.compile(r"^curl/"), ("exporter/transport", "agent/k8s/api")),
+    (re.compile(r"^grpc(pp)?/"), ("exporter/transport", "tests/receiver", "tests/programs/grpc", "tests/parents/cpp")),
+    (re.compile(r"^curl/"), ("exporter/transport", "agent/k8s/api", "tests/parents/cpp")),
     (re.compile(r"^(libelf|gelf|elfutils/|dwarf)"), ("agent/discovery",)),
     (re.compile(r"^Zydis/"), ("symbols/probe",)),
     (re.compile(r"^(zlib|zstd)\.h"), ("symbols/elf", "exporter")),
