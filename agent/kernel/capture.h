@@ -54,8 +54,8 @@ struct CaptureOptions {
   std::array<uint16_t, 4> dns_ports = {53};  // of name servers; 0: none
   uint64_t id_seed = 0;                      // of requests' ids; random, and the correlator's too
   TentativeCapture tentative;
-  bool propagate = false;           // trace context is injected into what selected processes send
-  std::string cgroup_root;          // with propagate: where cgroup v2 is mounted; empty: nowhere
+  bool propagate = false;   // trace context is injected into what selected processes send
+  std::string cgroup_root;  // with propagate: where cgroup v2 is mounted; empty: nowhere
   bool event_loop_ticks =
       true;  // attach the hook on system calls when a selected event loop calls out
 };

@@ -24,6 +24,7 @@
 #include "io_uring.skel.h"
 #include "mute.skel.h"
 #include "process.skel.h"
+#include "propagate.skel.h"
 #include "sock_event.skel.h"
 #include "sock_fexit.skel.h"
 #include "sock_fexit_old.skel.h"
@@ -161,6 +162,7 @@ template SkeletonPtr<go_route_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<io_uring_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<mute_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<process_bpf> open_object(const KernelBtf& btf);
+template SkeletonPtr<propagate_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<sock_event_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<sock_fexit_bpf> open_object(const KernelBtf& btf);
 template SkeletonPtr<sock_kprobe_bpf> open_object(const KernelBtf& btf);

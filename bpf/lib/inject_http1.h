@@ -126,9 +126,9 @@ static inline __attribute__((always_inline)) int zs_http1_hex(__u8 byte) {
                                       : -1;
 }
 
-#define ZS_HTTP1_8(a, b, c, d, e, f, g, h)                                                     \
-  ((__u64)(a) | (__u64)(b) << 8U | (__u64)(c) << 16U | (__u64)(d) << 24U | (__u64)(e) << 32U | \
-   (__u64)(f) << 40U | (__u64)(g) << 48U | (__u64)(h) << 56U)
+#define ZS_HTTP1_8(a, b, c, d, e, f, g, h)                                         \
+  ((0ULL + (a)) | (0ULL + (b)) << 8U | (0ULL + (c)) << 16U | (0ULL + (d)) << 24U | \
+   (0ULL + (e)) << 32U | (0ULL + (f)) << 40U | (0ULL + (g)) << 48U | (0ULL + (h)) << 56U)
 
 static inline __attribute__((always_inline)) bool zs_http1_name_is(const struct zs_http1_walk* walk,
                                                                    __u64 first, __u64 second,
@@ -189,7 +189,7 @@ static inline __attribute__((always_inline)) void zs_http1_add(struct zs_http1_w
   const __u32 at = walk->column;
   if (at < ZS_HTTP1_NAME_BYTES) {
     /* By word, not by index: a write at an unknown place costs the verifier more. */
-    const __u64 bits = (__u64)byte << (8U * (at & 7U));
+    const __u64 bits = (0ULL + byte) << (8U * (at & 7U));
     if (at < 8) {
       walk->name[0] |= bits;
     } else if (at < 16) {
@@ -199,7 +199,7 @@ static inline __attribute__((always_inline)) void zs_http1_add(struct zs_http1_w
     }
   }
   if (at < 255) {
-    walk->column = at + 1;
+    walk->column += 1;
   }
 }
 
@@ -273,14 +273,14 @@ static inline __attribute__((always_inline)) bool zs_http1_traceparent(struct zs
   } else if (at < 52) {
     walk->span_id = walk->span_id << 4U | value;
   } else {
-    walk->trace_flags = walk->trace_flags << 4U | value;
+    walk->trace_flags = (walk->trace_flags << 4U | value) & 0xffU;
   }
   return true;
 }
 
 static inline __attribute__((always_inline)) bool zs_http1_is_chunked(__u8 byte, __u32 at) {
   const __u64 word = ZS_HTTP1_8('c', 'h', 'u', 'n', 'k', 'e', 'd', 0);
-  return at < 7 && zs_http1_small(byte) == (__u8)(word >> (8U * (at & 7U)));
+  return at < 7 && zs_http1_small(byte) == (word >> (8U * (at & 7U)) & 0xffU);
 }
 
 /* A value is over: is it one? */
@@ -408,7 +408,7 @@ static inline __attribute__((always_inline)) enum zs_http1_event zs_http1_chunk_
     struct zs_http1_walk* walk, __u8 byte) {
   const int digit = zs_http1_hex(zs_http1_small(byte));
   if (digit >= 0 && walk->number < ZS_HTTP1_LENGTH_MAX / 16) {
-    walk->number = walk->number << 4U | (__u64)digit;
+    walk->number = walk->number << 4U | (0ULL + digit);
     walk->column = 1;
     return ZS_HTTP1_MORE;
   }
@@ -539,10 +539,10 @@ static inline __attribute__((always_inline)) enum zs_http1_event zs_http1_step(
       if (at == 8) {
         return zs_http1_expect(walk, byte, '\r', ZS_HTTP1_LINE_END);
       }
-      if (at == 7 ? byte != '0' && byte != '1' : byte != (__u8)(version >> (8U * (at & 7U)))) {
+      if (at == 7 ? byte != '0' && byte != '1' : byte != (version >> (8U * (at & 7U)) & 0xffU)) {
         return zs_http1_refuse(walk);
       }
-      walk->column = at + 1;
+      walk->column += 1;
       return ZS_HTTP1_MORE;
     }
     case ZS_HTTP1_BODY:

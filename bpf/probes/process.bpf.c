@@ -56,10 +56,9 @@ int BPF_PROG(process__exec, struct task_struct* task) {
   struct zs_process* process = bpf_map_lookup_elem(&processes, &tgid);
   if (process) {
     /* What was known of the program before says nothing about this one. */
-    process->flags &=
-        ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV | ZS_PROCESS_GO |
-                 ZS_PROCESS_JAVA | ZS_PROCESS_PROPAGATE | ZS_PROCESS_ANSWERS |
-                 ZS_PROCESS_HANDS_OVER);
+    process->flags &= ~(__u32)(ZS_PROCESS_EVENT_LOOP | ZS_PROCESS_CALLBACKS | ZS_PROCESS_LIBUV |
+                               ZS_PROCESS_GO | ZS_PROCESS_JAVA | ZS_PROCESS_PROPAGATE |
+                               ZS_PROCESS_ANSWERS | ZS_PROCESS_HANDS_OVER);
   } else if (zs_tentative || cgroups__chosen()) {
     const struct zs_process tentative = {.flags = ZS_PROCESS_TENTATIVE, .ring = 0};
     if (processes__put(tgid, &tentative, BPF_ANY)) {
