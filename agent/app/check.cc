@@ -53,8 +53,8 @@ void print_row(const char* mark, const std::string& what, const std::string& det
               detail.c_str());
 }
 
-// What it takes is not asked of every kernel, so it is not among what zerospan can do.
-void check_injection(const std::string& btf_file) {
+// Whether trace context can be injected.
+bool check_injection(const std::string& btf_file) {
   const Result<kernel::KernelBtf> btf = kernel::KernelBtf::find(btf_file);
   const Result<std::vector<propagation::SelfTestCheck>> checks =
       btf ? test_injection(kernel::InjectionTrial::make(*btf), std::stop_token())
@@ -62,7 +62,7 @@ void check_injection(const std::string& btf_file) {
   const char* const name = "sockets under injection behave as without it";
   if (!checks) {
     print_row("NO", name, checks.error().message);
-    return;
+    return false;
   }
   std::string detail;
   for (const propagation::SelfTestCheck& check : *checks) {
@@ -79,8 +79,10 @@ void check_injection(const std::string& btf_file) {
       others) {
     if (const std::string reason = kernel::reason_to_stand_aside(*others); !reason.empty()) {
       print_row("NO", "no other agent's program at the messages of sockets", reason);
+      return false;
     }
   }
+  return detail.empty();
 }
 
 int check_host(const config::Config& config) {
@@ -110,13 +112,15 @@ int check_host(const config::Config& config) {
       all = all && capability.kind != kernel::CaptureKind::kSyscall;
     }
   }
-  check_injection(config.capture.btf);
+  const bool injects = check_injection(config.capture.btf);
   if (capture.empty() || !host_pids) {
     std::printf("\nzerospan cannot trace here.\n");
     return 1;
   }
   std::printf("\nzerospan can %s by capture kind %.*s%s.\n",
-              all ? "do everything that it knows of here," : "trace here",
+              !all      ? "trace here"
+              : injects ? "do everything that it knows of here,"
+                        : "do everything but inject trace context here,",
               static_cast<int>(capture.size()), capture.data(),
               all ? "" : ", with the losses named above");
   return 0;

@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <optional>
@@ -510,6 +511,51 @@ std::string check_blocking_read(Bench& bench) {
   return seen + (std::string_view(buffer.data(), buffer.size()) == answer ? "" : ", not as sent");
 }
 
+// One thread waits for an answer while another one sends, and there is room again and again: what
+// wakes the sender wakes the reader, too. Under sockmap it then gives up (net/ipv4/tcp_bpf.c,
+// tcp_msg_wait_data), as far as is known on every kernel.
+std::string check_two_ways(Bench& bench) {
+  constexpr int kRounds = 50;
+  constexpr int kSendBuffer = 16384;
+  set_blocking(bench.client(), true);
+  bench.deadline.bound(bench.client());
+  set_option(bench.client(), SOL_SOCKET, SO_SNDBUF, kSendBuffer);
+  std::atomic<bool> ended{false};
+  std::string seen;
+  std::thread reader([&] {
+    char byte = 0;
+    const ssize_t count = ::recv(bench.client(), &byte, 1, MSG_WAITALL);
+    seen = count < 0 ? error_name(errno) : std::to_string(count) + " byte";
+    ended = true;
+  });
+  try {
+    const std::string bytes = noise(4096);
+    std::array<char, 65536> buffer{};
+    for (int round = 0; round < kRounds && !ended; ++round) {
+      ssize_t sent = 0;
+      for (ssize_t now = 0; (now = ::send(bench.client(), bytes.data(), bytes.size(),
+                                          MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;) {
+        sent += now;
+      }
+      while (sent > 0) {
+        bench.deadline.wait(bench.server(), POLLIN, "what was sent");
+        const ssize_t now = ::recv(bench.server(), buffer.data(), buffer.size(), 0);
+        if (now <= 0) {
+          throw Oddity("the end");
+        }
+        sent -= now;
+      }
+    }
+    ::send(bench.server(), "a", 1, MSG_NOSIGNAL);
+  } catch (...) {
+    ::shutdown(bench.server(), SHUT_RDWR);
+    reader.join();
+    throw;
+  }
+  reader.join();
+  return seen;
+}
+
 std::string check_epoll(Bench& bench) {
   const UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   epoll_event event{};
@@ -802,6 +848,7 @@ constexpr auto kChecks = std::to_array<CheckOf>({
     {{"full_queue", "requests for which there is no room yet"}, check_full_queue},
     {{"blocking_send", "sends that wait for room"}, check_blocking_send},
     {{"blocking_read", "reads that wait"}, check_blocking_read},
+    {{"two_ways", "reads that wait while another thread sends"}, check_two_ways},
     {{"epoll", "edges of readiness, which event loops live from"}, check_epoll},
     {{"fionread", "how much can be read (nginx, Java's available())"}, check_fionread},
     {{"peek", "looking at what can be read"}, check_peek},

@@ -14,7 +14,7 @@
 #include "bpf/maps/settings.h"
 #include "bpf/maps/streams.h"
 
-static const struct zs_incoming zs_incoming_none = {};
+static const struct zs_incoming zs_incoming_none __attribute__((used)) = {};
 
 struct zs_incoming_scan {
   struct zs_incoming* incoming;

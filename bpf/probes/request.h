@@ -12,7 +12,7 @@
 #include "bpf/maps/scratch.h"
 #include "bpf/maps/settings.h"
 
-static const struct zs_request zs_request_none = {};
+static const struct zs_request zs_request_none __attribute__((used)) = {};
 
 struct zs_request_scan {
   struct zs_request* request;

@@ -25,7 +25,7 @@ from harness import wait_for
 STALL = 0.2  # seconds
 # On kernels of which the self-test says no for this reason alone, the rest is tested all the same: no program of these
 # tests asks how much it could read.
-DESPITE = ("--propagate", "--propagate-despite=fionread")
+DESPITE = ("--propagate", "--propagate-despite=fionread,two_ways")
 
 
 class Harm(harness.Case):
@@ -79,7 +79,7 @@ class Harm(harness.Case):
         total, injected = 0, 0
         for one in sent:
             other = at_end[one["port"]]
-            about = f"{one}\n{other}"
+            about = f"{one}\n{other}\n{client}"
             self.assertEqual("", other["odd"], about)
             self.assertTrue(one["good"], about)
             # What the client's program sent has arrived, with nothing but trace headers more, in the heads of requests.

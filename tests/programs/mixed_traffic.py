@@ -180,7 +180,8 @@ class Hashing:
 
 
 def connected(port, context=None):
-    plain = socket.create_connection(("127.0.0.1", port))
+    # With a time limit Python's sockets do not block in the kernel, where a sockmap makes reads give up (docs/propagation.md).
+    plain = socket.create_connection(("127.0.0.1", port), timeout=60)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Hashing(context.wrap_socket(plain, server_hostname="localhost") if context else plain)
 
@@ -258,11 +259,11 @@ def yamux_frame(data, chance):  # version, type, flags, stream, length
     return struct.pack("!BBHII", 0, 0, 0, chance.randrange(9) * 2 + 1, len(data)) + data
 
 
-def http2_frame(data, chance):  # RFC 9113 section 4.1: DATA, and HEADERS that name a method and a path
+def http2_frame(data, chance):  # RFC 9113: DATA, and what would be a request in a frame that is none, of an unknown type (section 4.1)
     data = data[:16384]
     if chance.random() < 0.3:
         data = b"\x82\x84\x86\x41\x09localhost"
-        return struct.pack("!I", len(data))[1:] + b"\x01\x05" + struct.pack("!I", chance.randrange(99) * 2 + 1) + data
+        return struct.pack("!I", len(data))[1:] + b"\x20\x05" + struct.pack("!I", chance.randrange(99) * 2 + 1) + data
     return struct.pack("!I", len(data))[1:] + b"\x00\x00" + struct.pack("!I", chance.randrange(99) * 2 + 1) + data
 
 
