@@ -17,6 +17,6 @@ const volatile __u32 zs_protocols = ~0U; /* bit n: the protocol of enum zs_proto
 /* Of servers, as they are written; 0: none. Behind a frozen map the loops over them are constant.
  */
 const volatile __u16 zs_dns_ports[ZS_DNS_PORTS_MAX] = {53};
-const volatile __u64 zs_id_seed = 0;      /* random; makes the ids of requests unpredictable */
-const volatile bool zs_propagate = false; /* trace context is injected */
-const volatile __u32 zs_agent_tgid = 0;   /* never traced, whatever the map of processes says */
+const volatile __u64 zs_id_seed = 0;    /* random; makes the ids of requests unpredictable */
+const volatile __u8 zs_propagate = 0;   /* trace context is injected */
+const volatile __u32 zs_agent_tgid = 0; /* never traced, whatever the map of processes says */
