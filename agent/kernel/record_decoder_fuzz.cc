@@ -44,6 +44,12 @@ struct Checker : kernel::ConnectionEvents {
     ++events;
     require(origin.evidence <= model::Evidence::kGoroutine, "a known evidence");
   }
+  void on_injection(uint64_t, const model::Injection& injection) override {
+    ++events;
+    require(injection.evidence <= model::Evidence::kGoroutine, "a known evidence");
+    require(injection.span_id != 0 && (injection.trace_id_high | injection.trace_id_low) != 0,
+            "ids that are valid");
+  }
   void on_close(uint64_t, const model::Closed& closed) override {
     ++events;
     require(closed.kind <= model::CloseKind::kReset, "a known kind of close");
