@@ -21,7 +21,7 @@ help:
 	@echo 'sudo make arm64    build/arm64/zerospan, for arm64 on another processor (vmtest-arm64: its tests in a virtual machine)'
 	@echo 'sudo make bench    cost per request, memory, start and stop, as one table'
 	@echo 'sudo make bench-parents how many calls get the right parent, by runtime and framework (BENCH="--only Go")'
-	@echo 'make fuzz          each fuzz target for 30 s'
+	@echo 'make fuzz          each fuzz target for 60 s (FUZZ_SECONDS=600)'
 	@echo 'make format        clang-format-16 on every source; check-format only looks'
 
 deps:
@@ -42,8 +42,10 @@ release:
 
 build: test-deps release
 
-test: test-deps release
-	$(CTEST) -LE 'slow|vm'
+test: test-deps
+	@scripts/install-test-deps.sh --vm
+	$(MAKE) release
+	$(CTEST) -LE slow -j3
 
 test-all: test-deps
 	@scripts/install-test-deps.sh --all
@@ -56,7 +58,7 @@ vmtest: test-deps release
 	@status=0; for part in 'test_run.py' 'matrix $(VMTEST)' 'test_conditions.py' 'test_spans.py'; do \
 	  VMTEST_KERNELS='$(VMTEST_KERNELS)' /usr/bin/python3 -B vmtests/$$part || status=1; done; exit $$status
 
-# Those of continuous integration: to have them in `make test`, take vm out of its -LE and the packages into install-test-deps.sh.
+# What `make test` does of them.
 vmtest-ci: test-deps release
 	@scripts/install-test-deps.sh --vm
 	$(CTEST) -L vm
@@ -83,7 +85,7 @@ bench-parents: test-deps release
 	/usr/bin/python3 bench/parents.py $(BENCH)
 
 fuzz: test-deps
-	scripts/run-preset.sh fuzz fuzz
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/run-preset.sh fuzz fuzz
 
 format:
 	$(SOURCES) | xargs clang-format-16 -i

@@ -87,20 +87,30 @@ std::string Injection::judge(const std::stop_token& stop) {
   if (!checks) {
     return "its self-test could not be made: " + checks.error().message;
   }
-  const std::string oddity = propagation::first_oddity(*checks, options_.tolerated);
+  const propagation::Oddities oddities = propagation::judge(*checks, options_.tolerated);
   {
     const std::lock_guard lock(mutex_);
     for (const propagation::SelfTestCheck& check : *checks) {
       report_.checks_failed += check.passed() ? 0 : 1;
     }
   }
-  if (!oddity.empty()) {
-    return "this kernel's sockets behave in another way under it. " + oddity;
+  if (!oddities.of_all.empty()) {
+    return "this kernel's sockets behave in another way under it. " + oddities.of_all;
   }
-  if (const std::string all = propagation::first_oddity(*checks, {}); !all.empty()) {
-    log::warn("tolerated in sockets under the injecting program, as configured: {}", all);
+  if (!oddities.of_blocking.empty()) {
+    log::info(
+        "no trace context is injected into what is sent on sockets in blocking mode, which "
+        "behave in another way on this kernel then. {}",
+        oddities.of_blocking);
   }
-  if (const Status status = capture_.begin_injection(); !status) {
+  const propagation::Oddities untold = propagation::judge(*checks, {});
+  for (const std::string& text :
+       {untold.of_all, oddities.of_blocking.empty() ? untold.of_blocking : ""}) {
+    if (!text.empty()) {
+      log::warn("tolerated in sockets under the injecting program, as configured: {}", text);
+    }
+  }
+  if (const Status status = capture_.begin_injection(oddities.of_blocking.empty()); !status) {
     return status.error().message;
   }
   return "";
@@ -109,7 +119,7 @@ std::string Injection::judge(const std::stop_token& stop) {
 std::string Injection::watch(uint64_t round) {
   propagation::HarmBudget::Totals totals = totals_();
   if (stalls_seen_) {
-    if (const Result<size_t> stalled = capture_.take_out_stalled(); stalled) {
+    if (const Result<size_t> stalled = capture_.take_out(); stalled) {
       if (*stalled > 0) {
         log::warn("{} connections stood still and get no trace context any more", *stalled);
       }

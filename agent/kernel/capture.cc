@@ -24,8 +24,8 @@
 #include "agent/core/unique_fd.h"
 #include "agent/kernel/objects.h"
 #include "agent/kernel/propagate.h"
+#include "agent/kernel/propagation_watch.h"
 #include "agent/kernel/ring_reader.h"
-#include "agent/kernel/stalled_sockets.h"
 #include "bpf/abi/abi.h"
 #include "go.skel.h"
 #include "go_route.skel.h"
@@ -175,7 +175,7 @@ struct Capture::Impl {
   Status go_route_status;
   SkeletonPtr<propagate_bpf> propagator;
   PropagationLinks propagation_links;  // before the programs
-  std::optional<StalledSockets> stalled_sockets;
+  std::optional<PropagationWatch> propagation_watch;
   Status injection_status = fail(ErrorCode::kUnsupported, "no trace context is to be injected");
   std::atomic<uint32_t> go_generation{0};
   std::map<std::pair<dev_t, ino_t>, std::unique_ptr<bpf_link, LinkDeleter>> libuv_probes;
@@ -535,10 +535,11 @@ const Status& Capture::injection() const {
   return impl_->injection_status;
 }
 
-Status Capture::begin_injection() {
+Status Capture::begin_injection(bool blocking) {
   if (!impl_->injection_status) {
     return impl_->injection_status;
   }
+  impl_->propagator->bss->zs_takes_blocking = blocking;
   Status status = impl_->propagation_links.attach(*impl_->propagator, impl_->options.cgroup_root);
   if (!status) {
     impl_->propagation_links = {};
@@ -548,7 +549,7 @@ Status Capture::begin_injection() {
 }
 
 void Capture::end_injection() {
-  impl_->stalled_sockets.reset();
+  impl_->propagation_watch.reset();
   impl_->propagation_links = {};
   if (!impl_->propagator) {
     return;
@@ -561,27 +562,35 @@ void Capture::end_injection() {
   }
 }
 
-Result<size_t> Capture::take_out_stalled() {
+Result<size_t> Capture::take_out() {
   if (!impl_->propagator) {
     return 0;
   }
   const int clients = bpf_map__fd(impl_->propagator->maps.clients);
-  if (!impl_->stalled_sockets) {
-    Result<StalledSockets> made = StalledSockets::make(impl_->btf, clients);
+  if (!impl_->propagation_watch) {
+    Result<PropagationWatch> made =
+        PropagationWatch::make(impl_->btf, clients, bpf_map__fd(impl_->propagator->maps.outgoing));
     take_libbpf_messages();
     if (!made) {
       return tl::unexpected(made.error());
     }
-    impl_->stalled_sockets.emplace(std::move(*made));
+    impl_->propagation_watch.emplace(std::move(*made));
   }
-  const Result<std::vector<uint64_t>> stalled = impl_->stalled_sockets->look();
-  if (!stalled) {
-    return tl::unexpected(stalled.error());
+  const Result<PropagationWatch::Seen> seen = impl_->propagation_watch->look();
+  if (!seen) {
+    return tl::unexpected(seen.error());
   }
-  for (const uint64_t key : *stalled) {
-    bpf_map_delete_elem(clients, &key);
+  const auto take_out = [clients](const std::vector<uint64_t>& keys) {
+    for (const uint64_t key : keys) {
+      bpf_map_delete_elem(clients, &key);
+    }
+  };
+  take_out(seen->stalled);
+  take_out(seen->off);
+  if (impl_->propagator->bss->zs_takes_blocking == 0) {
+    take_out(seen->blocking);
   }
-  return stalled->size();
+  return seen->stalled.size();
 }
 
 Result<std::unique_ptr<InjectionTrial>> Capture::injection_trial() const {

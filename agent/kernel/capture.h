@@ -199,13 +199,14 @@ class Capture {
   // With CaptureOptions::propagate: whether it can be done here. Else an error that says so.
   [[nodiscard]] const Status& injection() const;
   // Any thread, one at a time, for the four below. With injection() in order: connections that
-  // selected processes open from now on are looked at,
-  Status begin_injection();
+  // selected processes open from now on are looked at, those of sockets in blocking mode only if
+  // `blocking`,
+  Status begin_injection(bool blocking);
   // until now: all sockets are back with their own functions.
   void end_injection();
   // After begin_injection(), a second or more apart: takes out what has stood still since the last
-  // call (stalled_sockets.h), and returns how many.
-  Result<size_t> take_out_stalled();
+  // call (propagation_watch.h) and returns how many; also what nothing more is injected into.
+  Result<size_t> take_out();
   // For a self-test; needs neither of these.
   [[nodiscard]] Result<std::unique_ptr<InjectionTrial>> injection_trial() const;
   // Any thread.

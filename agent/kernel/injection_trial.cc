@@ -73,6 +73,7 @@ Result<std::unique_ptr<InjectionTrial>> InjectionTrial::make(const KernelBtf& bt
   }
   auto& programs = *impl->programs;
   programs.rodata->zs_propagate = true;
+  programs.bss->zs_takes_blocking = 1;
   programs.rodata->zs_agent_tgid = 0;  // here it is traced
   programs.rodata->zs_ring_wake_bytes = kRingBytes;
   bpf_map* map = nullptr;

@@ -39,6 +39,7 @@ struct SelfTestOptions {
 
 struct SelfTestCheck {
   std::string_view name;
+  bool of_blocking = false;  // CheckDescription::of_blocking
   std::string expected;
   std::string seen;
   std::chrono::microseconds took{};
@@ -50,6 +51,8 @@ struct SelfTestCheck {
 struct CheckDescription {
   std::string_view name;
   std::string_view about;  // what programs lose where it fails
+  // It is of sockets in blocking mode alone: who leaves these out does no harm where it fails.
+  bool of_blocking = false;
 };
 [[nodiscard]] std::span<const CheckDescription> self_test_checks();
 
@@ -61,7 +64,11 @@ struct CheckDescription {
 
 // "NAME: expected ..., seen ..." of the first that failed and is not in `tolerated`, and how many
 // more there are; empty when there is none.
-[[nodiscard]] std::string first_oddity(std::span<const SelfTestCheck> checks,
-                                       std::span<const std::string> tolerated);
+struct Oddities {
+  std::string of_all;
+  std::string of_blocking;  // CheckDescription::of_blocking
+};
+[[nodiscard]] Oddities judge(std::span<const SelfTestCheck> checks,
+                             std::span<const std::string> tolerated);
 
 }  // namespace zerospan::propagation

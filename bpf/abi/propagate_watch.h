@@ -7,12 +7,14 @@
 #include <linux/types.h>
 
 /* Sequence numbers and counts as in the kernel's struct tcp_sock. */
-struct zs_send_progress {
+struct zs_watched_socket {
   __u64 key;         /* of the map */
   __u32 write_seq;   /* the program has handed over all before this, */
   __u32 snd_nxt;     /* TCP has sent all before this, */
   __u32 snd_una;     /* and the peer has all before this */
   __u32 snd_wnd;     /* bytes that the peer would take from snd_una on */
   __u32 packets_out; /* sent and not acknowledged */
-  __u32 reserved;
+  __u8 off;          /* nothing more is injected into it */
+  __u8 blocks;       /* it is in blocking mode */
+  __u8 reserved[2];
 };

@@ -54,7 +54,8 @@ enum zs_http1_off {
   ZS_HTTP1_OFF_EXPECT = 3,   /* the body may not be sent (100-continue) */
   ZS_HTTP1_OFF_TOO_LONG = 4, /* the head, or what the caller can look at */
   ZS_HTTP1_OFF_UNSEEN = 5,   /* the caller does not know all bytes */
-  ZS_HTTP1_OFF_HTTP2 = 6,    /* it is HTTP/2 that breaks a rule; by the caller */
+  ZS_HTTP1_OFF_HTTP2 = 6,    /* by the caller: it is HTTP/2 that breaks a rule */
+  ZS_HTTP1_OFF_BLOCKING = 7, /* by the caller: the socket's mode is none that it takes */
 };
 
 enum zs_http1_field {

@@ -10,6 +10,7 @@
  */
 #include "bpf/lib/inject_http2.h"
 #include "bpf/lib/mix.h"
+#include "bpf/maps/outgoing.h"
 #include "bpf/maps/streams.h"
 #include "bpf/probes/socket_operation.h"
 
@@ -21,44 +22,20 @@ volatile __u8 zs_sample_alone = 0;      /* whatever a caller has decided */
 volatile __u8 zs_skips_traceparent = 0; /* or reads another format before it */
 volatile __u8 zs_reads_others = 0;      /* B3, Jaeger, X-Ray */
 
+/* Whether this kernel's sockets in blocking mode are like others in a sockmap; the self-test says
+ * so. */
+volatile __u8 zs_takes_blocking = 0;
+
 /* "traceparent: 00-", trace, "-", span, "-", flags, CR LF */
 #define ZS_INJECT_BYTES 70
 #define ZS_INJECT_VALUE_AT 13
 /* A head that ends further behind in an operation is left alone: all before it may have to be
  * copied together. */
-#define ZS_INJECT_WITHIN 16384
+#define ZS_INJECT_WITHIN 32768
 #define ZS_INJECT_WINDOW 4096 /* bytes that are made readable at a time */
 #define ZS_INJECT_STEPS 65536 /* of the walk over an operation */
 #define ZS_NOWHERE (~0U)
 #define ZS_INJECT_SALT 0x696e6a65ULL
-
-/* The requests in one connection's send direction. Only the thread that has locked the socket uses
- * it. */
-struct zs_outgoing {
-  struct zs_http1_walk walk;
-  __u64 key;            /* in the map of connections */
-  __u64 stream;         /* bytes that the program has sent before this operation */
-  __u64 request_offset; /* in them, of the current request */
-  __u32 expected_seq;   /* TCP: where this operation begins if all of the last one was taken */
-  __u32 size;           /* of the operation, with what was injected */
-  __u32 position;       /* in it */
-  __u32 base;           /* of the readable bytes, in it */
-  __u32 pulled;         /* the position for which they were asked for */
-  __u32 inserted;       /* bytes injected into it */
-  __u32 stream_id;      /* HTTP/2: of the current request */
-  __u8 begun;
-  __u8 drop; /* what was injected is no header, and cannot be taken back */
-  __u8 http2;
-  __u8 reserved[1];
-  struct zs_injected_record record;
-};
-
-struct {
-  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, int);
-  __type(value, struct zs_outgoing);
-} outgoing SEC(".maps");
 
 /* The frames in the send direction of a connection of HTTP/2. As `outgoing`; most have none. */
 struct {
@@ -84,6 +61,10 @@ static __always_inline const struct sock* tcp__sock(const struct tcp_sock* tcp) 
   return (const struct sock*)tcp;
 }
 
+static __always_inline bool sock__is_spared(const struct sock* sk) {
+  return !zs_takes_blocking && sock__blocks(sk);
+}
+
 /* The handshake has ended, in an interrupt: the current task is anybody. */
 SEC("sockops")
 int propagate__established(struct bpf_sock_ops* operation) {
@@ -101,6 +82,10 @@ int propagate__established(struct bpf_sock_ops* operation) {
   __u64 key = (__u64)tcp;
   const struct zs_connection* connection = bpf_map_lookup_elem(&connections, &key);
   if (!connection || !connection->connect_seen || connection->role != ZS_ROLE_CLIENT) {
+    return 1;
+  }
+  if (sock__is_spared(tcp__sock(tcp))) {
+    counters__add(ZS_COUNTER_INJECT_BLOCKING);
     return 1;
   }
   struct zs_outgoing* out =
@@ -567,6 +552,7 @@ static __always_inline void outgoing__count_off(const struct zs_http1_walk* walk
                 : walk->off == ZS_HTTP1_OFF_TOO_LONG ? ZS_COUNTER_INJECT_OFF_TOO_LONG
                 : walk->off == ZS_HTTP1_OFF_UNSEEN   ? ZS_COUNTER_INJECT_OFF_UNSEEN
                 : walk->off == ZS_HTTP1_OFF_HTTP2    ? ZS_COUNTER_INJECT_OFF_HTTP2
+                : walk->off == ZS_HTTP1_OFF_BLOCKING ? ZS_COUNTER_INJECT_OFF_BLOCKING
                                                      : ZS_COUNTER_INJECT_OFF_NOT_HTTP1);
 }
 
@@ -627,6 +613,12 @@ int propagate__message(struct sk_msg_md* message) {
   }
   const struct tcp_sock* tcp = bpf_skc_to_tcp_sock(socket);
   if (!tcp) {
+    return SK_PASS;
+  }
+  /* A mode that was changed behind the handshake; the agent takes the socket out. */
+  if (sock__is_spared(tcp__sock(tcp))) {
+    outgoing__stop(out, ZS_HTTP1_OFF_BLOCKING);
+    outgoing__count_off(&out->walk);
     return SK_PASS;
   }
   const __u32 written = BPF_CORE_READ(tcp, write_seq);

@@ -8,6 +8,7 @@ import collections
 import fcntl
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -538,6 +539,63 @@ class Harm(Propagation):
         refused = [line for line in agent.errors if "no trace context is injected" in line]
         print("injected" if contexts(received) else refused, end=" ")
         self.assertEqual(1, len(contexts(received)) + len(refused))
+
+
+class Modes(Propagation):
+    """A recv() in blocking mode may be another one under injection (two_ways, docs/propagation.md): where it is, sockets in that
+    mode are left alone."""
+
+    def looked_at(self, agent):
+        """How many sockets are under the injecting program: the entries of the agent's only sockhash."""
+        (entries,) = [subprocess.run(["bpftool", "-j", "map", "dump", "id", found.group(1)], capture_output=True, check=True)
+                      for path in pathlib.Path(f"/proc/{agent.pid}/fdinfo").iterdir()
+                      if "map_type:\t18\n" in (info := path.read_text()) and (found := re.search(r"map_id:\s*(\d+)", info))]
+        return len(json.loads(entries.stdout))
+
+    def test_blocking(self):
+        client = self.client()
+        agent = self.injecting("--pid", str(client.pid), env={"ZEROSPAN_PROPAGATION_TOLERATE": "fionread"})
+        spared = any("blocking mode" in line and "two_ways" in line for line in agent.errors)
+        self.tell(client, connect=self.recorder.port)
+        self.send(client, get("/blocking"))
+        self.recorder.wait(1)
+        self.tell(client, connect=self.recorder.port, timeout=100)
+        self.send(client, get("/timed"))
+        self.recorder.wait(2)
+        self.assertEqual(1 if spared else 2, self.looked_at(agent))
+        self.tell(client, timeout=None)
+        self.send(client, get("/changed"))
+        self.recorder.wait(3)
+        if spared:
+            wait_for(lambda: self.looked_at(agent) == 0, "the changed socket to be taken out")
+        self.tell(client, timeout=100)
+        self.send(client, get("/again"))
+        self.recorder.wait(4)
+        agent.interrupt()
+        stats = agent.stats()
+        self.assertEqual([0, 1, 0, 0] if spared else [1] * 4, [len(contexts(head)) for head, _ in self.recorder.requests])
+        self.assertEqual([1, 1, 1] if spared else [0, 2, 0],
+                         [stats[name] for name in ("inject_blocking", "inject_connections", "inject_off_blocking")])
+
+    def test_blocks_and_sends_nothing(self):
+        client = self.client()
+        agent = self.injecting("--pid", str(client.pid), env={"ZEROSPAN_PROPAGATION_TOLERATE": "fionread"})
+        if not any("two_ways" in line for line in agent.errors):
+            self.skipTest("this kernel's sockets in blocking mode are as others under injection")
+        self.tell(client, connect=self.recorder.port, timeout=100)
+        self.assertEqual(1, self.looked_at(agent))
+        self.tell(client, timeout=None)
+        wait_for(lambda: self.looked_at(agent) == 0, "the socket to be taken out")
+
+    def test_what_is_no_http_is_taken_out(self):
+        client, agent = self.traced()
+        self.send(client, b"\x00\x01 of another protocol")
+        wait_for(lambda: self.looked_at(agent) == 0, "the socket to be taken out")
+        self.send(client, b"more")
+        self.recorder.wait_bytes(22 + 4)
+        self.assertEqual(b"\x00\x01 of another protocolmore", self.recorder.all())
+        agent.interrupt()
+        self.assertEqual(1, agent.stats()["inject_off_not_http1"])
 
 
 class Chain(Propagation):

@@ -3,7 +3,8 @@
 
 """A client that does with sockets what each line of its input says, as JSON, and answers each with a line.
 
-{"connect": PORT} makes the connection that the following lines use. {"send": [HEX, ...]} makes one send of each, and
+{"connect": PORT} makes the connection that the following lines use, in blocking mode unless with "timeout"; {"timeout": S}
+changes that (null: in blocking mode). {"send": [HEX, ...]} makes one send of each, and
 tells what each returned; with "more" they have MSG_MORE, with "file" the first is sent by sendfile(2), with "writev"
 all go in one call. {"push": HEX, "times": N} sends N times the bytes without blocking, as often as it takes, and tells
 how many calls were cut short. {"read": N} reads N bytes and tells them in hex. {"fork": HEX} makes a child send it.
@@ -79,8 +80,10 @@ for line in sys.stdin:
     command = json.loads(line)
     answer = None
     if "connect" in command:
-        connection = socket.create_connection(("127.0.0.1", command["connect"]))
+        connection = socket.create_connection(("127.0.0.1", command["connect"]), command.get("timeout"))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    elif "timeout" in command:
+        connection.settimeout(command["timeout"])
     elif "buffer" in command:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, command["buffer"])
     elif "send" in command:

@@ -139,10 +139,10 @@ TEST(SelfTest, FindsAProgramThatIsRightInOrder) {
   std::set<std::string> odd = failed(checks);
   odd.erase("two_ways");  // whose defect the kernels have that were looked at, and the next may not
   EXPECT_EQ(odd, hides ? std::set<std::string>{"fionread"} : std::set<std::string>{});
-  const std::vector<std::string> known = {"two_ways"};
-  EXPECT_EQ(first_oddity(checks, known).empty(), !hides);
+  EXPECT_EQ(judge(checks, {}).of_all.empty(), !hides);
   const std::vector<std::string> tolerated = {"fionread", "two_ways"};
-  EXPECT_EQ(first_oddity(checks, tolerated), "");
+  const Oddities none = judge(checks, tolerated);
+  EXPECT_EQ(none.of_all + none.of_blocking, "");
 }
 
 // The form that zerospan does not use: a program on what is received, too. What it gets wrong here
@@ -212,6 +212,7 @@ const auto kMistakes = std::to_array<Mistake>({
     {"blocking_read", FAULT_NONE, BrokenCall{__NR_recvfrom, 0, 3, MSG_WAITALL, EAGAIN},
      "EAGAIN, then EAGAIN"},
     {"two_ways", FAULT_NONE, BrokenCall{__NR_recvfrom, 0, 3, MSG_WAITALL, EPERM}, "EPERM"},
+    {"two_ways_polled", FAULT_NONE, BrokenCall{__NR_recvfrom, 0, 3, MSG_WAITALL, EPERM}, "EPERM"},
     {"epoll", FAULT_NONE, BrokenCall{__NR_epoll_ctl, 2, {}, 0, 0}, "a stall"},
     {"fionread", FAULT_NONE, BrokenCall{__NR_ioctl, 0, {}, 0, 0}, "-1, -1"},
     {"peek", FAULT_NONE, BrokenCall{__NR_recvfrom, 0, 3, MSG_PEEK, EAGAIN}, "EAGAIN"},
@@ -259,7 +260,10 @@ TEST(SelfTest, EachCheckCanFail) {
     EXPECT_TRUE(checks[0].made);
     EXPECT_FALSE(checks[0].passed());
     EXPECT_THAT(checks[0].seen, testing::HasSubstr(mistake.seen));
-    EXPECT_THAT(first_oddity(checks, {}), testing::StartsWith(std::string(mistake.check) + ":"));
+    const Oddities oddities = judge(checks, {});
+    EXPECT_THAT(checks[0].of_blocking ? oddities.of_blocking : oddities.of_all,
+                testing::StartsWith(std::string(mistake.check) + ":"));
+    EXPECT_EQ(checks[0].of_blocking ? oddities.of_all : oddities.of_blocking, "");
   }
   EXPECT_THAT(left, testing::IsEmpty()) << "no mistake for these checks";
 }
@@ -278,7 +282,9 @@ TEST(SelfTest, WhatCannotBePutInHasFailed) {
                                  [](int) { return fail(ErrorCode::kPermission, "not allowed"); }};
   const std::vector<SelfTestCheck> checks = run(program, options());
   EXPECT_EQ(failed(checks).size(), self_test_checks().size());
-  EXPECT_THAT(first_oddity(checks, {}), testing::HasSubstr("not allowed"));
+  const Oddities oddities = judge(checks, {});
+  EXPECT_THAT(oddities.of_all, testing::HasSubstr("not allowed"));
+  EXPECT_THAT(oddities.of_blocking, testing::HasSubstr("not allowed"));
 }
 
 // The time for all is over, or the agent ends: what was not done has not passed.

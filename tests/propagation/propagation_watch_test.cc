@@ -3,7 +3,7 @@
 
 // Connections that stand still, on real sockets. As root.
 
-#include "agent/kernel/stalled_sockets.h"
+#include "agent/kernel/propagation_watch.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -27,15 +27,17 @@ using propagation::Deadline;
 using propagation::Pair;
 
 TEST(IsStalled, OnlyWhatTcpCouldSend) {
-  const zs_send_progress before{.key = 1,
-                                .write_seq = 1100,
-                                .snd_nxt = 1000,
-                                .snd_una = 1000,
-                                .snd_wnd = 500,
-                                .packets_out = 0,
-                                .reserved = 0};
+  const zs_watched_socket before{.key = 1,
+                                 .write_seq = 1100,
+                                 .snd_nxt = 1000,
+                                 .snd_una = 1000,
+                                 .snd_wnd = 500,
+                                 .packets_out = 0,
+                                 .off = 0,
+                                 .blocks = 0,
+                                 .reserved = {}};
   EXPECT_TRUE(is_stalled(before, before));
-  zs_send_progress now = before;
+  zs_watched_socket now = before;
   now.write_seq = 1200;  // the program sends more, and still nothing leaves
   EXPECT_TRUE(is_stalled(before, now));
   now.snd_nxt = now.snd_una = 1001;
@@ -56,7 +58,7 @@ TEST(IsStalled, OnlyWhatTcpCouldSend) {
   now.key = 2;
   EXPECT_FALSE(is_stalled(before, now)) << "another socket";
   // Where the numbers begin again.
-  zs_send_progress wraps = before;
+  zs_watched_socket wraps = before;
   wraps.snd_una = wraps.snd_nxt = 0xfffffff0;
   wraps.write_seq = 0x10;
   EXPECT_TRUE(is_stalled(wraps, wraps));
@@ -68,8 +70,8 @@ int key_of(const Pair& pair) {
 
 // Pacing at a byte per second holds back what is behind the first packets, with the peer's window
 // open and nothing on its way: what a stall looks like. Beside it one whose peer does not read, one
-// that is corked, one that has nothing to do.
-TEST(StalledSockets, AreFoundAmongOthers) {
+// that is corked, and one that has nothing to do and is in blocking mode.
+TEST(PropagationWatch, FindsWhatStandsStillAndWhatBlocks) {
   inserter_bpf* inserter = inserter_bpf::open_and_load();
   ASSERT_NE(inserter, nullptr) << "run it as root";
   const int map = bpf_map__fd(inserter->maps.sockets);
@@ -91,8 +93,9 @@ TEST(StalledSockets, AreFoundAmongOthers) {
   };
   const Result<KernelBtf> btf = KernelBtf::find("");
   ASSERT_TRUE(btf) << btf.error().message;
-  Result<StalledSockets> watch = StalledSockets::make(*btf, map);
+  Result<PropagationWatch> watch = PropagationWatch::make(*btf, map, -1);
   ASSERT_TRUE(watch) << watch.error().message;
+  propagation::set_blocking(pairs[3].client.get(), true);
   fill(pairs[1]);  // which nobody reads
   propagation::set_option(pairs[2].client.get(), IPPROTO_TCP, TCP_CORK, 1);
   ASSERT_EQ(::send(pairs[2].client.get(), "abc", 3, 0), 3);
@@ -106,9 +109,11 @@ TEST(StalledSockets, AreFoundAmongOthers) {
     deadline.check("the stall to be seen");
     ::send(pairs[0].client.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
     propagation::read_some(pairs[0].server.get(), received, 0, deadline);
-    const Result<std::vector<uint64_t>> stalled = watch->look();
-    ASSERT_TRUE(stalled) << stalled.error().message;
-    found.insert(stalled->begin(), stalled->end());
+    const Result<PropagationWatch::Seen> seen = watch->look();
+    ASSERT_TRUE(seen) << seen.error().message;
+    found.insert(seen->stalled.begin(), seen->stalled.end());
+    ASSERT_THAT(seen->off, testing::IsEmpty());
+    ASSERT_THAT(seen->blocking, testing::ElementsAre(static_cast<uint64_t>(key_of(pairs[3]))));
     std::this_thread::sleep_for(std::chrono::seconds(1));  // what two looks must be apart
   }
   EXPECT_THAT(found, testing::ElementsAre(static_cast<uint64_t>(key_of(pairs[0]))));
