@@ -99,8 +99,8 @@ std::string Injection::judge(const std::stop_token& stop) {
   }
   if (!oddities.of_blocking.empty()) {
     log::info(
-        "no trace context is injected into what is sent on sockets in blocking mode, which "
-        "behave in another way on this kernel then. {}",
+        "injection leaves sockets in blocking mode alone, because this kernel's behave in another "
+        "way under it. {}",
         oddities.of_blocking);
   }
   const propagation::Oddities untold = propagation::judge(*checks, {});

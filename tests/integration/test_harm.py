@@ -25,7 +25,7 @@ from harness import wait_for
 STALL = 0.2  # seconds
 # On kernels of which the self-test says no for this reason alone, the rest is tested all the same: no program of these
 # tests asks how much it could read.
-DESPITE = ("--propagate", "--propagate-despite=fionread,two_ways")
+DESPITE = ("--propagate", "--propagate-despite=fionread")
 
 
 class Harm(harness.Case):
@@ -128,7 +128,7 @@ for line in sys.stdin:
     what, port, *rest = line.split()
     try:
         if what == "connect":
-            sockets[rest[0]] = socket.create_connection(("127.0.0.1", int(port)))
+            sockets[rest[0]] = socket.create_connection(("127.0.0.1", int(port)), timeout=100)
             said = ""
         elif what == "pace":
             sockets[rest[0]].setsockopt(socket.SOL_SOCKET, 47, int(rest[1]))  # SO_MAX_PACING_RATE
@@ -216,12 +216,11 @@ class InUse(harness.Case):
         self.assertIn("200 OK", self.ask(peer.port))
         self.assertEqual(works, b"\r\ntraceparent: " in peer.received[0], peer.received)
         if not works:
-            name = re.search(r"(\w+):", said.group(2)).group(1)
-            self.off(agent, name)
+            self.off(agent, f"({'|'.join(re.findall(r'^ +([a-z_]+): ', said.group(2), re.M))})")
         agent.end()
         stats = agent.stats()
         self.assertEqual((works, 0), (stats["injection_on"], stats["injection_stopped"]), stats)
-        self.assertEqual(works, stats["injection_checks_failed"] == 0, stats)
+        self.assertEqual(len(re.findall(r"^ +\w+: ", said.group(2), re.M)), stats["injection_checks_failed"], stats)
         self.assertEqual(int(works), stats["injected"], stats)
         print(said.group(0).strip(), flush=True)
 

@@ -180,7 +180,7 @@ class Hashing:
 
 
 def connected(port, context=None):
-    # With a time limit Python's sockets do not block in the kernel, where a sockmap makes reads give up (docs/propagation.md).
+    # With a time limit Python's sockets are in non-blocking mode; others are left alone (docs/propagation.md).
     plain = socket.create_connection(("127.0.0.1", port), timeout=60)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Hashing(context.wrap_socket(plain, server_hostname="localhost") if context else plain)
@@ -305,7 +305,7 @@ def client(ports, megabytes):
 
 def latency(port, count):
     sys.stdin.readline()
-    sock = socket.create_connection(("127.0.0.1", port))
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     times = []
     for number in range(count):
