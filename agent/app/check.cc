@@ -59,7 +59,7 @@ bool check_injection(const std::string& btf_file) {
   const Result<std::vector<propagation::SelfTestCheck>> checks =
       btf ? test_injection(kernel::InjectionTrial::make(*btf), std::stop_token())
           : tl::unexpected(btf.error());
-  std::string name = "sockets under injection behave as without it";
+  const char* const name = "sockets under injection behave as without it";
   if (!checks) {
     print_row("NO", name, checks.error().message);
     return false;
@@ -77,7 +77,7 @@ bool check_injection(const std::string& btf_file) {
     }
   }
   if (all && !detail.empty()) {
-    name += ", but for those in blocking mode, which are left alone";
+    detail = "but for those in blocking mode, which are left alone\n       " + detail;
   }
   print_row(all ? "yes" : "NO", name, detail);
   if (const Result<std::vector<kernel::SocketProgram>> others = kernel::foreign_socket_programs();

@@ -83,7 +83,8 @@ class Nginx(harness.Case):
 
     def test_connections_that_were_open_before(self):
         file = self.urls(64)
-        load = self.start(["h2load", "-D", "4", "-c", "4", "-m", "8", "-i", file])
+        # No faster, so that the agent is there in time on a busy machine, too.
+        load = self.start(["h2load", "-D", "10", "--rps", "400", "-c", "4", "-m", "8", "-i", file])
         before = len(self.server.wait_logged(2000))
         agent = self.agent("--pid", str(self.server.pid))
         self.server.wait_logged(before + 2000)
