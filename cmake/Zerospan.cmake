@@ -58,7 +58,7 @@ function(zerospan_test name)
 endfunction()
 
 # zerospan_fuzz(NAME SOURCE file CORPUS dir DEPENDS ...): a libFuzzer binary; ctest runs it for ZEROSPAN_FUZZ_SECONDS.
-set(ZEROSPAN_FUZZ_SECONDS 12 CACHE STRING "How long ctest runs each fuzz target")
+set(ZEROSPAN_FUZZ_SECONDS 10 CACHE STRING "How long ctest runs each fuzz target")
 function(zerospan_fuzz name)
   if(NOT ZEROSPAN_FUZZ)
     return()

@@ -4,7 +4,7 @@
 
 # run-preset.sh PRESET LABEL: configures a CMake preset, builds only the targets behind its tests of
 # that label (a test that needs a build is named like its target), and runs them. FUZZ_SECONDS is for how long
-# each fuzz target runs; 12 by default.
+# each fuzz target runs; 10 by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
@@ -16,7 +16,7 @@ launcher=()
 if command -v ccache >/dev/null 2>&1; then
   launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
-cmake --preset "$preset" "${launcher[@]}" -DZEROSPAN_FUZZ_SECONDS="${FUZZ_SECONDS:-12}" >"$folder.configure.log" 2>&1 || {
+cmake --preset "$preset" "${launcher[@]}" -DZEROSPAN_FUZZ_SECONDS="${FUZZ_SECONDS:-10}" >"$folder.configure.log" 2>&1 || {
   cat "$folder.configure.log" >&2
   exit 1
 }
